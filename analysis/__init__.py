@@ -1,0 +1,1 @@
+"""What a scan shows: the pipeline, its runs, results, charts and exports."""

@@ -1,0 +1,140 @@
+"""What the API shows of each object."""
+
+from rest_framework import serializers
+
+from patients.models import Patient, Series, Study, Upload
+
+from ..models import Analysis
+
+
+class PatientSerializer(serializers.ModelSerializer):
+    site = serializers.SlugRelatedField("code", read_only=True)
+    studies = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
+
+    class Meta:
+        model = Patient
+        fields = (
+            "id",
+            "site",
+            "patient_id",
+            "issuer_of_patient_id",
+            "patient_name",
+            "birth_date",
+            "sex",
+            "synthetic",
+            "studies",
+        )
+
+
+class StudySerializer(serializers.ModelSerializer):
+    series = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
+
+    class Meta:
+        model = Study
+        fields = (
+            "id",
+            "patient",
+            "study_instance_uid",
+            "study_date",
+            "study_time",
+            "description",
+            "series",
+            "chosen_series",
+        )
+
+
+class SeriesSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Series
+        fields = (
+            "id",
+            "study",
+            "series_instance_uid",
+            "series_number",
+            "description",
+            "convolution_kernel",
+            "slice_count",
+            "slice_spacing_mm",
+            "usable",
+            "reason",
+        )
+
+
+class FileOutcomeSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=["stored", "already_stored", "refused", "collision"])
+    reason = serializers.CharField(allow_blank=True)
+
+
+class SeriesOutcomeSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    series_instance_uid = serializers.CharField()
+    used = serializers.BooleanField()
+    reason = serializers.CharField(allow_blank=True)
+
+
+class UploadSerializer(serializers.ModelSerializer):
+    files = FileOutcomeSerializer(many=True, read_only=True)
+    series = SeriesOutcomeSerializer(many=True, read_only=True)
+    studies = serializers.ListField(child=serializers.IntegerField(), read_only=True)
+    analyses = serializers.ListField(child=serializers.IntegerField(), read_only=True)
+
+    class Meta:
+        model = Upload
+        fields = ("id", "state", "reason", "progress", "files", "series", "studies", "analyses", "created_at")
+        read_only_fields = fields
+
+
+class NewUploadSerializer(serializers.Serializer):
+    """What is sent: DICOM files or zips; the patient they are meant for; the site where the user has several."""
+
+    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
+    patient = serializers.PrimaryKeyRelatedField(queryset=Patient.objects.none(), required=False, allow_null=True)
+    site = serializers.CharField(required=False, help_text="The site's code")
+
+
+class AnalysisSummarySerializer(serializers.ModelSerializer):
+    """An analysis without its report, as lists show it."""
+
+    study = serializers.IntegerField(source="series.study_id", read_only=True)
+
+    class Meta:
+        model = Analysis
+        fields: tuple[str, ...] = (
+            "id",
+            "study",
+            "series",
+            "state",
+            "stage",
+            "progress",
+            "error",
+            "superseded",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "corona_score_cm3",
+            "positive_ratio",
+            "suspected",
+        )
+
+
+class AnalysisSerializer(AnalysisSummarySerializer):
+    report = serializers.JSONField(read_only=True, allow_null=True, help_text="The pipeline's report; null until done")
+
+    class Meta(AnalysisSummarySerializer.Meta):
+        fields = (*AnalysisSummarySerializer.Meta.fields, "report")
+
+
+class TrendPointSerializer(serializers.Serializer):
+    study = serializers.IntegerField(source="study.pk")
+    analysis = serializers.IntegerField(source="analysis.pk", allow_null=True)
+    date = serializers.DateField()
+    days_since_first = serializers.IntegerField()
+    corona_score_cm3 = serializers.FloatField(allow_null=True)
+    relative_corona_score = serializers.FloatField(
+        allow_null=True, help_text="score ÷ score of the first time point; null where that is 0 or not done yet"
+    )
+
+
+class TrendSerializer(serializers.Serializer):
+    points = TrendPointSerializer(many=True)

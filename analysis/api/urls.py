@@ -1,0 +1,19 @@
+"""Addresses below ``/api/``."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.routers import SimpleRouter
+
+from . import views
+
+router = SimpleRouter()
+router.register("patients", views.PatientViewSet)
+router.register("studies", views.StudyViewSet)
+router.register("series", views.SeriesViewSet)
+router.register("uploads", views.UploadViewSet)
+router.register("analyses", views.AnalysisViewSet)
+
+urlpatterns = [
+    path("v1/", include(router.urls)),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+]

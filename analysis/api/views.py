@@ -1,0 +1,173 @@
+"""The API's views: find what the user may see, call one service, answer."""
+
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from patients.access import visible
+from patients.models import Patient, Series, Site, Study, Upload
+
+from .. import results_csv, services
+from ..models import Analysis
+from ..report_pdf import render as render_pdf
+from ..trend import trend
+from .serializers import (
+    AnalysisSerializer,
+    AnalysisSummarySerializer,
+    NewUploadSerializer,
+    PatientSerializer,
+    SeriesSerializer,
+    StudySerializer,
+    TrendSerializer,
+    UploadSerializer,
+)
+
+
+class Conflict(APIException):
+    """The request cannot be done as things stand."""
+
+    status_code = status.HTTP_409_CONFLICT
+
+
+class VisibleRows:
+    """Only rows of the user's sites; those of others do not exist for them."""
+
+    def get_queryset(self) -> Any:
+        if getattr(self, "swagger_fake_view", False):  # the schema is made without a user
+            return self.queryset.none()
+        return visible(self.queryset.all(), self.request.user)
+
+
+class PatientViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
+    queryset = Patient.objects.select_related("site").prefetch_related("studies")
+    serializer_class = PatientSerializer
+
+    def get_queryset(self) -> Any:
+        rows = super().get_queryset()
+        if words := self.request.query_params.get("search", "").split() if self.request else []:
+            for word in words:
+                rows = rows.filter(Q(patient_name__icontains=word) | Q(patient_id__icontains=word))
+        return rows
+
+    @extend_schema(parameters=[OpenApiParameter("search", description="Words of the name or the patient ID")])
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(responses=TrendSerializer)
+    @action(detail=True)
+    def trend(self, request: Request, pk: str) -> Response:
+        """The Corona score over time: dated studies that are analysed or about to be."""
+        points = [point for point in trend(self.get_object()) if point.in_trend]
+        return Response(TrendSerializer({"points": points}).data)
+
+
+class StudyViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
+    queryset = Study.objects.prefetch_related("series")
+    serializer_class = StudySerializer
+
+
+class SeriesViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
+    queryset = Series.objects.all()
+    serializer_class = SeriesSerializer
+
+
+class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixin, viewsets.GenericViewSet):
+    queryset = Upload.objects.all()
+    serializer_class = UploadSerializer
+    parser_classes = (MultiPartParser,)
+
+    @extend_schema(request={"multipart/form-data": NewUploadSerializer}, responses={202: UploadSerializer})
+    def create(self, request: Request) -> Response:
+        """Send DICOM files or zips; they are worked off in the background."""
+        form = NewUploadSerializer(data=request.data)
+        form.fields["patient"].queryset = visible(Patient, request.user)
+        form.is_valid(raise_exception=True)
+        patient = form.validated_data.get("patient")
+        site = patient.site if patient else self._site(request, form.validated_data.get("site"))
+        upload = services.receive(form.validated_data["files"], site=site, user=request.user, patient=patient)
+        return Response(UploadSerializer(upload).data, status=status.HTTP_202_ACCEPTED)
+
+    def _site(self, request: Request, code: str | None) -> Site:
+        sites = list(visible(Site, request.user))
+        named = [site for site in sites if code in (None, site.code)]
+        if len(named) == 1:
+            return named[0]
+        if not sites:
+            raise ValidationError({"site": ["You belong to no site yet: ask your administrator."]})
+        codes = ", ".join(site.code for site in sites)
+        raise ValidationError({"site": [f"Name one of your sites: {codes}."]})
+
+    @extend_schema(request=None, responses=UploadSerializer)
+    @action(detail=True, methods=["post"])
+    def confirm(self, request: Request, pk: str) -> Response:
+        """The scan is of the named patient all the same: store it."""
+        return self._decide(services.confirm)
+
+    @extend_schema(request=None, responses=UploadSerializer)
+    @action(detail=True, methods=["post"])
+    def discard(self, request: Request, pk: str) -> Response:
+        """The held files were sent to the wrong patient: forget them."""
+        return self._decide(services.discard)
+
+    def _decide(self, decide: Any) -> Response:
+        upload = self.get_object()
+        try:
+            decide(upload)
+        except services.Refusal as refusal:
+            raise Conflict(str(refusal)) from refusal
+        upload.refresh_from_db()
+        return Response(UploadSerializer(upload).data)
+
+
+class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
+    queryset = Analysis.objects.select_related("series__study__patient__site")
+
+    def get_serializer_class(self) -> Any:
+        return AnalysisSummarySerializer if self.action == "list" else AnalysisSerializer
+
+    @extend_schema(request=None, responses=AnalysisSerializer)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str) -> Response:
+        """Queue a failed analysis again."""
+        analysis = self.get_object()
+        try:
+            services.retry(analysis)
+        except services.Refusal as refusal:
+            raise Conflict(str(refusal)) from refusal
+        analysis.refresh_from_db()
+        return Response(AnalysisSerializer(analysis).data)
+
+    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    @action(detail=True, url_path="report.pdf")
+    def report_pdf(self, request: Request, pk: str) -> HttpResponse:
+        """The report for the ward."""
+        analysis = self._done()
+        body = render_pdf(analysis, trend(analysis.series.study.patient))
+        return _download(body, "application/pdf", f"corona-report-{analysis.pk}.pdf")
+
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
+    @action(detail=True, url_path="results.csv")
+    def results_csv(self, request: Request, pk: str) -> HttpResponse:
+        """The numbers, one row per slice."""
+        analysis = self._done()
+        return _download(results_csv.render(analysis), "text/csv", f"corona-results-{analysis.pk}.csv")
+
+    def _done(self) -> Analysis:
+        analysis = self.get_object()
+        if analysis.state != Analysis.State.DONE:
+            raise NotFound("This analysis has no result yet.")
+        return analysis
+
+
+def _download(body: bytes | str, content_type: str, name: str) -> HttpResponse:
+    headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "private, no-store"}
+    return HttpResponse(body, content_type=content_type, headers=headers)

@@ -1,0 +1,35 @@
+"""System checks: what is missing is said by ``manage.py check`` with a hint, not at the first scan."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+WEIGHTS = ("lung_unet.safetensors", "slice_classifier.safetensors")
+
+
+def missing_weights() -> list[str]:
+    return [name for name in WEIGHTS if not (WEIGHTS_DIR / name).is_file()]
+
+
+@register()
+def weights_are_there(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"The network weights {name} are missing.",
+            hint="They belong to the repository, in analysis/weights/; `make train` makes them anew.",
+            id="analysis.E001",
+        )
+        for name in missing_weights()
+    ]
+
+
+@register()
+def codecs_are_there(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(f"The image codec {module} is missing.", hint="pip install -r requirements.txt", id="analysis.E002")
+        for module in ("gdcm", "openjpeg")
+        if find_spec(module) is None
+    ]

@@ -1,0 +1,56 @@
+"""``manage.py seed_demo``: the demo site, its users and its synthetic patients."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand
+
+from analysis.phantoms.demo import write_demo
+from patients.models import Membership, Patient, Site
+
+from .import_dicom import import_paths, work_off
+
+SITE = "demo"
+USERS = {"clinician": False, "radiologist": False, "admin": True}  # name: may use the admin pages
+
+
+class Command(BaseCommand):
+    help = "Make the demo site with its users, then its synthetic patients; what is there already stays."
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("--users-only", action="store_true", help="make the site and the users, no patients")
+
+    def handle(self, *, users_only: bool, **options: Any) -> None:
+        site, _ = Site.objects.get_or_create(code=SITE, defaults={"name": "Demo hospital"})
+        make_users(site, demo_password())
+        if users_only or Patient.objects.filter(site=site, synthetic=True).exists():
+            return
+        with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+            for series in write_demo(Path(folder)):
+                work_off(import_paths([series], site))
+
+
+def demo_password() -> str:
+    """``DEMO_PASSWORD``, else one made up at the first start and kept."""
+    if given := os.environ.get("DEMO_PASSWORD"):
+        return given
+    kept = settings.DATA_DIR / "demo_password"
+    if not kept.exists():
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_urlsafe(9))
+    return kept.read_text()
+
+
+def make_users(site: Site, password: str) -> None:
+    for username, is_admin in USERS.items():
+        user, _ = get_user_model().objects.get_or_create(username=username)
+        user.is_staff = user.is_superuser = is_admin
+        if not user.check_password(password):
+            user.set_password(password)
+        user.save()
+        Membership.objects.get_or_create(site=site, user=user)

@@ -1,0 +1,95 @@
+"""Runs of the pipeline and their results; workers seen alive."""
+
+from django.db import models
+from django.utils import timezone
+
+from patients.models import Job, Series
+
+ACTIVE = ("QUEUED", "RUNNING")
+
+PRIORITY_USER = 0  # a person waits in front of a page
+PRIORITY_BATCH = 10  # imports, demo data, re-analyses
+
+
+class Analysis(Job):
+    """One run of the pipeline over one series.
+
+    States and their transitions (each write is a conditional update on the old state):
+
+    ========== ================ =====================================================
+    from       to               when
+    ========== ================ =====================================================
+    QUEUED     RUNNING          a worker claims it (attempt + 1, lease)
+    QUEUED     CANCELLED        its series is no longer the chosen one
+    RUNNING    DONE             result stored by the attempt that holds the lease
+    RUNNING    FAILED           unusable series, unexpected error, or attempts used up
+    RUNNING    QUEUED           lease run out (dead worker) or a passing fault
+    RUNNING    CANCELLED        the same, but a newer run of the series waits already
+    FAILED     QUEUED           a user asks to try again
+    ========== ================ =====================================================
+    """
+
+    SITE_PATH = "series__study__patient__site"
+
+    class State(models.TextChoices):
+        QUEUED = "QUEUED", "Waiting"
+        RUNNING = "RUNNING", "Running"
+        DONE = "DONE", "Done"
+        FAILED = "FAILED", "Failed"
+        CANCELLED = "CANCELLED", "Cancelled"
+
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="analyses")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    priority = models.SmallIntegerField(default=PRIORITY_USER)
+    slice_count = models.PositiveIntegerField(default=0, help_text="Stored slices of the series that this run covers")
+    stage = models.CharField(max_length=32, blank=True)
+    error = models.TextField(blank=True, help_text="A sentence for a clinician")
+    superseded = models.BooleanField(default=False, help_text="The series got more slices after this run")
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    report = models.JSONField(null=True, blank=True, help_text="The pipeline's report, as the contract says")
+    corona_score_cm3 = models.FloatField(null=True, blank=True)
+    corona_score_paper_cm3 = models.FloatField(null=True, blank=True)
+    positive_ratio = models.FloatField(null=True, blank=True)
+    threshold = models.FloatField(null=True, blank=True)
+    suspected = models.BooleanField(null=True)
+    lung_volume_ml = models.FloatField(null=True, blank=True)
+    heatmap = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["QUEUED", "RUNNING", "DONE", "FAILED", "CANCELLED"]),
+                name="analysis_state_known",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="DONE") | models.Q(report__isnull=False), name="analysis_done_has_report"
+            ),
+            models.UniqueConstraint(
+                fields=["series"], condition=models.Q(state="QUEUED"), name="analysis_one_queued_per_series"
+            ),
+        ]
+        indexes = [models.Index(fields=["state", "priority", "created_at"], name="analysis_queue")]
+        ordering = ["-created_at", "-pk"]
+        verbose_name_plural = "analyses"
+
+    def __str__(self) -> str:
+        return f"analysis {self.pk}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+
+class WorkerSeen(models.Model):
+    """The last sign of life of a worker; ``/readyz`` asks for a recent one."""
+
+    hostname = models.CharField(max_length=255, primary_key=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "workers seen"
+
+    def __str__(self) -> str:
+        return self.hostname

@@ -1,0 +1,91 @@
+"""What the pipeline says about one series: frozen, and the JSON of the contract."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """One slice. ``probability``, ``positive`` and ``activation_cm2`` are None outside the lungs."""
+
+    sop_instance_uid: str
+    z_mm: float
+    lung_area_cm2: float
+    probability: float | None
+    positive: bool | None
+    activation_cm2: float | None
+
+
+@dataclass(frozen=True)
+class RegionOpacity:
+    name: str
+    percent: float
+
+
+@dataclass(frozen=True)
+class Opacity:
+    percent_of_lung: float
+    percent_high: float
+    regions: tuple[RegionOpacity, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A nodule or focal opacity; ``centroid_mm`` is (x, y, z) in DICOM patient coordinates."""
+
+    kind: str
+    texture: str
+    centroid_mm: tuple[float, float, float]
+    volume_ml: float
+    long_axis_mm: float
+    short_axis_mm: float
+    mean_hu: float
+    calcified: bool
+    confidence: float
+
+
+@dataclass(frozen=True)
+class QualityFlag:
+    """A reason to look twice at the result: a fixed ``code`` and a plain sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """The network that made a number; ``sha256`` of its weights file."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of one analysis. None means "not computed", an empty tuple "looked, none found".
+
+    ``slices``: head to feet. ``positive_ratio``: positive slices ÷ lung slices;
+    ``suspected`` where it exceeds ``threshold`` (Gozes et al. 2020, section 2, case decision).
+    ``corona_score_paper_cm3``: Σ over positive slices of the activation map × voxel volume as
+    the paper defines it; ``corona_score_cm3``: the headline score (see ``score.py``).
+    ``seconds``: wall time by stage.
+    """
+
+    series_instance_uid: str
+    slices: tuple[SliceReport, ...]
+    lung_volume_ml: float
+    positive_ratio: float
+    threshold: float
+    suspected: bool
+    corona_score_cm3: float
+    corona_score_paper_cm3: float
+    opacity: Opacity | None
+    findings: tuple[Finding, ...] | None
+    quality: tuple[QualityFlag, ...]
+    models: tuple[ModelVersion, ...]
+    seconds: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's JSON object, of plain dicts, lists and numbers."""
+        return asdict(self)

@@ -1,0 +1,136 @@
+"""Claiming, leasing and returning background jobs. The database is the truth, messages only wake.
+
+A claim is a conditional update, so of many workers one gets the row. While it works, a thread
+renews the lease; a worker that dies leaves a lease that runs out, and :func:`sweep` gives the job
+to the next one. Every later write names the attempt, so a late worker changes nothing.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from celery import current_app
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from patients.models import Upload
+
+from .models import Analysis
+
+logger = logging.getLogger(__name__)
+
+TASK = "analysis.work"  # by name, so that the web process does not import what the worker needs
+GIVEN_UP = "The computation was interrupted {n} times and was given up. Try again; if it happens again, tell your IT."
+
+Task = Upload | Analysis
+
+WAITING = {Upload: Upload.State.RECEIVED, Analysis: Analysis.State.QUEUED}
+WORKING = {Upload: Upload.State.WORKING, Analysis: Analysis.State.RUNNING}
+
+
+class LeaseLost(Exception):
+    """Another worker owns the job now, or it was cancelled: stop, and write nothing."""
+
+
+def wake() -> None:
+    """Wake a worker once the current transaction is committed."""
+    transaction.on_commit(lambda: current_app.send_task(TASK), robust=True)
+
+
+def _waiting(model: type[Task]) -> QuerySet:
+    order = ["priority", "created_at", "pk"] if model is Analysis else ["created_at"]
+    return model._default_manager.filter(state=WAITING[model]).order_by(*order)
+
+
+def anything_waits() -> bool:
+    return any(_waiting(model).exists() for model in (Upload, Analysis))
+
+
+def claim(model: type[Task], pk: object) -> Task | None:
+    """Claim one waiting job; None where another worker was quicker."""
+    now = timezone.now()
+    mine = model._default_manager.filter(pk=pk, state=WAITING[model]).update(
+        state=WORKING[model],
+        attempt=F("attempt") + 1,
+        lease_until=now + timedelta(seconds=settings.JOB_LEASE_SECONDS),
+        progress=0,
+        **({"started_at": now, "stage": ""} if model is Analysis else {}),
+    )
+    return model._default_manager.get(pk=pk) if mine else None
+
+
+def claim_next() -> Task | None:
+    """Claim the most urgent waiting job: uploads first, then analyses by priority and age."""
+    for model in (Upload, Analysis):
+        while (pk := _waiting(model).values_list("pk", flat=True).first()) is not None:
+            if job := claim(model, pk):
+                return job
+    return None
+
+
+def held(job: Task) -> QuerySet:
+    """The job's row, if this attempt still holds it: every write of a worker goes through this."""
+    return type(job)._default_manager.filter(pk=job.pk, state=WORKING[type(job)], attempt=job.attempt)
+
+
+def write(job: Task, **values: object) -> None:
+    """Update the job's row; LeaseLost where another attempt holds it."""
+    if not held(job).update(**values):
+        raise LeaseLost
+
+
+@contextmanager
+def lease(job: Task) -> Iterator[None]:
+    """Renew the job's lease from a thread while the body works."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(settings.JOB_LEASE_SECONDS / 4):
+            try:
+                held(job).update(lease_until=timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS))
+            except Exception:
+                logger.exception("could not renew the lease of %s", job)
+        connection.close()
+
+    thread = threading.Thread(target=renew, name=f"lease of {job}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def give_back(job: Task) -> None:
+    """Return a job to the queue after a passing fault or a dead worker, or give it up after too many."""
+    with transaction.atomic():
+        if job.attempt >= settings.JOB_MAX_ATTEMPTS:
+            fail(job, GIVEN_UP.format(n=job.attempt))
+        elif isinstance(job, Analysis) and _waiting(Analysis).filter(series=job.series_id).exists():
+            held(job).update(state=Analysis.State.CANCELLED, finished_at=timezone.now())
+        elif held(job).update(state=WAITING[type(job)], lease_until=None, enqueued_at=timezone.now()):
+            wake()
+
+
+def fail(job: Task, sentence: str) -> None:
+    """End a job with a sentence for a clinician."""
+    if isinstance(job, Analysis):
+        held(job).update(state=Analysis.State.FAILED, error=sentence, finished_at=timezone.now(), lease_until=None)
+    else:
+        held(job).update(state=Upload.State.FAILED, reason=sentence, lease_until=None)
+
+
+def sweep() -> None:
+    """Return jobs of dead workers, and wake a worker for those whose message may be lost."""
+    now = timezone.now()
+    for model in (Upload, Analysis):
+        for job in model._default_manager.filter(state=WORKING[model], lease_until__lt=now):
+            logger.warning("the lease of %s ran out in attempt %d", job, job.attempt)
+            give_back(job)
+        stale = now - timedelta(seconds=2 * settings.JOB_SWEEP_SECONDS)
+        if _waiting(model).filter(enqueued_at__lt=stale).update(enqueued_at=now):
+            wake()

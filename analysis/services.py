@@ -1,0 +1,207 @@
+"""What users and their programs can ask for: the one way in and the one way to queue an analysis.
+
+Page, API, command and (later) the PACS listener call these functions; the worker calls
+:func:`work_off` and :func:`run`.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import transaction
+from django.utils import timezone
+
+from patients import ingest
+from patients.models import Patient, Series, Site, Study, Upload, UploadPart
+
+from . import queue, series_choice, storage
+from .models import PRIORITY_BATCH, PRIORITY_USER, Analysis
+from .pipeline.series import check_series, read_header
+from .trend import current
+
+PROGRESS_EVERY_SECONDS = 0.5
+
+
+class Refusal(Exception):
+    """The request cannot be done as things stand; the text says why, for the user."""
+
+
+# --- Receiving ----------------------------------------------------------------------------------
+
+
+def receive(files: Iterable[File], *, site: Site, user: Any = None, patient: Patient | None = None) -> Upload:
+    """Keep the files as they came and queue their working off. Refusal where there are none."""
+    upload = Upload(site=site, user=user, patient=patient)
+    parts = []
+    for number, file in enumerate(files):
+        part = UploadPart(upload=upload, number=number, name=_safe_name(file.name or f"file {number + 1}"))
+        part.file.save(part.name, file, save=False)
+        parts.append(part)
+    if not parts:
+        raise Refusal("Nothing was received: choose DICOM files, a folder or a zip.")
+    with transaction.atomic():
+        upload.save(force_insert=True)
+        UploadPart.objects.bulk_create(parts)
+        queue.wake()
+    return upload
+
+
+def _safe_name(name: str) -> str:
+    """The name as shown to the user, printable and not too long."""
+    shown = "".join(c if c.isprintable() else "�" for c in name.replace("\\", "/"))
+    return shown[-200:]
+
+
+def confirm(upload: Upload) -> None:
+    """The user says that the scan is of the named patient all the same: work it off again."""
+    with transaction.atomic():
+        held = Upload.objects.filter(pk=upload.pk, state=Upload.State.NEEDS_CONFIRMATION)
+        if not held.update(state=Upload.State.RECEIVED, confirmed=True, attempt=0, enqueued_at=timezone.now()):
+            raise Refusal("This upload does not wait for a confirmation.")
+        queue.wake()
+
+
+def discard(upload: Upload) -> None:
+    """The user says that the held files were sent to the wrong patient: forget them."""
+    held = Upload.objects.filter(pk=upload.pk, state=Upload.State.NEEDS_CONFIRMATION)
+    if not held.update(state=Upload.State.DONE, reason="The files that did not fit the patient were discarded."):
+        raise Refusal("This upload does not wait for a confirmation.")
+    _forget_parts(upload)
+
+
+def work_off(upload: Upload) -> None:
+    """Store an upload's files and queue what is to be analysed (the worker's part of receiving)."""
+    write_progress = _throttled(lambda fraction: queue.write(upload, progress=fraction))
+    parts = list(upload.parts.all())
+    with storage.local_copies([part.file for part in parts]) as paths:
+        received = [(part.name, path) for part, path in zip(parts, paths, strict=True)]
+        ingested = ingest.store(upload, received, lambda done: write_progress(done / (done + len(parts))))
+    for series in ingested.series.values():
+        series_choice.judge(series, clashes=ingested.collisions[series.pk])
+    studies = Study.objects.filter(series__in=ingested.series).distinct()
+    runs = [run for study in studies if (run := _run_for(study, priority=_priority(upload)))]
+    stored_some = any(outcome.outcome in ("stored", "already_stored") for outcome in ingested.files)
+    waits = bool(ingested.mismatch)
+    if waits:
+        state, reason = Upload.State.NEEDS_CONFIRMATION, f"Please check: {ingested.mismatch}"
+    elif stored_some:
+        state, reason = Upload.State.DONE, ""
+    else:
+        state, reason = Upload.State.FAILED, "No file could be stored: see the reason beside each."
+    queue.write(
+        upload,
+        state=state,
+        reason=reason,
+        progress=1,
+        lease_until=None,
+        files=[asdict(outcome) for outcome in ingested.files],
+        series=series_choice.outcomes(ingested.series),
+        studies=[study.pk for study in studies],
+        analyses=[run.pk for run in runs],
+    )
+    if not waits:
+        _forget_parts(upload)
+
+
+def _priority(upload: Upload) -> int:
+    return PRIORITY_USER if upload.user_id else PRIORITY_BATCH
+
+
+def _forget_parts(upload: Upload) -> None:
+    for part in upload.parts.all():
+        part.file.delete(save=False)
+    upload.parts.all().delete()
+
+
+# --- Analyses -----------------------------------------------------------------------------------
+
+
+def _run_for(study: Study, *, priority: int) -> Analysis | None:
+    """The run that speaks for the study, queued now where none covers the slices of its chosen series."""
+    with transaction.atomic():
+        study = Study.objects.select_for_update().get(pk=study.pk)
+        series = series_choice.choose(study)
+        if series is None:
+            return None
+        runs = list(Analysis.objects.filter(series=series).exclude(state=Analysis.State.CANCELLED))
+        covering = [run for run in runs if run.slice_count == series.slice_count]
+        return current(covering) or queue_analysis(series, priority=priority)
+
+
+def queue_analysis(series: Series, *, priority: int = PRIORITY_USER) -> Analysis:
+    """Queue a run over the series as it is stored now; earlier runs are kept and marked superseded."""
+    with transaction.atomic():
+        runs = Analysis.objects.filter(series=series)
+        runs.exclude(state=Analysis.State.QUEUED).update(superseded=True)
+        analysis, is_new = Analysis.objects.get_or_create(
+            series=series,
+            state=Analysis.State.QUEUED,
+            defaults={"priority": priority, "slice_count": series.slice_count},
+        )
+        if not is_new:  # it has not read the files yet, so it covers the new slices too
+            runs.filter(pk=analysis.pk).update(
+                slice_count=series.slice_count, priority=min(priority, analysis.priority)
+            )
+        queue.wake()
+    return analysis
+
+
+def retry(analysis: Analysis) -> None:
+    """Queue a failed analysis again. Refusal where it did not fail, or a newer run waits."""
+    with transaction.atomic():
+        if Analysis.objects.filter(series=analysis.series_id, state=Analysis.State.QUEUED).exists():
+            raise Refusal("A newer run of this series is waiting already.")
+        failed = Analysis.objects.filter(pk=analysis.pk, state=Analysis.State.FAILED)
+        if not failed.update(
+            state=Analysis.State.QUEUED,
+            attempt=0,
+            error="",
+            stage="",
+            progress=0,
+            priority=PRIORITY_USER,
+            enqueued_at=timezone.now(),
+            finished_at=None,
+        ):
+            raise Refusal("Only a failed analysis can be tried again.")
+        queue.wake()
+
+
+def choose_series(study: Study, series: Series) -> None:
+    """A user chooses the series that stands for the study. Refusal where it cannot be analysed."""
+    if series.study_id != study.pk or not series.usable:
+        raise Refusal("This series cannot be analysed: " + (series.reason or "it belongs to another study."))
+    with transaction.atomic():
+        Study.objects.filter(pk=study.pk).update(chosen_series=series, chosen_by_hand=True)
+        Analysis.objects.filter(series__study=study, state=Analysis.State.QUEUED).exclude(series=series).update(
+            state=Analysis.State.CANCELLED, finished_at=timezone.now()
+        )
+        _run_for(study, priority=PRIORITY_USER)
+
+
+def run(analysis: Analysis) -> None:
+    """Run the pipeline over the analysis' series and store the result (the worker's part)."""
+    from .pipeline.run import analyse  # imports torch: only a worker comes here
+
+    def write(stage: str, fraction: float) -> None:
+        queue.write(analysis, stage=stage, progress=fraction)
+
+    with storage.local_files(analysis.series) as paths:
+        geometry = check_series([read_header(path) for path in paths])
+        result = analyse(geometry, device=settings.ANALYSIS_DEVICE, on_progress=_throttled(write))
+    storage.save_result(analysis, result)
+
+
+def _throttled(write: Callable[..., None]) -> Callable[..., None]:
+    """Calls ``write`` at most every PROGRESS_EVERY_SECONDS: more would only load the database."""
+    last = -PROGRESS_EVERY_SECONDS
+
+    def maybe_write(*values: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PROGRESS_EVERY_SECONDS:
+            write(*values)
+            last = time.monotonic()
+
+    return maybe_write

@@ -1,0 +1,94 @@
+"""The one place where the pipeline's dataclasses meet rows and files."""
+
+import gzip
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db.models.fields.files import FieldFile
+from django.utils import timezone
+from PIL import Image
+
+from patients.models import Series
+
+from . import queue
+from .models import Analysis
+
+if TYPE_CHECKING:
+    from .pipeline.run import Analysis as Result
+
+HEATMAP_SIZE = 256  # pixels per side of the stored map: four times finer than the network's own cells
+
+
+@contextmanager
+def local_copies(files: Sequence[FieldFile]) -> Iterator[list[Path]]:
+    """Stored files as local paths; fetched into a temporary folder from object storage."""
+    try:
+        paths = [Path(file.path) for file in files]
+    except NotImplementedError:  # Django's word for a storage without local paths
+        with tempfile.TemporaryDirectory(prefix="fetched-") as folder:
+            yield [_fetch(file, Path(folder) / f"{number:05d}") for number, file in enumerate(files)]
+    else:
+        yield paths
+
+
+def _fetch(file: FieldFile, path: Path) -> Path:
+    with file.open("rb") as source, path.open("wb") as target:
+        target.writelines(source.chunks())
+    return path
+
+
+@contextmanager
+def local_files(series: Series) -> Iterator[list[Path]]:
+    """The series' DICOM files as local paths."""
+    with local_copies([instance.file for instance in series.instances.all()]) as paths:
+        yield paths
+
+
+def save_result(analysis: Analysis, result: "Result") -> None:
+    """Files first, then the row, and only while this attempt holds the lease (else LeaseLost)."""
+    name = default_storage.save(
+        f"analyses/{analysis.pk}/{analysis.attempt}/heatmap.gz", ContentFile(_packed_heatmap(result.heatmap))
+    )
+    report = result.report
+    try:
+        queue.write(
+            analysis,
+            state=Analysis.State.DONE,
+            stage="",
+            progress=1,
+            error="",
+            lease_until=None,
+            finished_at=timezone.now(),
+            report=report.to_json(),
+            corona_score_cm3=report.corona_score_cm3,
+            corona_score_paper_cm3=report.corona_score_paper_cm3,
+            positive_ratio=report.positive_ratio,
+            threshold=report.threshold,
+            suspected=report.suspected,
+            lung_volume_ml=report.lung_volume_ml,
+            heatmap=name,
+        )
+    except queue.LeaseLost:
+        default_storage.delete(name)
+        raise
+
+
+def _packed_heatmap(heatmap: npt.NDArray[np.uint8]) -> bytes:
+    """gzip of uint8 (slice, 256, 256), head to feet, in the frame of the CT slice."""
+    size = (HEATMAP_SIZE, HEATMAP_SIZE)
+    small = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX)) for plane in heatmap]
+    return gzip.compress(np.stack(small).tobytes(), compresslevel=4, mtime=0)
+
+
+def read_heatmap(analysis: Analysis) -> npt.NDArray[np.uint8]:
+    """uint8 (slice, 256, 256), head to feet as ``report["slices"]``; 255 is the fixed scale's maximum."""
+    with analysis.heatmap.open("rb") as file:
+        flat = np.frombuffer(gzip.decompress(file.read()), dtype=np.uint8)
+    return flat.reshape(-1, HEATMAP_SIZE, HEATMAP_SIZE)

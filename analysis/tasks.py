@@ -1,0 +1,83 @@
+"""What a worker does: one task that takes the next job, and the sweeper thread of each worker."""
+
+import logging
+import socket
+import threading
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_ready, worker_shutting_down
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from patients.models import Upload
+
+from . import queue, services
+from .models import WorkerSeen
+from .pipeline.series import UnusableSeries
+
+logger = logging.getLogger(__name__)
+
+UNEXPECTED = "An unexpected error stopped the work. It is logged; try again, and tell your IT if it happens again."
+PASSING_FAULTS = (OSError, OperationalError)  # storage or database out of reach: worth another attempt
+
+_stopping = threading.Event()
+
+
+@shared_task(name=queue.TASK)
+def work() -> None:
+    """Do the most urgent job there is, then wake a worker for the next."""
+    job = queue.claim_next()
+    if job is None:
+        return
+    do(job)
+    if queue.anything_waits():
+        queue.wake()
+
+
+def do(job: queue.Task) -> None:
+    """Do a claimed job; whatever befalls it ends in the job's row, not in an exception."""
+    logger.info("%s: attempt %d", job, job.attempt)
+    try:
+        with queue.lease(job):
+            if isinstance(job, Upload):
+                services.work_off(job)
+            else:
+                services.run(job)
+    except queue.LeaseLost:
+        logger.warning("%s was taken over; attempt %d stops", job, job.attempt)
+    except UnusableSeries as unusable:
+        queue.fail(job, str(unusable))
+    except PASSING_FAULTS:
+        logger.exception("%s: attempt %d met a passing fault", job, job.attempt)
+        queue.give_back(job)
+    except Exception:
+        logger.exception("%s: attempt %d failed", job, job.attempt)
+        queue.fail(job, UNEXPECTED)
+
+
+def _sweep_until_stopped() -> None:
+    hostname = f"{socket.gethostname()}:{threading.get_native_id()}"
+    while True:
+        try:
+            WorkerSeen.objects.update_or_create(hostname=hostname, defaults={"seen_at": timezone.now()})
+            queue.sweep()
+        except Exception:  # the database may be away for a while; the sweeper outlives that
+            logger.exception("the sweep failed")
+            connection.close()
+        if _stopping.wait(settings.JOB_SWEEP_SECONDS):
+            break
+    WorkerSeen.objects.filter(hostname=hostname).delete()
+    connection.close()
+
+
+@worker_ready.connect
+def start_sweeper(**kwargs: Any) -> None:
+    _stopping.clear()
+    threading.Thread(target=_sweep_until_stopped, name="sweeper", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def stop_sweeper(**kwargs: Any) -> None:
+    _stopping.set()

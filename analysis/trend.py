@@ -1,0 +1,87 @@
+"""A patient's time points in order, with the Relative Corona score.
+
+Relative Corona score = score ÷ score of the first time point (Gozes et al. 2020). The first time
+point is the earliest dated study whose analysis is done or still to come; while that one is not
+done, and where its score is 0, no relative score is defined.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from patients.models import Patient, Study
+
+from .models import Analysis
+
+
+@dataclass(frozen=True)
+class TimePoint:
+    """One study. ``analysis``: the newest done one of its chosen series, else the newest of any state.
+
+    ``pending``: a run that waits or works, which may be newer than ``analysis``.
+    ``days_since_first`` and ``relative_corona_score`` are None where they are not defined (yet).
+    """
+
+    study: Study
+    analysis: Analysis | None
+    pending: Analysis | None
+    days_since_first: int | None
+    corona_score_cm3: float | None
+    relative_corona_score: float | None
+
+    @property
+    def date(self) -> date | None:
+        return self.study.study_date
+
+    @property
+    def in_trend(self) -> bool:
+        """A point of the chart: dated, and analysed or about to be."""
+        return self.days_since_first is not None
+
+
+def trend(patient: Patient) -> list[TimePoint]:
+    """The patient's studies by date and time, undated ones at the end."""
+    return trends([patient])[patient.pk]
+
+
+def trends(patients: Iterable[Patient]) -> dict[int, list[TimePoint]]:
+    """The same for many patients with two queries."""
+    studies: dict[int, list[Study]] = {patient.pk: [] for patient in patients}
+    rows = Study.objects.filter(patient__in=list(studies)).select_related("chosen_series")
+    for study in rows:
+        studies[study.patient_id].append(study)
+    runs: dict[int, list[Analysis]] = defaultdict(list)
+    chosen = [study.chosen_series_id for study in rows if study.chosen_series_id]
+    for run in Analysis.objects.filter(series__in=chosen).defer("report"):  # newest first
+        runs[run.series_id].append(run)
+    return {pk: _time_points(own, runs) for pk, own in studies.items()}
+
+
+def current(runs: list[Analysis]) -> Analysis | None:
+    """The run that speaks for a series: the newest done one, else the newest; ``runs`` newest first."""
+    return next((run for run in runs if run.state == Analysis.State.DONE), runs[0] if runs else None)
+
+
+def _time_points(studies: list[Study], runs: dict[int, list[Analysis]]) -> list[TimePoint]:
+    first_date: date | None = None
+    first_score: float | None = None
+    points = []
+    for study in studies:
+        own = runs.get(study.chosen_series_id or 0, [])
+        analysis = current(own)
+        score = analysis.corona_score_cm3 if analysis else None
+        counts = study.study_date is not None and analysis is not None and (score is not None or analysis.is_active)
+        if counts and first_date is None:
+            first_date, first_score = study.study_date, score
+        points.append(
+            TimePoint(
+                study=study,
+                analysis=analysis,
+                pending=next((run for run in own if run.is_active), None),
+                days_since_first=(study.study_date - first_date).days if counts and first_date else None,
+                corona_score_cm3=score,
+                relative_corona_score=score / first_score if counts and first_score and score is not None else None,
+            )
+        )
+    return points

@@ -1,0 +1,1 @@
+"""Who and when: sites, memberships, patients, studies, series, instances; DICOM in."""

@@ -1,0 +1,186 @@
+"""Files → patients, studies, series, instances: the one way in for page, API and command.
+
+Each file is judged alone: it is stored, already here, refused or a collision, with a sentence, and
+nothing that befalls one file touches the others. Running it twice over the same upload gives the
+same outcomes, so a worker that died half-way is simply followed by another.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
+
+from .archives import iter_members
+from .dicom import DicomFile, Refused, check_file
+from .models import Instance, Patient, Series, Study, Upload
+
+NO_PATIENT_ID = (
+    "The file carries no patient ID, so it cannot be filed by itself: "
+    "open the patient it belongs to and upload it there."
+)
+COLLISION = (
+    "Another image with the same identifier (SOP Instance UID) but other content is stored already. "
+    "This file was kept aside and not used; ask the source to send the series with correct identifiers."
+)
+OTHER_PATIENTS_IMAGE = "This very image is stored already, with another patient of this site: it was not stored again."
+SYNTHETIC_MANUFACTURER = "CoronaTrend phantom"  # Manufacturer of series made by analysis/phantoms
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What became of one file; ``reason`` is a sentence, empty where it was stored."""
+
+    name: str
+    outcome: str  # "stored", "already_stored", "refused" or "collision"
+    reason: str = ""
+
+
+@dataclass
+class Ingested:
+    """The outcome of an upload. ``collisions`` counts, per series pk, files that clash with a stored one."""
+
+    files: list[FileOutcome] = field(default_factory=list)
+    series: dict[int, Series] = field(default_factory=dict)
+    collisions: Counter[int] = field(default_factory=Counter)
+    mismatch: str = ""  # why the scan may not be of the patient it was sent to
+
+
+def store(
+    upload: Upload, received: Iterable[tuple[str, Path]], on_progress: Callable[[int], None] = lambda done: None
+) -> Ingested:
+    """Store the upload's files, given as (name, local path); zips are opened.
+
+    ``on_progress`` is called with the number of files (zip members included) looked at so far.
+    """
+    ingested = Ingested()
+    for name, path in received:
+        for member_name, member in iter_members(name, path):
+            if isinstance(member, Refused):
+                ingested.files.append(FileOutcome(member_name, "refused", member.reason))
+            else:
+                ingested.files.append(_store_file(upload, member_name, member, ingested))
+            on_progress(len(ingested.files))
+    return ingested
+
+
+def _store_file(upload: Upload, name: str, path: Path, ingested: Ingested) -> FileOutcome:
+    try:
+        dicom = check_file(path)
+        patient = _patient_for(upload, dicom)
+    except Refused as refused:
+        return FileOutcome(name, "refused", refused.reason)
+    if not upload.confirmed and (difference := identity_difference(patient, dicom)):
+        ingested.mismatch = ingested.mismatch or difference
+        return FileOutcome(name, "refused", f"Held back: {difference}")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    stored = Instance.objects.filter(site=upload.site, sop_instance_uid=dicom.sop_instance_uid).first()
+    if stored is None:
+        stored, is_new = _store_instance(upload, patient, dicom, path, sha256)
+        if is_new:
+            ingested.series[stored.series_id] = stored.series
+            return FileOutcome(name, "stored")
+    return _outcome_of_known(upload, patient, name, path, sha256, stored, ingested)
+
+
+def _outcome_of_known(
+    upload: Upload, patient: Patient, name: str, path: Path, sha256: str, stored: Instance, ingested: Ingested
+) -> FileOutcome:
+    """The outcome of a file whose SOP Instance UID is stored already."""
+    if stored.series.study.patient_id != patient.pk:
+        return FileOutcome(name, "refused", OTHER_PATIENTS_IMAGE)
+    ingested.series[stored.series_id] = stored.series
+    if stored.sha256 != sha256:
+        ingested.collisions[stored.series_id] += 1
+        with path.open("rb") as file:
+            default_storage.save(f"collisions/{upload.pk}/{sha256}.dcm", File(file))
+        return FileOutcome(name, "collision", COLLISION)
+    if stored.upload_id == upload.pk:  # by an earlier attempt at this same upload
+        return FileOutcome(name, "stored")
+    return FileOutcome(name, "already_stored")
+
+
+def _patient_for(upload: Upload, dicom: DicomFile) -> Patient:
+    """The patient named by the upload, else the one the file names (made if new)."""
+    if upload.patient is not None:
+        return upload.patient
+    if not dicom.patient_id:
+        raise Refused(NO_PATIENT_ID, code="no_patient_id")
+    patient, _ = Patient.objects.get_or_create(
+        site=upload.site,
+        patient_id=dicom.patient_id,
+        issuer_of_patient_id=dicom.issuer_of_patient_id,
+        defaults={
+            "patient_name": dicom.patient_name,
+            "birth_date": dicom.birth_date,
+            "sex": dicom.sex,
+            "synthetic": dicom.manufacturer == SYNTHETIC_MANUFACTURER,
+        },
+    )
+    return patient
+
+
+def identity_difference(patient: Patient, dicom: DicomFile) -> str:
+    """A sentence where the file's patient is not this one, else "". What is unknown does not differ.
+
+    The sentence names the kinds of difference, not the values: it may be shown and logged.
+    """
+    differences = []
+    if dicom.patient_id and dicom.patient_id != patient.patient_id:
+        differences.append("patient ID")
+    if dicom.birth_date and patient.birth_date and dicom.birth_date != patient.birth_date:
+        differences.append("birth date")
+    if dicom.patient_name and patient.patient_name and _plain(dicom.patient_name) != _plain(patient.patient_name):
+        differences.append("name")
+    if not differences:
+        return ""
+    return f"the scan carries another {' and '.join(differences)} than this patient."
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.split("=")[0].replace("^", " ").casefold().split())
+
+
+def _store_instance(
+    upload: Upload, patient: Patient, dicom: DicomFile, path: Path, sha256: str
+) -> tuple[Instance, bool]:
+    """The stored instance, and whether this call stored it (another worker may have been quicker)."""
+    try:
+        with transaction.atomic():
+            study, _ = Study.objects.get_or_create(
+                patient=patient,
+                study_instance_uid=dicom.study_instance_uid,
+                defaults={
+                    "study_date": dicom.study_date,
+                    "study_time": dicom.study_time,
+                    "description": dicom.study_description,
+                },
+            )
+            series, _ = Series.objects.get_or_create(
+                study=study,
+                series_instance_uid=dicom.series_instance_uid,
+                defaults={
+                    "series_number": dicom.series_number,
+                    "description": dicom.series_description,
+                    "convolution_kernel": dicom.convolution_kernel,
+                },
+            )
+            instance = Instance(
+                series=series,
+                site=upload.site,
+                upload=upload,
+                sop_instance_uid=dicom.sop_instance_uid,
+                sha256=sha256,
+                instance_number=dicom.instance_number,
+            )
+            with path.open("rb") as file:
+                instance.file.save(path.name, File(file), save=False)
+            instance.save(force_insert=True)
+            return instance, True
+    except IntegrityError:
+        return Instance.objects.get(site=upload.site, sop_instance_uid=dicom.sop_instance_uid), False

@@ -1,0 +1,228 @@
+"""Sites and their users; patients, studies (time points), series, instances; uploads."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+
+class Site(models.Model):
+    """A hospital or department. Users see the patients of their own sites only (``access.py``)."""
+
+    SITE_PATH = ""
+
+    code = models.SlugField(max_length=32, unique=True)
+    name = models.CharField(max_length=128)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    users = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="sites")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A user belongs to a site."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "user"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.site}"
+
+
+class Patient(models.Model):
+    """A patient is (site, PatientID, IssuerOfPatientID)."""
+
+    SITE_PATH = "site"
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="patients")
+    patient_id = models.CharField("patient ID", max_length=64)
+    issuer_of_patient_id = models.CharField(max_length=64, blank=True)
+    patient_name = models.CharField(max_length=324, blank=True, help_text="PatientName as in the file: Family^Given")
+    birth_date = models.DateField(null=True, blank=True)
+    sex = models.CharField(max_length=1, blank=True)
+    synthetic = models.BooleanField(default=False, help_text="Made by a generator, not a person")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["site", "patient_id", "issuer_of_patient_id"], name="patient_once_per_site")
+        ]
+        ordering = ["patient_name", "patient_id"]
+
+    def __str__(self) -> str:
+        return f"patient {self.pk}"  # never the name: this string may reach a log
+
+    @property
+    def display_name(self) -> str:
+        """The name as people write it, or a word for its absence."""
+        family, _, given = self.patient_name.split("=")[0].partition("^")
+        return " ".join(part for part in (given.replace("^", " ").strip(), family.strip()) if part) or "No name given"
+
+
+class Study(models.Model):
+    """One CT exam: one time point. Undated studies are no point of the trend."""
+
+    SITE_PATH = "patient__site"
+
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="studies")
+    study_instance_uid = models.CharField(max_length=128)
+    study_date = models.DateField(null=True, blank=True)
+    study_time = models.TimeField(null=True, blank=True)
+    description = models.CharField(max_length=128, blank=True)
+    chosen_series = models.ForeignKey(
+        "Series",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The one that is analysed",
+    )
+    chosen_by_hand = models.BooleanField(default=False, help_text="A user chose the series; uploads do not change it")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["patient", "study_instance_uid"], name="study_once_per_patient")]
+        ordering = [models.F("study_date").asc(nulls_last=True), models.F("study_time").asc(nulls_last=True), "pk"]
+        verbose_name_plural = "studies"
+
+    def __str__(self) -> str:
+        return f"study {self.pk}"
+
+
+class Series(models.Model):
+    """A series as stored; ``usable`` is None until its geometry was looked at."""
+
+    SITE_PATH = "study__patient__site"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="series")
+    series_instance_uid = models.CharField(max_length=128)
+    series_number = models.IntegerField(null=True, blank=True)
+    description = models.CharField(max_length=128, blank=True)
+    convolution_kernel = models.CharField(max_length=64, blank=True)
+    slice_count = models.PositiveIntegerField(default=0)
+    slice_spacing_mm = models.FloatField(null=True, blank=True)
+    usable = models.BooleanField(null=True)
+    reason = models.TextField(blank=True, help_text="Why it is not usable, for a clinician")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_once_per_study")]
+        ordering = ["series_number", "pk"]
+        verbose_name_plural = "series"
+
+    def __str__(self) -> str:
+        return f"series {self.pk}"
+
+
+def instance_path(instance: "Instance", _filename: str) -> str:
+    return f"instances/{instance.sha256[:2]}/{instance.sha256}.dcm"
+
+
+class Instance(models.Model):
+    """One stored DICOM file. One SOP Instance UID is stored once per site, with one content."""
+
+    SITE_PATH = "series__study__patient__site"
+
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="instances")
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
+    sop_instance_uid = models.CharField(max_length=128)
+    sha256 = models.CharField(max_length=64)
+    file = models.FileField(upload_to=instance_path, max_length=255)
+    instance_number = models.IntegerField(null=True, blank=True)
+    z_mm = models.FloatField(null=True, blank=True, help_text="Position along the slice normal, set with the geometry")
+    upload = models.ForeignKey(
+        "Upload", on_delete=models.SET_NULL, null=True, related_name="+", help_text="The upload that brought it"
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "sop_instance_uid"], name="instance_once_per_site")]
+        ordering = [models.F("z_mm").desc(nulls_last=True), "instance_number", "pk"]
+
+    def __str__(self) -> str:
+        return f"instance {self.pk}"
+
+
+class Job(models.Model):
+    """Background work that survives the death of any process.
+
+    The database row is the truth, a broker message only wakes a worker. A worker claims the row
+    for ``lease_until`` and renews that while it lives (``analysis/queue.py``).
+    """
+
+    attempt = models.PositiveSmallIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    enqueued_at = models.DateTimeField(default=timezone.now, help_text="When a worker was last woken for it")
+    created_at = models.DateTimeField(default=timezone.now)
+    progress = models.FloatField(default=0, help_text="0 to 1")
+
+    class Meta:
+        abstract = True
+
+
+class Upload(Job):
+    """Files as received, worked off in the background; the outcome of each file and series."""
+
+    SITE_PATH = "site"
+
+    class State(models.TextChoices):
+        RECEIVED = "received", "Received"
+        WORKING = "working", "Reading the files"
+        DONE = "done", "Done"
+        NEEDS_CONFIRMATION = "needs_confirmation", "Please confirm the patient"
+        FAILED = "failed", "Failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="uploads")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    patient = models.ForeignKey(
+        Patient,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The patient it was sent to",
+    )
+    confirmed = models.BooleanField(default=False, help_text="The user confirmed that the scan is of this patient")
+    state = models.CharField(max_length=24, choices=State, default=State.RECEIVED)
+    reason = models.TextField(blank=True)
+    files = models.JSONField(default=list, help_text="[{name, outcome, reason}]")
+    series = models.JSONField(default=list, help_text="[{id, series_instance_uid, used, reason}]")
+    studies = models.JSONField(default=list, help_text="Ids of the studies the files belong to")
+    analyses = models.JSONField(default=list, help_text="Ids of the analyses that cover the files")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["received", "working", "done", "needs_confirmation", "failed"]),
+                name="upload_state_known",
+            )
+        ]
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"upload {self.pk}"
+
+
+def part_path(part: "UploadPart", _filename: str) -> str:
+    return f"uploads/{part.upload_id}/{part.number:05d}"
+
+
+class UploadPart(models.Model):
+    """One file of an upload as received; deleted with its file once the upload is worked off."""
+
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="parts")
+    number = models.PositiveIntegerField()
+    name = models.CharField(max_length=512)
+    file = models.FileField(upload_to=part_path, max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["upload", "number"], name="upload_part_once")]
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return f"part {self.number} of upload {self.upload_id}"

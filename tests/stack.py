@@ -1,0 +1,136 @@
+"""The whole product as real processes: web server, worker, database, broker, in a folder of its own."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.servers import free_port, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = "a-long-test-password"
+
+
+class Stack:
+    """``manage.py`` and friends with their own environment; ``worker`` is None until started."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "log"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("STORAGE_", "DATABASE_"))},
+            "DATA_DIR": str(folder / "data"),
+            "DEMO_PASSWORD": PASSWORD,
+            "JOB_LEASE_SECONDS": "6",
+            "JOB_SWEEP_SECONDS": "1",
+            **environment,
+        }
+        self.web: subprocess.Popen[bytes] | None = None
+        self.worker: subprocess.Popen[bytes] | None = None
+        self.session = requests.Session()
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command to its end; its output."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def prepare(self) -> None:
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("collectstatic", "--noinput", "--verbosity", "0")
+        self.manage("seed_demo", "--users-only")
+
+    def _start(self, *module: str) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", *module],
+                cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def start_web(self) -> None:
+        self.web = self._start("gunicorn", "webapp.wsgi", "--bind", f"127.0.0.1:{self.port}", "--threads", "8")
+        wait_until(self._answers, 60, "the web server", self.web)
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def start_worker(self) -> None:
+        self.worker = self._start("celery", "--app", "webapp", "worker", "--concurrency", "1", "--loglevel", "info")
+
+    def kill_worker(self) -> None:
+        """As a power cut would: the whole process group, at once."""
+        assert self.worker
+        os.killpg(self.worker.pid, signal.SIGKILL)
+        self.worker.wait()
+
+    def log_in(self) -> None:
+        token = self.manage("drf_create_token", "clinician").split()[2]
+        self.session.headers["Authorization"] = f"Token {token}"
+
+    def get(self, path: str) -> Any:
+        answer = self.session.get(self.url + path, timeout=60)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text[:500])
+        return answer.json()
+
+    def upload(self, body: bytes, name: str = "scan.zip", **fields: Any) -> dict[str, Any]:
+        answer = self.session.post(
+            f"{self.url}/api/v1/uploads/", files={"files": (name, body)}, data=fields, timeout=120
+        )
+        assert answer.status_code == 202, answer.text[:500]
+        return answer.json()
+
+    def finished_upload(self, upload: dict[str, Any]) -> dict[str, Any]:
+        def final() -> Any:
+            seen = self.get(f"/api/v1/uploads/{upload['id']}/")
+            return seen if seen["state"] in ("done", "failed", "needs_confirmation") else None
+
+        return wait_until(final, 120, "the upload to be worked off")
+
+    def finished_analysis(self, pk: int) -> dict[str, Any]:
+        def final() -> Any:
+            seen = self.get(f"/api/v1/analyses/{pk}/")
+            return seen if seen["state"] in ("DONE", "FAILED", "CANCELLED") else None
+
+        return wait_until(final, 180, "the analysis to end")
+
+    def stop(self) -> None:
+        for process in (self.web, self.worker):
+            if process and process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+@contextmanager
+def running_stack(folder: Path, environment: dict[str, str] | None = None, *, worker: bool = True) -> Iterator[Stack]:
+    stack = Stack(folder, environment or {})
+    try:
+        stack.prepare()
+        stack.start_web()
+        if worker:
+            stack.start_worker()
+        stack.log_in()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def zipped(folder: Path) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return packed.getvalue()

@@ -1,0 +1,71 @@
+"""``/healthz``: the process answers. ``/readyz``: all that an analysis needs is there."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core.files.storage import default_storage
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+
+from analysis.checks import missing_weights
+from analysis.models import WorkerSeen
+
+from .celery import app
+
+BROKER_TIMEOUT_SECONDS = 2
+
+
+def _database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return "ok"
+
+
+def _broker() -> str:
+    with app.connection_for_write(connect_timeout=BROKER_TIMEOUT_SECONDS) as broker:
+        broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT_SECONDS)
+    return "ok"
+
+
+def _storage() -> str:
+    default_storage.exists("readyz")
+    return "ok"
+
+
+def _weights() -> str:
+    return "missing: " + ", ".join(missing) if (missing := missing_weights()) else "ok"
+
+
+def _worker() -> str:
+    lately = timezone.now() - timedelta(seconds=3 * settings.JOB_SWEEP_SECONDS)
+    return "ok" if WorkerSeen.objects.filter(seen_at__gte=lately).exists() else "no worker seen lately"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "database": _database,
+    "broker": _broker,
+    "storage": _storage,
+    "weights": _weights,
+    "worker": _worker,
+}
+
+
+def _run(check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except Exception as error:  # any fault of a service means "not ready", named by its kind alone
+        return type(error).__name__
+
+
+@login_not_required
+def healthz(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+def readyz(request: HttpRequest) -> JsonResponse:
+    seen = {name: _run(check) for name, check in CHECKS.items()}
+    return JsonResponse(seen, status=200 if set(seen.values()) == {"ok"} else 503)
