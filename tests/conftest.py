@@ -1,11 +1,18 @@
-"""What all tests share: the real data where it is present."""
+"""What all tests share: a data folder of their own, the real data where it is present, a site with a user."""
 
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Before Django reads its settings: no test touches the folder of a demo on this machine.
+os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="coronatrend-tests-")
+for name in ("DATABASE_URL", "CELERY_BROKER_URL", "STORAGE_S3_BUCKET"):
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")
@@ -13,5 +20,39 @@ def shared_data() -> Path:
     """The folder with the real CT data; the test is skipped where it is absent."""
     folder = Path(os.environ.get("CORONATREND_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"real data is absent: set CORONATREND_DATA or put it at {folder.name} beside the checkout")
+        pytest.skip("the real data is absent: set CORONATREND_DATA to its folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings: Any) -> None:
+    """Pages of the test client do without a collected manifest."""
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+@pytest.fixture
+def site(db: None) -> Any:
+    from patients.models import Site
+
+    return Site.objects.create(code="north", name="North hospital")
+
+
+@pytest.fixture
+def user(site: Any, django_user_model: Any) -> Any:
+    """A clinician of ``site``."""
+    user = django_user_model.objects.create_user("ward", password="a-long-test-password")
+    site.users.add(user)
+    return user
+
+
+@pytest.fixture
+def stranger(db: None, django_user_model: Any) -> Any:
+    """A clinician of another site."""
+    from patients.models import Site
+
+    user = django_user_model.objects.create_user("south", password="a-long-test-password")
+    Site.objects.create(code="south", name="South hospital").users.add(user)
+    return user

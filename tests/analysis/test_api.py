@@ -1,0 +1,155 @@
+"""The REST API: the same objects and actions as the pages, for the user's own sites only."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from django.core.files.base import ContentFile
+
+from analysis.models import Analysis
+from patients.models import Patient, Series, Study, Upload
+from tests.conftest import ROOT
+
+UPLOADS = "/api/v1/uploads/"
+
+
+@pytest.fixture
+def api(client, user):
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def analysis(site):
+    patient = Patient.objects.create(site=site, patient_id="0193", patient_name="Doe^Jane")
+    study = Study.objects.create(patient=patient, study_instance_uid="1.2", study_date="2020-03-05")
+    series = Series.objects.create(study=study, series_instance_uid="1.2.3", usable=True)
+    study.chosen_series = series
+    study.save()
+    return Analysis.objects.create(series=series, state="DONE", report={"slices": []}, corona_score_cm3=12.5)
+
+
+def test_lists_are_paginated(api, analysis):
+    for kind in ("patients", "studies", "series", "uploads", "analyses"):
+        answer = api.get(f"/api/v1/{kind}/").json()
+        assert set(answer) == {"count", "next", "previous", "results"}
+        assert answer["count"] == (0 if kind == "uploads" else 1)
+
+
+def test_other_sites_rows_are_not_found(client, stranger, analysis):
+    client.force_login(stranger)
+    series = analysis.series
+    for address in (
+        f"patients/{series.study.patient_id}/", f"patients/{series.study.patient_id}/trend/",
+        f"studies/{series.study_id}/", f"series/{series.pk}/", f"analyses/{analysis.pk}/",
+        f"analyses/{analysis.pk}/report.pdf/", f"analyses/{analysis.pk}/results.csv/",
+    ):  # fmt: skip
+        assert client.get(f"/api/v1/{address}").status_code == 404, address
+    assert client.get("/api/v1/patients/").json()["count"] == 0
+    assert client.post(f"/api/v1/analyses/{analysis.pk}/retry/").status_code == 404
+
+
+def test_a_token_opens_the_api(client, user, analysis):
+    from rest_framework.authtoken.models import Token
+
+    token = Token.objects.create(user=user)
+    answer = client.get("/api/v1/patients/", headers={"Authorization": f"Token {token}"})
+    assert answer.json()["count"] == 1
+
+
+def test_patients_are_searched_by_name_and_id(api, analysis):
+    for words, found in (("doe", 1), ("019", 1), ("jane doe", 1), ("jane roe", 0)):
+        assert api.get("/api/v1/patients/", {"search": words}).json()["count"] == found
+
+
+def test_the_trend_has_the_contracts_fields(api, analysis):
+    (point,) = api.get(f"/api/v1/patients/{analysis.series.study.patient_id}/trend/").json()["points"]
+    assert point == {
+        "study": analysis.series.study_id,
+        "analysis": analysis.pk,
+        "date": "2020-03-05",
+        "days_since_first": 0,
+        "corona_score_cm3": 12.5,
+        "relative_corona_score": 1.0,
+    }
+
+
+def test_an_upload_is_answered_at_once_and_kept(api, user, site):
+    answer = api.post(UPLOADS, {"files": [ContentFile(b"x", name="a.dcm"), ContentFile(b"y", name="b.dcm")]})
+    assert answer.status_code == 202
+    assert answer.json()["state"] == "received"
+    upload = Upload.objects.get(pk=answer.json()["id"])
+    assert (upload.site, upload.user) == (site, user)
+    assert [part.name for part in upload.parts.all()] == ["a.dcm", "b.dcm"]
+
+
+def test_hundreds_of_files_fit_in_one_request(api):
+    files = [ContentFile(b"x", name=f"{n}.dcm") for n in range(400)]
+    assert api.post(UPLOADS, {"files": files}).status_code == 202
+    assert Upload.objects.get().parts.count() == 400
+
+
+def test_an_empty_file_is_no_fault_of_the_request(api):
+    assert api.post(UPLOADS, {"files": ContentFile(b"", name="empty.dcm")}).status_code == 202
+
+
+def test_an_upload_without_files_is_refused(api):
+    assert api.post(UPLOADS, {}).status_code == 400
+
+
+def test_a_user_of_several_sites_names_one(api, user, site):
+    from patients.models import Site
+
+    second = Site.objects.create(code="second", name="Second")
+    second.users.add(user)
+    answer = api.post(UPLOADS, {"files": ContentFile(b"x", name="a")})
+    assert answer.status_code == 400
+    assert "north" in str(answer.json())
+    assert api.post(UPLOADS, {"files": ContentFile(b"x", name="a"), "site": "second"}).status_code == 202
+    assert Upload.objects.get().site == second
+
+
+def test_another_sites_patient_cannot_be_named(client, stranger, analysis):
+    client.force_login(stranger)
+    patient = analysis.series.study.patient_id
+    answer = client.post(UPLOADS, {"files": ContentFile(b"x", name="a"), "patient": patient})
+    assert answer.status_code == 400
+
+
+def test_confirm_and_discard_only_where_asked(api, site, user):
+    upload = Upload.objects.create(site=site, state="needs_confirmation")
+    assert api.post(f"{UPLOADS}{upload.pk}/confirm/").json()["state"] == "received"
+    assert api.post(f"{UPLOADS}{upload.pk}/confirm/").status_code == 409
+    assert api.post(f"{UPLOADS}{upload.pk}/discard/").status_code == 409
+
+
+def test_a_failed_analysis_is_retried_a_done_one_not(api, analysis):
+    assert api.post(f"/api/v1/analyses/{analysis.pk}/retry/").status_code == 409
+    Analysis.objects.update(state="FAILED", report=None)
+    assert api.post(f"/api/v1/analyses/{analysis.pk}/retry/").json()["state"] == "QUEUED"
+
+
+def test_exports_of_an_unfinished_analysis_are_not_found(api, analysis):
+    Analysis.objects.update(state="RUNNING")
+    for name in ("report.pdf", "results.csv"):
+        assert api.get(f"/api/v1/analyses/{analysis.pk}/{name}").status_code == 404
+
+
+def test_lists_take_a_constant_number_of_queries(api, site, django_assert_max_num_queries):
+    for number in range(20):
+        patient = Patient.objects.create(site=site, patient_id=str(number))
+        study = Study.objects.create(patient=patient, study_instance_uid=f"1.{number}")
+        Analysis.objects.create(series=Series.objects.create(study=study, series_instance_uid=f"1.{number}.1"))
+    for kind in ("patients", "studies", "series", "analyses"):
+        with django_assert_max_num_queries(6):
+            assert api.get(f"/api/v1/{kind}/").json()["count"] == 20
+
+
+def test_the_schema_has_no_warnings():
+    command = [sys.executable, "manage.py", "spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    paths = json.loads(done.stdout)["paths"]
+    for path in ("uploads/", "uploads/{id}/confirm/", "analyses/{id}/report.pdf", "patients/{id}/trend/"):
+        assert f"/api/v1/{path}" in paths

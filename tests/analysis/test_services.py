@@ -1,0 +1,195 @@
+"""From received files to a queued analysis, and what users may ask for afterwards."""
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from analysis import queue, services, tasks
+from analysis.models import Analysis
+from patients.models import Patient, Series, Study, Upload
+from tests.dicom_series import chest_hu, make_series
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def receive(site, paths, **named):
+    """The upload after a worker has done its part."""
+    files = [ContentFile(path.read_bytes(), name=path.name) for path in paths]
+    upload = services.receive(files, site=site, **named)
+    tasks.do(queue.claim(Upload, upload.pk))
+    upload.refresh_from_db()
+    return upload
+
+
+def test_an_upload_leads_to_one_queued_analysis(site, user, tmp_path):
+    upload = receive(site, make_series(tmp_path / "ct"), user=user)
+    analysis = Analysis.objects.get()
+    study = Study.objects.get()
+    assert (upload.state, upload.progress) == ("done", 1)
+    assert (upload.studies, upload.analyses) == ([study.pk], [analysis.pk])
+    assert [(s["used"], s["reason"]) for s in upload.series] == [(True, "")]
+    assert (analysis.state, analysis.series, analysis.slice_count) == ("QUEUED", study.chosen_series, 12)
+
+
+def test_received_files_are_forgotten_once_worked_off(site, tmp_path):
+    upload = receive(site, make_series(tmp_path / "ct"))
+    assert not upload.parts.exists()
+    assert default_storage.listdir(f"uploads/{upload.pk}")[1] == []
+
+
+def test_positions_and_spacing_are_kept_with_the_series(site, tmp_path):
+    receive(site, make_series(tmp_path / "ct", spacing_mm=(2.5, 4, 4)))
+    series = Series.objects.get()
+    assert series.slice_spacing_mm == pytest.approx(2.5)
+    z_mm = list(series.instances.values_list("z_mm", flat=True))
+    assert z_mm == sorted(z_mm, reverse=True)
+    assert z_mm[0] - z_mm[-1] == pytest.approx(2.5 * 11)
+
+
+def test_the_same_files_again_lead_to_the_same_analysis(site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    first, again = receive(site, paths), receive(site, paths)
+    assert again.analyses == first.analyses
+    assert again.studies == first.studies
+    assert {file["outcome"] for file in again.files} == {"already_stored"}
+
+
+def test_new_slices_of_an_analysed_series_queue_a_new_run_and_keep_the_old(site, tmp_path):
+    paths = make_series(tmp_path / "ct", slices=14)
+    receive(site, paths[:12])
+    Analysis.objects.update(state="DONE", report={})
+    upload = receive(site, paths[12:])
+    old, new = Analysis.objects.order_by("pk")
+    assert (old.state, old.superseded) == ("DONE", True)
+    assert (new.state, new.slice_count, new.superseded) == ("QUEUED", 14, False)
+    assert upload.analyses == [new.pk]
+
+
+def test_new_slices_before_the_run_starts_need_no_second_run(site, tmp_path):
+    paths = make_series(tmp_path / "ct", slices=14)
+    receive(site, paths[:12])
+    receive(site, paths[12:])
+    assert Analysis.objects.get().slice_count == 14
+
+
+def test_the_thinnest_smooth_series_stands_for_the_study(site, tmp_path):
+    study = {"StudyInstanceUID": "1.2.826.1"}
+    for name, spacing, kernel in [("thick", 5, "B30f"), ("sharp", 1, "B70f"), ("smooth", 1, "B30f")]:
+        paths = make_series(tmp_path / name, spacing_mm=(spacing, 4, 4), ConvolutionKernel=kernel, **study)
+        upload = receive(site, paths)
+    assert Study.objects.get().chosen_series == Series.objects.get(convolution_kernel="B30f", slice_spacing_mm=1)
+    assert upload.series[0]["used"]
+
+
+def test_an_upload_does_not_change_the_series_a_user_chose(site, tmp_path):
+    study = {"StudyInstanceUID": "1.2.826.1"}
+    receive(site, make_series(tmp_path / "thick", spacing_mm=(5, 4, 4), **study))
+    services.choose_series(Study.objects.get(), Series.objects.get())
+    receive(site, make_series(tmp_path / "thin", spacing_mm=(1, 4, 4), **study))
+    assert Study.objects.get().chosen_series.slice_spacing_mm == 5
+
+
+def test_choosing_another_series_queues_its_analysis(site, tmp_path):
+    study = {"StudyInstanceUID": "1.2.826.1"}
+    receive(site, make_series(tmp_path / "thin", spacing_mm=(1, 4, 4), **study))
+    receive(site, make_series(tmp_path / "thick", spacing_mm=(5, 4, 4), **study))
+    thick = Series.objects.get(slice_spacing_mm=5)
+    services.choose_series(Study.objects.get(), thick)
+    assert Analysis.objects.get(state="QUEUED").series == thick
+    assert Analysis.objects.get(state="CANCELLED").series != thick
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"slices": 9}, "9 slices"),
+        ({"hu": chest_hu().clip(0, 100)}, "No lung"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localiser"),
+        ({"GantryDetectorTilt": 12}, "tilt"),
+    ],
+)
+def test_an_unusable_series_is_stored_with_its_reason_and_not_analysed(site, tmp_path, arguments, words):
+    upload = receive(site, make_series(tmp_path / "ct", **arguments))
+    assert {file["outcome"] for file in upload.files} == {"stored"}
+    (series,) = upload.series
+    assert not series["used"]
+    assert words in series["reason"]
+    assert (upload.state, upload.analyses) == ("done", [])
+    assert not Analysis.objects.exists()
+
+
+def test_slices_that_share_one_identifier_are_explained_per_series(site, tmp_path):
+    upload = receive(site, make_series(tmp_path / "ct", SOPInstanceUID="1.2.3.4"))
+    assert "same identifier (SOP Instance UID)" in upload.series[0]["reason"]
+    assert "All 12 slices" in upload.series[0]["reason"]
+
+
+def test_missing_slices_that_arrive_later_make_the_series_usable(site, tmp_path):
+    paths = make_series(tmp_path / "ct", slices=20)
+    assert "missing" in receive(site, paths[:8] + paths[11:]).series[0]["reason"]
+    assert receive(site, paths[8:11]).series[0]["used"]
+    assert Analysis.objects.get().slice_count == 20
+
+
+def test_a_good_series_is_used_though_a_bad_one_comes_with_it(site, tmp_path):
+    good, bad = make_series(tmp_path / "good"), make_series(tmp_path / "bad", slices=5)
+    upload = receive(site, good + bad)
+    assert sorted(series["used"] for series in upload.series) == [False, True]
+    assert len(upload.analyses) == 1
+
+
+def test_another_patients_scan_waits_for_confirmation(site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="7", patient_name="Other^Person")
+    upload = receive(site, make_series(tmp_path / "ct"), patient=patient)
+    assert upload.state == "needs_confirmation"
+    assert "patient ID and name" in upload.reason
+    assert not Study.objects.exists()
+    services.confirm(upload)
+    tasks.do(queue.claim(Upload, upload.pk))
+    upload.refresh_from_db()
+    assert upload.state == "done"
+    assert Study.objects.get().patient == patient
+
+
+def test_a_discarded_upload_leaves_nothing_behind(site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="7")
+    upload = receive(site, make_series(tmp_path / "ct"), patient=patient)
+    services.discard(upload)
+    assert not Study.objects.exists()
+    assert not upload.parts.exists()
+    with pytest.raises(services.Refusal):
+        services.confirm(upload)
+
+
+def test_an_upload_of_which_nothing_could_be_stored_has_failed(site, tmp_path):
+    (tmp_path / "notes.txt").write_text("not an image")
+    upload = receive(site, [tmp_path / "notes.txt"])
+    assert upload.state == "failed"
+    assert upload.files[0]["outcome"] == "refused"
+
+
+def test_nothing_received_is_refused(site):
+    with pytest.raises(services.Refusal, match="Nothing was received"):
+        services.receive([], site=site)
+
+
+def test_only_a_failed_analysis_is_retried(site, tmp_path):
+    receive(site, make_series(tmp_path / "ct"))
+    analysis = Analysis.objects.get()
+    with pytest.raises(services.Refusal):
+        services.retry(analysis)
+    Analysis.objects.update(state="FAILED", error="x", attempt=3)
+    services.retry(analysis)
+    analysis.refresh_from_db()
+    assert (analysis.state, analysis.error, analysis.attempt) == ("QUEUED", "", 0)
+
+
+def test_a_file_out_of_reach_is_tried_again_then_given_up(site, tmp_path):
+    receive(site, make_series(tmp_path / "ct"))
+    instance = Series.objects.get().instances.first()
+    instance.file.delete(save=False)
+    for _ in range(3):
+        tasks.do(queue.claim_next())
+    analysis = Analysis.objects.get()
+    assert (analysis.state, analysis.attempt) == ("FAILED", 3)
+    assert "interrupted 3 times" in analysis.error

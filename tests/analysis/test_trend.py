@@ -1,0 +1,92 @@
+"""Order of time points and the Relative Corona score."""
+
+import datetime
+
+import pytest
+
+from analysis.models import Analysis
+from analysis.trend import trend, trends
+from patients.models import Patient, Series, Study
+
+
+@pytest.fixture
+def patient(site):
+    return Patient.objects.create(site=site, patient_id="1")
+
+
+def time_point(patient, day, score=None, state="DONE"):
+    """A study ``day`` days after 1 March 2020 (None: undated), with one run of its chosen series."""
+    uid = f"1.{Study.objects.count() + 1}"
+    date = None if day is None else datetime.date(2020, 3, 1) + datetime.timedelta(days=day)
+    study = Study.objects.create(patient=patient, study_instance_uid=uid, study_date=date)
+    study.chosen_series = Series.objects.create(study=study, series_instance_uid=uid + ".1", usable=True)
+    study.save()
+    report = {} if state == "DONE" else None
+    Analysis.objects.create(series=study.chosen_series, state=state, corona_score_cm3=score, report=report)
+    return study
+
+
+def seen(patient):
+    return [(p.days_since_first, p.corona_score_cm3, p.relative_corona_score) for p in trend(patient)]
+
+
+def test_relative_score_is_score_over_first_score(patient):
+    time_point(patient, 9, 50.0)
+    time_point(patient, 0, 200.0)
+    time_point(patient, 4, 300.0)
+    assert seen(patient) == [(0, 200.0, 1.0), (4, 300.0, 1.5), (9, 50.0, 0.25)]
+
+
+def test_relative_score_is_not_defined_where_the_first_score_is_0(patient):
+    time_point(patient, 0, 0.0)
+    time_point(patient, 5, 12.0)
+    assert seen(patient) == [(0, 0.0, None), (5, 12.0, None)]
+
+
+def test_relative_scores_wait_for_the_first_time_point(patient):
+    time_point(patient, 0, state="RUNNING")
+    time_point(patient, 5, 12.0)
+    assert seen(patient) == [(0, None, None), (5, 12.0, None)]
+
+
+def test_a_failed_first_study_is_not_the_first_time_point(patient):
+    time_point(patient, 0, state="FAILED")
+    time_point(patient, 5, 12.0)
+    assert seen(patient) == [(None, None, None), (0, 12.0, 1.0)]
+
+
+def test_undated_studies_stand_at_the_end_and_are_no_point(patient):
+    time_point(patient, None, 80.0)
+    time_point(patient, 3, 40.0)
+    assert seen(patient) == [(0, 40.0, 1.0), (None, 80.0, None)]
+
+
+def test_two_studies_of_one_day_are_ordered_by_time(patient):
+    late, early = time_point(patient, 0, 1.0), time_point(patient, 0, 2.0)
+    Study.objects.filter(pk=late.pk).update(study_time=datetime.time(15))
+    Study.objects.filter(pk=early.pk).update(study_time=datetime.time(9))
+    assert [p.study for p in trend(patient)] == [early, late]
+
+
+def test_the_old_result_stands_while_a_newer_run_works(patient):
+    study = time_point(patient, 0, 10.0)
+    Analysis.objects.create(series=study.chosen_series, state="RUNNING")
+    (point,) = trend(patient)
+    assert point.corona_score_cm3 == 10.0
+    assert point.pending.state == "RUNNING"
+
+
+def test_runs_of_series_that_were_not_chosen_do_not_count(patient):
+    study = time_point(patient, 0, 10.0)
+    other = Series.objects.create(study=study, series_instance_uid="9.9", usable=True)
+    Analysis.objects.create(series=other, state="DONE", corona_score_cm3=99.0, report={})
+    assert seen(patient) == [(0, 10.0, 1.0)]
+
+
+def test_many_patients_take_as_many_queries_as_one(patient, site, django_assert_num_queries):
+    patients = [patient] + [Patient.objects.create(site=site, patient_id=str(n)) for n in range(2, 6)]
+    for each in patients:
+        time_point(each, 0, 1.0)
+        time_point(each, 5, 2.0)
+    with django_assert_num_queries(2):
+        assert all(len(points) == 2 for points in trends(patients).values())

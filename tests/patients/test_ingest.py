@@ -1,0 +1,177 @@
+"""What becomes of each file of an upload, on the real database."""
+
+import datetime
+import io
+import zipfile
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import MRImageStorage, generate_uid
+
+from patients.ingest import store
+from patients.models import Instance, Patient, Series, Study, Upload
+from tests.dicom_series import make_series
+
+
+@pytest.fixture
+def upload(site):
+    return Upload.objects.create(site=site)
+
+
+def outcomes(ingested):
+    return [outcome.outcome for outcome in ingested.files]
+
+
+def received(paths):
+    return [(path.name, path) for path in paths]
+
+
+def test_stores_patient_study_series_and_instances(upload, tmp_path):
+    paths = make_series(tmp_path / "ct", PatientID="0193", PatientName="Doe^Jane", StudyDate="20200312")
+    ingested = store(upload, received(paths))
+    assert outcomes(ingested) == ["stored"] * 12
+    patient = Patient.objects.get()
+    assert (patient.site, patient.patient_id, patient.patient_name) == (upload.site, "0193", "Doe^Jane")
+    assert patient.birth_date == datetime.date(1960, 1, 1)
+    assert Study.objects.get().study_date == datetime.date(2020, 3, 12)
+    assert Series.objects.get().convolution_kernel == "B30f"
+    stored = Instance.objects.first()
+    with stored.file.open("rb") as file:
+        assert file.read() == next(p for p in paths if dcmread(p).SOPInstanceUID == stored.sop_instance_uid).read_bytes()
+
+
+def test_the_same_files_again_are_already_stored(upload, site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    store(upload, received(paths))
+    again = store(Upload.objects.create(site=site), received(paths))
+    assert outcomes(again) == ["already_stored"] * 12
+    assert Instance.objects.count() == 12
+    assert set(again.series) == {Series.objects.get().pk}
+
+
+def test_a_second_attempt_at_one_upload_gives_the_same_outcomes(upload, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    assert outcomes(store(upload, received(paths))) == outcomes(store(upload, received(paths)))
+
+
+def test_same_identifier_with_other_content_is_kept_aside(upload, site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    store(upload, received(paths))
+    changed = dcmread(paths[3])
+    changed.PixelData = changed.PixelData[::-1]
+    changed.save_as(tmp_path / "changed.dcm")
+    other = Upload.objects.create(site=site)
+    ingested = store(other, received([tmp_path / "changed.dcm"]))
+    assert outcomes(ingested) == ["collision"]
+    assert "kept aside" in ingested.files[0].reason
+    kept = Instance.objects.get(sop_instance_uid=changed.SOPInstanceUID)
+    with kept.file.open("rb") as file:
+        assert file.read() == paths[3].read_bytes()  # the first one is never overwritten
+    from django.core.files.storage import default_storage
+
+    assert len(default_storage.listdir(f"collisions/{other.pk}")[1]) == 1
+
+
+def test_bad_files_are_refused_each_with_its_own_reason_and_the_rest_is_stored(upload, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    whole = paths[0].read_bytes()
+    mr = dcmread(paths[0])
+    mr.SOPClassUID = mr.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    mr.Modality = "MR"
+    mr.save_as(tmp_path / "mr.dcm")
+    packed = tmp_path / "scan.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("notes.txt", "not an image")
+        archive.writestr("cut_in_header.dcm", whole[:500])
+        archive.writestr("cut_in_pixels.dcm", whole[: len(whole) * 2 // 3])
+        archive.writestr("../evil.dcm", whole)
+        archive.write(tmp_path / "mr.dcm", "mr.dcm")
+        for path in paths:
+            archive.write(path, path.name)
+    ingested = store(upload, received([packed]))
+    refused = {outcome.name.split("/")[-1]: outcome.reason for outcome in ingested.files if outcome.outcome == "refused"}
+    assert set(refused) == {"notes.txt", "cut_in_header.dcm", "cut_in_pixels.dcm", "evil.dcm", "mr.dcm"}
+    assert len(set(refused.values())) == 5
+    assert all(len(reason) > 20 for reason in refused.values())
+    assert "MR" in refused["mr.dcm"]
+    assert outcomes(ingested).count("stored") == 12
+
+
+def test_an_empty_zip_has_its_reason(upload, tmp_path):
+    body = io.BytesIO()
+    zipfile.ZipFile(body, "w").close()
+    (tmp_path / "empty.zip").write_bytes(body.getvalue())
+    ingested = store(upload, received([tmp_path / "empty.zip"]))
+    assert outcomes(ingested) == ["refused"]
+    assert "empty" in ingested.files[0].reason
+
+
+def test_a_truncated_file_does_not_take_the_whole_slices_place(upload, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(paths[0].read_bytes()[:-1000])
+    assert outcomes(store(upload, received([cut, paths[0]]))) == ["refused", "stored"]
+
+
+def test_without_patient_id_the_file_needs_a_named_patient(upload, site, tmp_path):
+    paths = make_series(tmp_path / "ct", PatientID="", PatientName="")
+    ingested = store(upload, received(paths))
+    assert set(outcomes(ingested)) == {"refused"}
+    assert "patient ID" in ingested.files[0].reason
+    patient = Patient.objects.create(site=site, patient_id="7")
+    named = Upload.objects.create(site=site, patient=patient)
+    assert set(outcomes(store(named, received(paths)))) == {"stored"}
+    assert Study.objects.get().patient == patient
+
+
+@pytest.mark.parametrize(
+    ("elements", "word"),
+    [
+        ({"PatientID": "OTHER"}, "patient ID"),
+        ({"PatientID": "7", "PatientBirthDate": "19500505"}, "birth date"),
+        ({"PatientID": "7", "PatientName": "Someone^Else"}, "name"),
+    ],
+)
+def test_another_patients_scan_is_held_back_until_confirmed(site, tmp_path, elements, word):
+    patient = Patient.objects.create(
+        site=site, patient_id="7", patient_name="TEST^PATIENT", birth_date=datetime.date(1960, 1, 1)
+    )
+    paths = make_series(tmp_path / "ct", **elements)
+    upload = Upload.objects.create(site=site, patient=patient)
+    held = store(upload, received(paths))
+    assert word in held.mismatch
+    assert not Instance.objects.exists()
+    upload.confirmed = True
+    assert set(outcomes(store(upload, received(paths)))) == {"stored"}
+    assert Study.objects.get().patient == patient
+
+
+def test_the_same_person_in_another_spelling_is_not_held_back(site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="TEST-1", patient_name="TEST^patient ")
+    paths = make_series(tmp_path / "ct")
+    upload = Upload.objects.create(site=site, patient=patient)
+    assert set(outcomes(store(upload, received(paths)))) == {"stored"}
+
+
+def test_an_image_of_another_patient_of_the_site_is_not_stored_twice(upload, site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    store(upload, received(paths))
+    other = Patient.objects.create(site=site, patient_id="9")
+    again = store(Upload.objects.create(site=site, patient=other, confirmed=True), received(paths))
+    assert set(outcomes(again)) == {"refused"}
+    assert "another patient" in again.files[0].reason
+
+
+def test_slices_that_share_one_sop_instance_uid_collide(upload, tmp_path):
+    paths = make_series(tmp_path / "ct", SOPInstanceUID=generate_uid())
+    ingested = store(upload, received(paths))
+    assert outcomes(ingested) == ["stored"] + ["collision"] * 11
+    assert sum(ingested.collisions.values()) == 11
+
+
+def test_sites_keep_their_patients_apart(upload, stranger, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    store(upload, received(paths))
+    other = Upload.objects.create(site=stranger.sites.get())
+    assert set(outcomes(store(other, received(paths)))) == {"stored"}
+    assert Patient.objects.count() == 2

@@ -1,0 +1,65 @@
+"""The web process stays light and tells whether it is ready."""
+
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+
+LOADS_ALL = """
+import sys, django
+django.setup()
+from django.urls import get_resolver
+from webapp.wsgi import application
+get_resolver().url_patterns
+assert "analysis.api.views" in sys.modules and "analysis.page_urls" in sys.modules
+heavy = {name.split(".")[0] for name in sys.modules} & {"torch", "torchvision"}
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+
+
+def test_the_web_process_never_imports_torch():
+    done = subprocess.run([sys.executable, "-c", "import os; os.environ['DJANGO_SETTINGS_MODULE']='webapp.settings'" + LOADS_ALL],
+                          cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_healthz_answers_without_log_in(client):
+    assert client.get("/healthz").status_code == 200
+
+
+def test_readyz_names_what_is_missing(client, db):
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["worker"] == "no worker seen lately"
+    assert answer.json()["database"] == answer.json()["broker"] == answer.json()["storage"] == "ok"
+
+
+def test_readyz_is_200_once_a_worker_was_seen(client, db):
+    from analysis.models import WorkerSeen
+
+    WorkerSeen.objects.create(hostname="worker")
+    answer = client.get("/readyz")
+    assert (answer.status_code, set(answer.json().values())) == (200, {"ok"})
+
+
+def test_everything_else_asks_for_log_in(client, db):
+    for address in ("/", "/patients/1/", "/studies/1/", "/upload/"):
+        answer = client.get(address)
+        assert answer.status_code == 302, address
+        assert answer.url.startswith("/accounts/login/")
+    assert client.get("/api/v1/patients/").status_code in (401, 403)
+    assert client.get("/api/schema/").status_code in (401, 403)
+
+
+def test_nobody_signs_up(client, db):
+    client.post("/accounts/signup/", {"username": "x", "password1": "a-long-password-x", "password2": "a-long-password-x"})
+    from django.contrib.auth import get_user_model
+
+    assert not get_user_model().objects.exists()
+
+
+def test_pages_carry_the_security_headers(client, db):
+    headers = client.get("/accounts/login/").headers
+    assert "script-src 'self' 'wasm-unsafe-eval'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
