@@ -16,13 +16,15 @@ MINUS = "−"
 DATE_FORMAT = "j M Y"
 
 
-def _rounded(value: float, digits: int) -> str:
-    """Fixed digits with a true minus sign; a small positive number is never written as zero."""
-    smallest = 10**-digits
-    if 0 < value < smallest / 2:
-        return f"< {smallest:.{digits}f}"
+def _fixed(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}"
     return text.replace("-", MINUS) if float(text) else text.removeprefix("-")
+
+
+def _rounded(value: float, digits: int) -> str:
+    """For amounts: a small positive one is never written as zero."""
+    smallest = 10**-digits
+    return f"< {_fixed(smallest, digits)}" if 0 < value < smallest / 2 else _fixed(value, digits)
 
 
 def score_text(cm3: float | None) -> str:
@@ -68,7 +70,7 @@ def area_text(cm2: float | None) -> str:
 
 def position_text(z_mm: float | None) -> str:
     """A slice's place along the body: ``−192.1 mm``."""
-    return DASH if z_mm is None else f"{_rounded(z_mm, 1) if z_mm < 0 else f'{z_mm:.1f}'} mm"
+    return DASH if z_mm is None else f"{_fixed(z_mm, 1)} mm"
 
 
 def spacing_text(mm: float | None) -> str:
@@ -76,26 +78,37 @@ def spacing_text(mm: float | None) -> str:
     return DASH if mm is None else f"{_rounded(mm, 2)} mm"
 
 
-def relative_words(point: "TimePoint | None", points: Sequence["TimePoint"]) -> str:
-    """The Relative Corona score of one time point with its reference date, or why it has none.
+def hu_text(hu: float) -> str:
+    """A CT number: ``−750 HU``."""
+    return f"{_fixed(hu, 0)} HU"
 
-    ``points``: all time points of the patient as ``trend.trend`` gives them.
+
+def relative_words(point: "TimePoint | None", points: Sequence["TimePoint"]) -> str:
+    """``0.54 (−46 % since 3 Mar 2020)`` or ``not defined: the score of the first time point is 0``.
+
+    ``point``: None for an analysis that does not speak for its study. ``points``: the patient's, from ``trend.trend``.
     """
+    relative = point.relative_corona_score if point else None
+    note = relative_note(point, points)
+    return f"not defined: {note}" if relative is None else f"{relative_text(relative)} ({note})"
+
+
+def relative_note(point: "TimePoint | None", points: Sequence["TimePoint"]) -> str:
+    """What stands behind a Relative Corona score: since when it changed how much, or why there is none."""
     if point is None:
-        return "not part of the trend: another analysis speaks for this time point"
+        return "another analysis speaks for this time point"
     if point.date is None:
-        return "not defined: the study has no date"
+        return "the study has no date"
     first = next((each for each in points if each.in_trend), None)
-    if first is None:
-        return "not defined: no time point is analysed yet"
+    if first is None or not point.in_trend:
+        return "this time point is not analysed"
     first_date = date_format(first.date, DATE_FORMAT)
     if first.corona_score_cm3 is None:
-        return f"not defined yet: the first time point ({first_date}) is still being analysed"
+        return f"the first time point, {first_date}, is still being analysed"
     if first.corona_score_cm3 == 0:
-        return "not defined: the score of the first time point is 0"
+        return "the score of the first time point is 0"
     if point.relative_corona_score is None:
-        return "not defined yet: this time point is not analysed"
-    relative = relative_text(point.relative_corona_score)
+        return "this time point is still being analysed"
     if point.study.pk == first.study.pk:
-        return f"{relative} (this is the first time point)"
-    return f"{relative} ({change_text(point.relative_corona_score)} since {first_date})"
+        return "this is the first time point"
+    return f"{change_text(point.relative_corona_score)} since {first_date}"

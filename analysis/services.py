@@ -183,13 +183,13 @@ def choose_series(study: Study, series: Series) -> None:
 
 def run(analysis: Analysis) -> None:
     """Run the pipeline over the analysis' series and store the result (the worker's part)."""
-    from .pipeline.run import analyse  # imports torch: only a worker comes here
-
     def write(stage: str, fraction: float) -> None:
         queue.write(analysis, stage=stage, progress=fraction)
 
     with storage.local_files(analysis.series) as paths:
         geometry = check_series([read_header(path) for path in paths])
+        from .pipeline.run import analyse  # imports torch: only a worker comes here
+
         result = analyse(geometry, device=settings.ANALYSIS_DEVICE, on_progress=_throttled(write))
     storage.save_result(analysis, result)
 

@@ -50,8 +50,8 @@ def do(job: queue.Task) -> None:
     except UnusableSeries as unusable:
         queue.fail(job, str(unusable))
     except PASSING_FAULTS:
+        # No instant retry: the lease runs out, and the sweeper then gives the job to the next attempt.
         logger.exception("%s: attempt %d met a passing fault", job, job.attempt)
-        queue.give_back(job)
     except Exception:
         logger.exception("%s: attempt %d failed", job, job.attempt)
         queue.fail(job, UNEXPECTED)

@@ -10,17 +10,18 @@ import struct
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 MAX_VALUE_BYTES = 16_384
 """Longer values of the elements that are read (names, numbers) are nonsense and count as absent."""
+MAX_LENGTH_IN_HEADER = 2**20
+"""A header element that reaches over the end of the file: longer ones are nonsense, shorter ones cut."""
 MAX_ELEMENTS = 200_000
 """Elements and items in one header, nested ones included; a CT has some hundreds."""
 MAX_NESTING = 32
@@ -51,7 +52,7 @@ _OTHER_KINDS = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - an outcome, not an error of the program
+class Refused(Exception):
     """The file is not taken. ``reason``: one or two sentences for clinicians; ``code``: fixed word."""
 
     def __init__(self, reason: str, code: str) -> None:
@@ -79,6 +80,7 @@ class Structure:
     file: BinaryIO
     size: int
     little_endian: bool
+    explicit: bool
     file_meta: Dataset
     dataset: Dataset
     pixels: PixelElement | None
@@ -100,9 +102,10 @@ def scan(file: BinaryIO, keywords: Collection[str]) -> Structure:
         file = io.BytesIO(_inflate(file))
         size = len(file.getbuffer())
     little_endian = syntax != ExplicitVRBigEndian
-    body = _Walk(file, size, little_endian=little_endian, explicit=_looks_explicit(file), wanted=wanted)
+    explicit = _looks_explicit(file)
+    body = _Walk(file, size, little_endian=little_endian, explicit=explicit, wanted=wanted)
     pixels = body.run()
-    return Structure(file, size, little_endian, file_meta, Dataset(body.found), pixels)
+    return Structure(file, size, little_endian, explicit, file_meta, Dataset(body.found), pixels)
 
 
 def _start_of_elements(file: BinaryIO, size: int) -> int:
@@ -161,7 +164,7 @@ class _Walk:
         self.little_endian = little_endian
         self.explicit = explicit
         self.wanted = wanted
-        self.found: dict[Tag, RawDataElement] = {}  # type: ignore[valid-type]
+        self.found: dict[BaseTag, RawDataElement] = {}
         self.count = 0
 
     def run(self, stop_after_group: int | None = None) -> PixelElement | None:
@@ -183,7 +186,7 @@ class _Walk:
             if length == UNDEFINED_LENGTH:
                 self._skip_sequence()
                 continue
-            self._need(start + length)
+            self._need(length)
             if tag in self.wanted and length <= MAX_VALUE_BYTES:
                 value = self.file.read(length)
                 self.found[Tag(tag)] = RawDataElement(
@@ -229,17 +232,20 @@ class _Walk:
                 if depth > MAX_NESTING:
                     raise damaged("its header is nested too deeply")
             elif tag != ITEM_END:
-                self._need(self.file.tell() + length)
+                self._need(length)
                 self.file.seek(length, io.SEEK_CUR)
 
-    def _need(self, end: int) -> None:
-        if end > self.size:
-            raise self._cut()
+    def _need(self, length: int) -> None:
+        """The file must hold ``length`` bytes more."""
+        if self.file.tell() + length <= self.size:
+            return
+        if length > MAX_LENGTH_IN_HEADER:
+            raise damaged("an element of its header claims more bytes than the file has")
+        raise self._cut()
 
     def _cut(self) -> Refused:
         return Refused(
-            f"The file ends in the middle of its header ({self.size:,} bytes in all), so its image is missing. "
-            f"{SEND_AGAIN}",
+            f"The file ends in the middle of its header (after {self.size:,} bytes), without image. {SEND_AGAIN}",
             "truncated_header",
         )
 
@@ -298,7 +304,3 @@ def _item(head: bytes) -> tuple[int, int]:
                       "truncated")  # fmt: skip
     group, number, length = struct.unpack("<HHL", head)
     return group << 16 | number, length
-
-
-def open_file(file: Path | BinaryIO) -> BinaryIO:
-    return file.open("rb") if isinstance(file, Path) else file

@@ -16,9 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def series(site):
-    study = Study.objects.create(
-        patient=Patient.objects.create(site=site, patient_id="1"), study_instance_uid="1.2"
-    )
+    study = Study.objects.create(patient=Patient.objects.create(site=site, patient_id="1"), study_instance_uid="1.2")
     return Series.objects.create(study=study, series_instance_uid="1.2.3")
 
 

@@ -3,6 +3,7 @@
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
 from analysis import queue, services, tasks
 from analysis.models import Analysis
@@ -188,8 +189,12 @@ def test_a_file_out_of_reach_is_tried_again_then_given_up(site, tmp_path):
     receive(site, make_series(tmp_path / "ct"))
     instance = Series.objects.get().instances.first()
     instance.file.delete(save=False)
-    for _ in range(3):
+    for attempt in (1, 2, 3):
         tasks.do(queue.claim_next())
+        analysis = Analysis.objects.get()
+        assert (analysis.state, analysis.attempt) == ("RUNNING", attempt)  # until its lease runs out
+        Analysis.objects.update(lease_until=timezone.now())
+        queue.sweep()
     analysis = Analysis.objects.get()
     assert (analysis.state, analysis.attempt) == ("FAILED", 3)
     assert "interrupted 3 times" in analysis.error

@@ -1,0 +1,441 @@
+"""From the headers of a series to an honest geometry, or to the reason why there is none.
+
+Positions alone say where a slice lies: InstanceNumber, SliceLocation and SliceThickness are
+often wrong and never used for geometry (DICOM PS3.3 C.7.6.2 "Image Plane Module").
+"""
+
+import filecmp
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from .report import QualityFlag
+
+# Real headers hold invalid UIDs, dates and numbers; those that matter are checked here by meaning.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+MIN_SLICES = 10
+"""Fewer slices say nothing reliable about a lung (about 300 mm long)."""
+MAX_GAP_RATIO = 1.5
+"""A step between neighbours over this times the median step: slices are missing."""
+MAX_DRIFT_SLICES = 1.0
+"""Slices may stray from a regular grid by this many steps at most."""
+SAME_POSITION_MM = 0.01
+"""Closer positions count as one."""
+SAME_DIRECTION = 1e-3
+"""Largest difference of direction cosines within one series; scanners write 6 digits."""
+SAME_PIXEL_SPACING = 1e-3
+"""Largest relative difference of pixel spacings within one series."""
+MAX_TILT_DEGREES = 1.0
+"""A larger angle between the slice normal and the line through the slices shears the volume:
+5 mm over a lung of 300 mm. GantryDetectorTilt is held to it too."""
+MAX_OFF_LINE_MM = 1.0
+"""Slices may stray sideways from the line through them by this much."""
+MAX_OBLIQUE_DEGREES = 10.0
+"""Largest angle between the slice normal and the patient's head-feet axis for an axial series."""
+PIXEL_SPACING_RANGE_MM = (0.1, 5.0)
+"""Reconstruction fields of 50 to 2,500 mm over 512 pixels; outside it the header is wrong."""
+MAX_PIXELS_PER_SIDE = 2048
+"""The largest matrix of a CT scanner."""
+MAX_VOXELS = 1_000_000_000
+"""2 GB of Hounsfield units, 3,800 slices of 512 × 512."""
+THICK_SLICES_MM = 5.0
+"""Slices this far apart blur small opacities (Fleischner Society 2017 asks for 1.5 mm)."""
+SHARP_SIEMENS_NUMBER = 57
+"""Siemens kernels carry their sharpness: B30f, Br40 smooth; Bl57, B60f, B70f, Br64 for lung and bone."""
+SHARP_KERNEL_WORDS = ("LUNG", "BONE", "EDGE", "ULTRA")
+"""GE (BONE, BONEPLUS, LUNG, EDGE, ULTRA), also used by other vendors in clear text."""
+SHARP_PHILIPS_KERNELS = frozenset({"D", "E", "EB", "EC", "L", "YB", "YC", "YD", "YE"})
+SHARP_CANON_DECADES = frozenset({3, 5, 8})
+"""Canon/Toshiba FC30–39 bone, FC50–59 lung, FC80–89 high resolution."""
+PROJECTIONS = frozenset({"MIP", "MINIP", "PROJECTION IMAGE", "VOLUME RENDER", "VRT"})
+"""ImageType values of pictures whose pixels are not the mean density of a slice."""
+
+_Float = npt.NDArray[np.float64]
+
+
+class UnusableSeries(Exception):  # noqa: N818 - a finding about the data, not an error of the program
+    """The series cannot be analysed. ``code``: fixed word; ``message``: one sentence for clinicians."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class SliceHeader:
+    """What geometry needs of one file. None where the header does not say it or says nonsense.
+
+    ``position``: ImagePositionPatient, centre of the first pixel, LPS, mm. ``orientation``:
+    ImageOrientationPatient, directions along a row and along a column.
+    ``pixel_spacing_mm``: (between rows, between columns).
+    """
+
+    path: Path
+    sop_instance_uid: str
+    series_instance_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    position: tuple[float, float, float] | None
+    orientation: tuple[float, float, float, float, float, float] | None
+    pixel_spacing_mm: tuple[float, float] | None
+    rows: int
+    columns: int
+    frames: int = 1
+    instance_number: int | None = None
+    slice_thickness_mm: float | None = None
+    kernel: str = ""
+    gantry_detector_tilt_degrees: float | None = None
+    contrast_bolus_agent: str = ""
+    series_description: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """A usable series: ``headers`` from head to feet; ``affine_lps`` and ``z_mm`` as in Volume."""
+
+    headers: tuple[SliceHeader, ...]
+    affine_lps: _Float
+    z_mm: _Float
+    quality: tuple[QualityFlag, ...]
+
+    @property
+    def series_instance_uid(self) -> str:
+        return self.headers[0].series_instance_uid
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(slices, rows, columns)"""
+        return len(self.headers), self.headers[0].rows, self.headers[0].columns
+
+    @property
+    def slice_spacing_mm(self) -> float:
+        return float(np.linalg.norm(self.affine_lps[:3, 2]))
+
+
+_TAGS = [
+    "SpecificCharacterSet", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "InstanceNumber",
+    "SliceThickness", "ConvolutionKernel", "GantryDetectorTilt", "ContrastBolusAgent", "SeriesDescription",
+]  # fmt: skip
+
+
+def read_header(path: Path) -> SliceHeader:
+    """Read what geometry needs, without the pixels.
+
+    Raises ``InvalidDicomError`` where the file is not DICOM and UnusableSeries ("damaged_file")
+    where it is, but cannot be read.
+    """
+    try:
+        dataset = pydicom.dcmread(
+            path, stop_before_pixels=True, specific_tags=list(_TAGS), force=_starts_without_preamble(path)
+        )
+        return _header_of(dataset, path)
+    except (InvalidDicomError, FileNotFoundError, PermissionError):
+        raise
+    except Exception as fault:  # pydicom raises many kinds on damaged files
+        raise UnusableSeries(
+            "damaged_file", f"The file {path.name} is damaged and cannot be read: send it again from the source."
+        ) from fault
+
+
+def _starts_without_preamble(path: Path) -> bool:
+    """True for an old-style file that begins at once with group 0002 or 0008 (little endian)."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"\x02\x00", b"\x08\x00")
+
+
+def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
+    position = _numbers(dataset, "ImagePositionPatient", 3)
+    orientation = _numbers(dataset, "ImageOrientationPatient", 6)
+    spacing = _numbers(dataset, "PixelSpacing", 2)
+    instance_number = _numbers(dataset, "InstanceNumber", 1)
+    thickness = _numbers(dataset, "SliceThickness", 1)
+    tilt = _numbers(dataset, "GantryDetectorTilt", 1)
+    frames = _numbers(dataset, "NumberOfFrames", 1)
+    return SliceHeader(
+        path=path,
+        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        series_instance_uid=_text(dataset, "SeriesInstanceUID"),
+        modality=_text(dataset, "Modality"),
+        image_type=tuple(word.strip().upper() for word in _text(dataset, "ImageType").split("\\")),
+        position=(position[0], position[1], position[2]) if position else None,
+        orientation=(*orientation[:5], orientation[5]) if orientation else None,  # type: ignore[arg-type]
+        pixel_spacing_mm=(spacing[0], spacing[1]) if spacing else None,
+        rows=int(dataset.get("Rows") or 0),
+        columns=int(dataset.get("Columns") or 0),
+        frames=int(frames[0]) if frames else 1,
+        instance_number=int(instance_number[0]) if instance_number else None,
+        slice_thickness_mm=thickness[0] if thickness else None,
+        kernel=_text(dataset, "ConvolutionKernel"),
+        gantry_detector_tilt_degrees=tilt[0] if tilt else None,
+        contrast_bolus_agent=_text(dataset, "ContrastBolusAgent"),
+        series_description=_text(dataset, "SeriesDescription"),
+    )
+
+
+def _text(dataset: pydicom.Dataset, keyword: str) -> str:
+    value = dataset.get(keyword)
+    if value is None:
+        return ""
+    words = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+    return "\\".join(str(word) for word in words).strip(" \0")
+
+
+def _numbers(dataset: pydicom.Dataset, keyword: str, count: int) -> list[float] | None:
+    """Exactly ``count`` finite numbers, or None."""
+    try:
+        value: Any = dataset.get(keyword)
+        if value is None or value == "":
+            return None
+        values = [float(number) for number in (value if isinstance(value, Iterable) else [value])]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def find_series(folder: Path) -> list[SliceHeader]:
+    """The headers of the one series in ``folder`` and below; files that are not DICOM images are skipped.
+
+    Raises UnusableSeries where there is none or more than one.
+    """
+    if not folder.is_dir():
+        raise UnusableSeries("no_series", f"There is no folder {folder}.")
+    series: dict[str, list[SliceHeader]] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            header = read_header(path)
+        except InvalidDicomError:
+            continue
+        if header.rows and header.columns:
+            series.setdefault(header.series_instance_uid, []).append(header)
+    if not series:
+        raise UnusableSeries("no_series", f"No DICOM images were found in {folder}.")
+    if len(series) > 1:
+        names = "; ".join(
+            f"{headers[0].series_description or headers[0].modality or 'unnamed'}, {len(headers)} images"
+            for headers in series.values()
+        )
+        raise UnusableSeries(
+            "several_series", f"{folder} holds {len(series)} series, name a folder with one of them: {names}."
+        )
+    return _without_copies(*series.values())
+
+
+def _without_copies(headers: list[SliceHeader]) -> list[SliceHeader]:
+    """Leave out files that are byte for byte another file of the folder."""
+    kept: dict[tuple[object, ...], list[SliceHeader]] = {}
+    for header in headers:
+        same_slice = kept.setdefault((header.sop_instance_uid, header.position), [])
+        if not any(filecmp.cmp(other.path, header.path, shallow=False) for other in same_slice):
+            same_slice.append(header)
+    return [header for same_slice in kept.values() for header in same_slice]
+
+
+def check_series(headers: Sequence[SliceHeader]) -> Geometry:
+    """Order the slices from head to feet and make sure that they form one regular axial CT volume.
+
+    Looks at the headers alone. Raises UnusableSeries with the first reason found.
+    """
+    _check_kind(headers)
+    spacing = _check_grid(headers)
+    along_row, along_column, normal = _directions(headers)
+    positions = np.array([header.position for header in headers], dtype=np.float64)  # (slice, xyz)
+    head_to_feet = np.argsort(-(positions @ normal), kind="stable")
+    positions = positions[head_to_feet]
+    ordered = tuple(headers[index] for index in head_to_feet)
+    z_mm: _Float = positions @ normal
+
+    _check_duplicates(z_mm)
+    _check_tilt(ordered, positions, normal)
+    _check_axial(normal)
+    _check_steps(z_mm)
+
+    affine = np.eye(4)
+    affine[:3, 0] = along_row * spacing[1]
+    affine[:3, 1] = along_column * spacing[0]
+    affine[:3, 2] = (positions[-1] - positions[0]) / (len(positions) - 1)
+    affine[:3, 3] = positions[0]
+    return Geometry(headers=ordered, affine_lps=affine, z_mm=z_mm, quality=_header_flags(ordered, z_mm))
+
+
+def _check_kind(headers: Sequence[SliceHeader]) -> None:
+    others = sorted({header.modality or "unknown" for header in headers} - {"CT"})
+    if others:
+        raise UnusableSeries("not_ct", f"This is not a CT series (modality {', '.join(others)}).")
+    if any(header.frames > 1 for header in headers):
+        raise UnusableSeries(
+            "multi_frame", "The images are multi-frame (Enhanced CT): export the scan as single CT slices."
+        )
+    localisers = sum("LOCALIZER" in header.image_type for header in headers)
+    if localisers:
+        raise UnusableSeries(
+            "localiser", f"{localisers} of {len(headers)} images are planning images (localiser), not axial slices."
+        )
+    if any(PROJECTIONS & set(header.image_type) for header in headers):
+        raise UnusableSeries(
+            "reformat", "The images are projections (such as MIP) or renderings: send the original axial slices."
+        )
+    if len({header.series_instance_uid for header in headers}) > 1:
+        raise UnusableSeries("mixed_series", "The images belong to more than one series.")
+    if len(headers) < MIN_SLICES:
+        raise UnusableSeries(
+            "too_few_slices",
+            f"The series has {len(headers)} slice{'s' * (len(headers) != 1)}; at least {MIN_SLICES} are needed.",
+        )
+
+
+def _check_grid(headers: Sequence[SliceHeader]) -> tuple[float, float]:
+    """All slices share one matrix and one pixel spacing, which is returned (rows, columns; mm)."""
+    for header in headers:
+        if header.position is None or header.orientation is None:
+            raise UnusableSeries(
+                "no_position",
+                f"The file {header.path.name} does not say where its slice lies (no valid position or orientation).",
+            )
+        low, high = PIXEL_SPACING_RANGE_MM
+        if header.pixel_spacing_mm is None or not all(low <= mm <= high for mm in header.pixel_spacing_mm):
+            raise UnusableSeries("no_pixel_spacing", f"The file {header.path.name} has no valid pixel spacing.")
+    sizes = sorted({(header.columns, header.rows) for header in headers})
+    if len(sizes) > 1:
+        listed = ", ".join(f"{columns} × {rows}" for columns, rows in sizes)
+        raise UnusableSeries("mixed_sizes", f"The slices differ in size ({listed} pixels).")
+    columns, rows = sizes[0]
+    if max(columns, rows) > MAX_PIXELS_PER_SIDE or columns * rows * len(headers) > MAX_VOXELS:
+        raise UnusableSeries(
+            "too_large", f"The series is too large to analyse ({len(headers)} slices of {columns} × {rows} pixels)."
+        )
+    spacings = np.array([header.pixel_spacing_mm for header in headers])
+    if (np.ptp(spacings, axis=0) > SAME_PIXEL_SPACING * spacings.min(axis=0)).any():
+        raise UnusableSeries(
+            "mixed_pixel_spacing",
+            f"The slices differ in pixel size ({spacings.min():.3f} to {spacings.max():.3f} mm).",
+        )
+    return float(spacings[0, 0]), float(spacings[0, 1])
+
+
+def _directions(headers: Sequence[SliceHeader]) -> tuple[_Float, _Float, _Float]:
+    """Unit vectors along a row, along a column, and the slice normal that points to the head (LPS)."""
+    cosines = np.array([header.orientation for header in headers], dtype=np.float64)
+    if (np.ptp(cosines, axis=0) > SAME_DIRECTION).any():
+        raise UnusableSeries(
+            "mixed_orientations", "The slices point in different directions: the series mixes orientations."
+        )
+    along_row, along_column = cosines[0, :3], cosines[0, 3:]
+    lengths = np.linalg.norm(along_row), np.linalg.norm(along_column)
+    if max(abs(length - 1) for length in lengths) > 0.01 or abs(along_row @ along_column) > 0.01:
+        raise UnusableSeries("no_position", "The orientation in the header is not valid (axes not perpendicular).")
+    normal = np.cross(along_row, along_column)
+    normal /= np.linalg.norm(normal)
+    return along_row / lengths[0], along_column / lengths[1], normal if normal[2] >= 0 else -normal
+
+
+def _check_duplicates(z_mm: _Float) -> None:
+    steps = -np.diff(z_mm)
+    doubles = int((steps < SAME_POSITION_MM).sum())
+    if doubles == len(steps):
+        raise UnusableSeries("no_slice_spacing", "All slices carry the same position: the spacing is unknown.")
+    if doubles:
+        where = z_mm[1:][steps < SAME_POSITION_MM][0]
+        raise UnusableSeries(
+            "duplicate_positions",
+            f"{doubles + len(z_mm) - len(steps) - 1} slices lie where another one lies (first at {where:.1f} mm): "
+            "the series holds more than one phase or reconstruction.",
+        )
+
+
+def _check_tilt(headers: Sequence[SliceHeader], positions: _Float, normal: _Float) -> None:
+    """The slices must be stacked along their normal; ``positions`` (slice, xyz) from head to feet."""
+    tilts = [abs(header.gantry_detector_tilt_degrees or 0.0) for header in headers]
+    way = positions[-1] - positions[0]
+    along = abs(float(way @ normal))
+    sideways = math.sqrt(max(float(way @ way) - along**2, 0.0))
+    tilt = max(*tilts, math.degrees(math.atan2(sideways, along)))
+    if tilt > MAX_TILT_DEGREES:
+        raise UnusableSeries(
+            "gantry_tilt", f"The gantry was tilted (by about {tilt:.0f}°): send a series without tilt."
+        )
+    fractions = ((positions - positions[0]) @ way / (way @ way))[:, None]
+    off_line = np.linalg.norm(positions - positions[0] - fractions * way, axis=1)
+    if off_line.max() > MAX_OFF_LINE_MM:
+        name = headers[int(off_line.argmax())].path.name
+        raise UnusableSeries(
+            "uneven_positions",
+            f"The slices are not stacked in one line: {name} lies {off_line.max():.1f} mm beside the others.",
+        )
+
+
+def _check_axial(normal: _Float) -> None:
+    angle = math.degrees(math.acos(min(1.0, abs(float(normal[2])))))
+    if angle <= MAX_OBLIQUE_DEGREES:
+        return
+    planes = {"sagittal": abs(normal[0]), "coronal": abs(normal[1])}
+    plane = next((name for name, cosine in planes.items() if cosine > math.cos(math.radians(45))), "oblique")
+    raise UnusableSeries(
+        "reformat", f"The slices are not axial ({plane}, {angle:.0f}° off): send the original axial series."
+    )
+
+
+def _check_steps(z_mm: _Float) -> None:
+    """``z_mm`` strictly decreasing, in even steps."""
+    steps = -np.diff(z_mm)
+    step = float(np.median(steps))
+    wide = steps > MAX_GAP_RATIO * step
+    if wide.any():
+        first = int(wide.argmax())
+        missing = max(1, int(np.round(steps[wide] / step - 1).sum()))
+        places = f" (and at {int(wide.sum()) - 1} more places)" if wide.sum() > 1 else ""
+        raise UnusableSeries(
+            "missing_slices",
+            f"About {missing} slice{'s are' if missing > 1 else ' is'} missing between {z_mm[first]:.1f} and "
+            f"{z_mm[first + 1]:.1f} mm{places}: send the complete series.",
+        )
+    grid = np.linspace(z_mm[0], z_mm[-1], len(z_mm))
+    if (steps < step / MAX_GAP_RATIO).any() or np.abs(z_mm - grid).max() > MAX_DRIFT_SLICES * step:
+        raise UnusableSeries(
+            "uneven_spacing",
+            f"The slices are unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm apart).",
+        )
+
+
+def is_sharp_kernel(kernel: str) -> bool:
+    """Whether a ConvolutionKernel is an edge-enhancing one (lung, bone), by the vendors' names."""
+    name = kernel.split("\\")[0].strip().upper()
+    if any(word in name for word in SHARP_KERNEL_WORDS) or name in SHARP_PHILIPS_KERNELS:
+        return True
+    if canon := re.match(r"FC(\d)\d", name):
+        return int(canon[1]) in SHARP_CANON_DECADES
+    siemens = re.match(r"[A-Z]{1,2}(\d{2})(?!\d)", name)
+    return bool(siemens and int(siemens[1]) >= SHARP_SIEMENS_NUMBER)
+
+
+def _header_flags(headers: Sequence[SliceHeader], z_mm: _Float) -> tuple[QualityFlag, ...]:
+    flags = []
+    step = float(z_mm[0] - z_mm[-1]) / (len(z_mm) - 1)
+    if step >= THICK_SLICES_MM:
+        flags.append(QualityFlag("thick_slices", f"The slices are {step:.1f} mm apart; small opacities may be missed."))
+    if is_sharp_kernel(headers[0].kernel):
+        flags.append(
+            QualityFlag("sharp_kernel", f"Sharp reconstruction kernel ({headers[0].kernel}); densities are noisier.")
+        )
+    if any(header.contrast_bolus_agent for header in headers):
+        flags.append(QualityFlag("contrast", "Contrast agent was given; vessels and opacities are denser."))
+    distinct = len({header.sop_instance_uid for header in headers})
+    if distinct < len(headers):
+        flags.append(
+            QualityFlag(
+                "shared_sop_instance_uid",
+                f"{len(headers)} slices carry {distinct} SOP Instance UID{'s' * (distinct > 1)}; "
+                "they were told apart by their positions.",
+            )
+        )
+    return tuple(flags)

@@ -1,0 +1,251 @@
+"""The key images of a report: which slices are shown, and each as CT and as CT with the heat map.
+
+Only the shown slices are decoded. Everything is drawn in the frame of the stored image; the side
+letters follow from ImageOrientationPatient (DICOM PS3.3 C.7.6.2.1.1), so nothing is ever mirrored.
+"""
+
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from reportlab.lib.colors import white
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
+from reportlab.platypus import Flowable
+from scipy import ndimage
+
+from . import storage
+from .models import Analysis
+from .pipeline.pixels import read_slice_hu
+from .pipeline.series import SliceHeader, UnusableSeries, read_header
+from .report_style import BOLD, FAINT, FONT
+
+log = logging.getLogger(__name__)
+
+MAX_SLICES = 3
+MIN_APART_MM = 25.0
+"""Key slices closer than this show the same lesions again (a segment of the lung is about 40 mm high)."""
+LUNG_WINDOW_HU = (-1350.0, 150.0)
+"""Centre −600, width 1500: the usual lung window."""
+ASPECT = 4 / 3
+"""Width ÷ height of every picture: a chest lying down."""
+BODY_HU = -500.0
+BODY_MARGIN_MM = 6.0
+BODY_CELL_MM = 4.0
+"""Cell size at which the body is looked for; thin things such as a blanket vanish in it."""
+PIXELS_WIDE = 640
+"""Width of a picture: 58 mm in print at 280 dots per inch."""
+HEAT_STOPS = np.array([[255, 230, 60], [255, 120, 20], [200, 0, 20]], dtype=np.float64)
+"""Colour at heat map values 0, ½ and 1: yellow, orange, red."""
+HEAT_OPACITY = 0.7
+"""Opacity at value 1; it falls with the square root of the value, so faint areas stay visible."""
+HEAT_FLOOR = 0.05
+"""Below it nothing is drawn: such values lie within the noise of the network's map."""
+JPEG_QUALITY = 90
+SCALE_BAR_MM = 50
+
+Grey = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class KeyImage:
+    """One slice. ``ct`` and ``overlay``: pictures of the same size; ``mm_per_pixel`` of both.
+
+    ``left`` and ``right``: letters of the patient's sides at the picture's edges (R, L, A, P, H, F).
+    """
+
+    number: int  # 1 is next to the head
+    ct: Image.Image
+    overlay: Image.Image
+    mm_per_pixel: float
+    left: str
+    right: str
+    header: SliceHeader
+
+
+def choose_slices(slices: Sequence[dict[str, Any]]) -> list[int]:
+    """Indices of up to three positive slices with the most activation, well apart, head to feet.
+
+    Without positive slices: the middle one of the lungs (of the series where no lung was found).
+    """
+    positive = [index for index, each in enumerate(slices) if each["positive"]]
+    if not positive:
+        lung = [index for index, each in enumerate(slices) if each["probability"] is not None]
+        shown = lung or list(range(len(slices)))
+        return [shown[len(shown) // 2]]
+    chosen: list[int] = []
+    for index in sorted(positive, key=lambda index: -(slices[index]["activation_cm2"] or 0)):
+        apart = (abs(slices[index]["z_mm"] - slices[other]["z_mm"]) >= MIN_APART_MM for other in chosen)
+        if len(chosen) < MAX_SLICES and all(apart):
+            chosen.append(index)
+    return sorted(chosen)
+
+
+def key_images(analysis: Analysis) -> list[KeyImage]:
+    """The chosen slices of a finished analysis; one whose image cannot be read is left out."""
+    chosen = choose_slices(analysis.report["slices"])
+    read = [(index, *found) for index in chosen if (found := _read(analysis, index))]
+    if not read:
+        return []
+    heatmap = storage.read_heatmap(analysis)
+    spacing_mm = read[0][1].pixel_spacing_mm
+    assert spacing_mm is not None  # an analysed series has one, the same on all slices
+    frame = _frame([hu for _, _, hu in read], spacing_mm)
+    return [_picture(index, header, hu, heatmap[index], frame, spacing_mm) for index, header, hu in read]
+
+
+def _read(analysis: Analysis, index: int) -> tuple[SliceHeader, npt.NDArray[np.int16]] | None:
+    uid = analysis.report["slices"][index]["sop_instance_uid"]
+    instance = analysis.series.instances.filter(sop_instance_uid=uid).first()
+    if instance is None:
+        return None
+    try:
+        with storage.local_copies([instance.file]) as paths:
+            header = read_header(Path(paths[0]))
+            return header, read_slice_hu(header)
+    except (UnusableSeries, OSError) as fault:
+        log.warning("report of analysis %s: slice %s cannot be shown: %s", analysis.pk, index + 1, fault)
+        return None
+
+
+def _frame(slices: Sequence[npt.NDArray[np.int16]], spacing_mm: tuple[float, float]) -> tuple[float, float, float]:
+    """The part of the image that holds the body on all slices, as centre row and column and width, in mm."""
+    boxes = [box for hu in slices if (box := _body_box_mm(hu, spacing_mm))]
+    rows_mm, columns_mm = np.array(slices[0].shape) * spacing_mm
+    top, left, bottom, right = 0.0, 0.0, rows_mm, columns_mm
+    if boxes:
+        edges = np.array(boxes)
+        top, left = edges[:, :2].min(axis=0) - BODY_MARGIN_MM
+        bottom, right = edges[:, 2:].max(axis=0) + BODY_MARGIN_MM
+    return (top + bottom) / 2, (left + right) / 2, max(right - left, (bottom - top) * ASPECT)
+
+
+def _body_box_mm(
+    hu: npt.NDArray[np.int16], spacing_mm: tuple[float, float]
+) -> tuple[float, float, float, float] | None:
+    """Top, left, bottom and right edge of the largest dense thing; None in an empty image."""
+    cell = tuple(max(1, round(BODY_CELL_MM / mm)) for mm in spacing_mm)
+    dense = ndimage.uniform_filter(hu.astype(np.float32), size=cell)[:: cell[0], :: cell[1]] > BODY_HU
+    labels, count = ndimage.label(dense)
+    if not count:
+        return None
+    rows, columns = ndimage.find_objects(labels)[np.bincount(labels.ravel())[1:].argmax()]
+    down, across = cell[0] * spacing_mm[0], cell[1] * spacing_mm[1]
+    return rows.start * down, columns.start * across, rows.stop * down, columns.stop * across
+
+
+def _picture(
+    index: int,
+    header: SliceHeader,
+    hu: npt.NDArray[np.int16],
+    heat: Grey,
+    frame: tuple[float, float, float],
+    spacing_mm: tuple[float, float],
+) -> KeyImage:
+    low, high = LUNG_WINDOW_HU
+    grey = ((hu - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
+    size_mm = (hu.shape[0] * spacing_mm[0], hu.shape[1] * spacing_mm[1])
+    ct = _cut(grey, size_mm, frame)
+    left, right = _sides(header)
+    return KeyImage(
+        number=index + 1,
+        ct=ct,
+        overlay=_with_heat(ct, _cut(heat, size_mm, frame)),
+        mm_per_pixel=frame[2] / PIXELS_WIDE,
+        left=left,
+        right=right,
+        header=header,
+    )
+
+
+def _cut(plane: Grey, size_mm: tuple[float, float], frame: tuple[float, float, float]) -> Image.Image:
+    """The frame's part of a plane that covers ``size_mm`` (rows, columns); black beyond its edges."""
+    row_mm, column_mm, width_mm = frame
+    height_mm = width_mm / ASPECT
+    to_rows, to_columns = plane.shape[0] / size_mm[0], plane.shape[1] / size_mm[1]
+    across, down = width_mm / PIXELS_WIDE * to_columns, height_mm / round(PIXELS_WIDE / ASPECT) * to_rows
+    left, top = (column_mm - width_mm / 2) * to_columns, (row_mm - height_mm / 2) * to_rows
+    return Image.fromarray(plane).transform(
+        (PIXELS_WIDE, round(PIXELS_WIDE / ASPECT)),
+        Image.Transform.AFFINE,
+        (across, 0, left, 0, down, top),
+        resample=Image.Resampling.BICUBIC,
+    )
+
+
+def heat_rgba(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Colour (0–255) and opacity (0–1) of heat map values 0 to 1; adds a last axis of 4."""
+    places = np.linspace(0, 1, len(HEAT_STOPS))
+    rgb = [np.interp(value, places, HEAT_STOPS[:, channel]) for channel in range(3)]
+    opacity = np.where(value < HEAT_FLOOR, 0.0, HEAT_OPACITY * np.sqrt(value))
+    return np.stack([*rgb, opacity], axis=-1)
+
+
+def _with_heat(ct: Image.Image, heat: Image.Image) -> Image.Image:
+    rgba = heat_rgba(np.asarray(heat) / 255.0)
+    opacity = rgba[..., 3:]
+    grey = np.asarray(ct, dtype=np.float64)[..., None]
+    return Image.fromarray((grey * (1 - opacity) + rgba[..., :3] * opacity).round().astype(np.uint8))
+
+
+def _sides(header: SliceHeader) -> tuple[str, str]:
+    """Letters at the left and right edge, from the direction of a row in the patient (LPS)."""
+    assert header.orientation is not None  # an analysed series has one
+    direction = np.array(header.orientation[:3])
+    axis = int(np.abs(direction).argmax())
+    positive, negative = (("L", "R"), ("P", "A"), ("H", "F"))[axis]
+    return (negative, positive) if direction[axis] > 0 else (positive, negative)
+
+
+class Picture(Flowable):
+    """One view of a key image with the letters of the sides and a scale bar."""
+
+    def __init__(self, image: KeyImage, view: Image.Image, width: float) -> None:
+        super().__init__()
+        self.image, self.view = image, view
+        self.width, self.height = width, width * view.height / view.width
+
+    def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
+        return self.width, self.height
+
+    def draw(self) -> None:
+        canvas: Canvas = self.canv
+        jpeg = io.BytesIO()
+        self.view.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        canvas.drawImage(ImageReader(jpeg), 0, 0, self.width, self.height)
+        canvas.setFillColor(white)
+        canvas.setFont(BOLD, 9)
+        canvas.drawString(4, self.height - 12, self.image.left)
+        canvas.drawRightString(self.width - 4, self.height - 12, self.image.right)
+        points_per_mm = self.width / self.view.width / self.image.mm_per_pixel
+        canvas.setStrokeColor(white)
+        canvas.setLineWidth(1.2)
+        canvas.line(5, 5, 5 + SCALE_BAR_MM * points_per_mm, 5)
+        canvas.setFont(FONT, 6)
+        canvas.drawString(5, 8, f"{SCALE_BAR_MM // 10} cm")
+
+
+class HeatLegend(Flowable):
+    """The heat map's colours from 0 to 1, as they look over soft tissue."""
+
+    WIDTH, HEIGHT, BAR = 190.0, 10.0, 60.0
+
+    def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
+        return self.WIDTH, self.HEIGHT
+
+    def draw(self) -> None:
+        canvas: Canvas = self.canv
+        rgba = heat_rgba(np.linspace(0, 1, 64)[None])
+        bar = rgba[..., :3] * rgba[..., 3:] + 128 * (1 - rgba[..., 3:])
+        left = self.WIDTH - self.BAR - 10
+        canvas.drawImage(ImageReader(Image.fromarray(bar.round().astype(np.uint8))), left, 1, self.BAR, 7)
+        canvas.setFont(FONT, 7)
+        canvas.setFillColor(FAINT)
+        canvas.drawRightString(left - 4, 2, "Heat map, one scale for all scans   0")
+        canvas.drawRightString(self.WIDTH, 2, "1")

@@ -1,0 +1,66 @@
+"""The numbers of an analysis as one flat CSV table for research: a row per slice, UTF-8, comma, CRLF."""
+
+import csv
+import io
+
+from .models import Analysis
+
+USE = "Research use only, not for diagnosis"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet runs a text that begins so as a formula (OWASP, "CSV injection")."""
+
+
+def render(analysis: Analysis) -> str:
+    """Header line, then the slices from head to feet; what belongs to the study stands in every row.
+
+    Numbers are unrounded, with the unit in the column's name; empty means not computed. The patient
+    appears with the ID alone, never with the name.
+    """
+    report = analysis.report
+    study = analysis.series.study
+    of_study = {
+        "site": study.patient.site.code,
+        "patient_id": study.patient.patient_id,
+        "synthetic_patient": study.patient.synthetic,
+        "study_date": study.study_date,
+        "study_instance_uid": study.study_instance_uid,
+        "series_instance_uid": report["series_instance_uid"],
+        "analysis": analysis.pk,
+        "analysed_at": analysis.finished_at.isoformat(timespec="seconds") if analysis.finished_at else None,
+        "models": "; ".join(f"{model['name']} {model['version']} {model['sha256'][:12]}" for model in report["models"]),
+        "slice_spacing_mm": analysis.series.slice_spacing_mm,
+        "lung_volume_ml": report["lung_volume_ml"],
+        "positive_ratio": report["positive_ratio"],
+        "positive_ratio_threshold": report["threshold"],
+        "suspected": report["suspected"],
+        "corona_score_cm3": report["corona_score_cm3"],
+        "corona_score_paper_cm3": report["corona_score_paper_cm3"],
+        "quality": "; ".join(flag["code"] for flag in report["quality"]),
+        "use": USE,
+    }
+    rows = [
+        {
+            "slice": number,
+            "sop_instance_uid": each["sop_instance_uid"],
+            "z_mm": each["z_mm"],
+            "lung_area_cm2": each["lung_area_cm2"],
+            "probability": each["probability"],
+            "positive": each["positive"],
+            "activation_cm2": each["activation_cm2"],
+            **of_study,
+        }
+        for number, each in enumerate(report["slices"], start=1)
+    ]
+    text = io.StringIO()
+    table = csv.DictWriter(text, fieldnames=list(rows[0]))
+    table.writeheader()
+    table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return value

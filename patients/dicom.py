@@ -1,0 +1,410 @@
+"""Is this file a whole CT slice that can be placed and decoded, and whose is it?"""
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import date, time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    LegacyConvertedEnhancedCTImageStorage,
+    MediaStorageDirectoryStorage,
+    RLELossless,
+)
+
+from .codestream import check_codestream
+from .part10 import (
+    SEND_AGAIN,
+    Refused,
+    Structure,
+    check_encapsulated_pixels,
+    check_native_pixels,
+    damaged,
+    scan,
+)
+
+__all__ = ["DicomFile", "Refused", "check_file"]
+
+# Real headers hold invalid UIDs, dates and numbers; those that matter are checked here by meaning.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+MAX_FILE_BYTES = 256 * 2**20
+"""The largest CT slice has 8 MB of pixels; the rest is room for private data."""
+MAX_SIDE = 2048
+"""The largest matrix of a CT scanner, in pixels."""
+PIXEL_SPACING_RANGE_MM = (0.1, 5.0)
+"""Reconstruction fields of 50 to 2,500 mm over 512 pixels."""
+MAX_POSITION_MM = 10_000.0
+"""Farther from the origin than any table moves."""
+COSINE_TOLERANCE = 0.01
+"""Orientation vectors are of length 1 and perpendicular up to this."""
+MAX_RESCALE_SLOPE = 100.0
+MAX_RESCALE_INTERCEPT = 32768.0
+"""A rescale beyond these does not lead to Hounsfield units."""
+MAX_UID_LENGTH = 128
+"""PS3.5 allows 64; some anonymisers write more."""
+MAX_PATIENT_ID_LENGTH = 64
+"""PS3.5: LO. A longer one is refused: cut short it could be another patient's."""
+
+NATIVE = frozenset(
+    {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
+)
+COMPRESSED = frozenset(
+    {
+        RLELossless, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless,
+        JPEGLSNearLossless, JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K,
+    }
+)  # fmt: skip
+"""What the pipeline's decoders read; JPEG Extended with 8 bits only."""
+
+KINDS = {
+    "CR": "a plain X-ray", "DX": "a plain X-ray", "MG": "a mammogram", "MR": "an MR image", "US": "an ultrasound image",
+    "PT": "a PET image", "NM": "a nuclear medicine image", "XA": "an angiography", "RF": "a fluoroscopy",
+    "SR": "a structured report", "PR": "a presentation state", "KO": "a list of key images", "SEG": "a segmentation",
+    "RTSTRUCT": "a set of radiotherapy contours", "RTPLAN": "a radiotherapy plan", "RTDOSE": "a radiotherapy dose",
+    "REG": "a registration", "DOC": "a document", "OT": "a secondary capture (screenshot)", "SC": "a secondary capture",
+}  # fmt: skip
+"""What a modality is called where the SOP class does not tell."""
+KIND_BY_SOP_CLASS_NAME = (
+    ("Secondary Capture", "a secondary capture (screenshot)"),
+    ("Structured Report", "a structured report"),
+    (" SR ", "a structured report"),
+    ("Dose SR", "a dose report"),
+    ("MR ", "an MR image"),
+    ("Ultrasound", "an ultrasound image"),
+    ("Positron", "a PET image"),
+    ("PET ", "a PET image"),
+    ("Nuclear Medicine", "a nuclear medicine image"),
+    ("X-Ray", "a plain X-ray or angiography"),
+    ("Radiography", "a plain X-ray"),
+    ("Presentation State", "a presentation state"),
+    ("Key Object", "a list of key images"),
+    ("Segmentation", "a segmentation"),
+    ("Encapsulated PDF", "a PDF report"),
+    ("RT ", "a radiotherapy object"),
+)
+"""Part of the SOP class's name in PS3.6 → what a clinician calls it; the first match counts."""
+
+KEYWORDS = [
+    "TransferSyntaxUID", "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "SpecificCharacterSet",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Manufacturer",
+    "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex",
+    "StudyDate", "SeriesDate", "AcquisitionDate", "AcquisitionDateTime", "ContentDate",
+    "StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime",
+    "StudyDescription", "SeriesDescription", "SeriesNumber", "InstanceNumber", "ConvolutionKernel", "BodyPartExamined",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
+    "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation",
+    "RescaleSlope", "RescaleIntercept",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """What the house keeps of one CT slice. Texts are clean and short enough for their columns.
+
+    ``patient_id`` is None where the file names none. ``study_date`` falls back on the series', the
+    acquisition's and the content's date.
+    """
+
+    patient_id: str | None
+    issuer_of_patient_id: str
+    patient_name: str
+    birth_date: date | None
+    sex: str
+    study_instance_uid: str
+    study_date: date | None
+    study_time: time | None
+    study_description: str
+    series_instance_uid: str
+    series_number: int | None
+    series_description: str
+    convolution_kernel: str
+    body_part_examined: str
+    manufacturer: str
+    sop_instance_uid: str
+    instance_number: int | None
+    rows: int
+    columns: int
+    transfer_syntax_uid: str
+
+
+def check_file(file: Path | BinaryIO) -> DicomFile:
+    """Judge one file, given as path or as seekable binary file (left open).
+
+    Order: is it DICOM; is it a CT image; is it whole; can it be placed and decoded. Raises Refused
+    and nothing else for whatever the content is (OSError where the file cannot be read at all).
+    """
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return check_file(opened)
+    try:
+        return _check(file)
+    except (Refused, OSError):
+        raise
+    except Exception as fault:  # pydicom raises many kinds on damaged values
+        raise damaged("its header cannot be read") from fault
+
+
+def _check(file: BinaryIO) -> DicomFile:
+    if file.seek(0, 2) > MAX_FILE_BYTES:
+        raise Refused("The file is far larger than one CT slice.", "too_large")
+    structure = scan(file, KEYWORDS)
+    dataset = structure.dataset
+    _check_kind(structure)
+    syntax = _transfer_syntax(structure)
+    _check_image_format(dataset, syntax)
+    _check_pixels(structure, syntax)
+    _check_place(dataset)
+    return _describe(structure, syntax)
+
+
+def _check_kind(structure: Structure) -> None:
+    """A CT image, one slice a file. Everything else is refused by the name of what it is."""
+    dataset, meta = structure.dataset, structure.file_meta
+    sop_class = UID(_text(dataset, "SOPClassUID") or _text(meta, "MediaStorageSOPClassUID"))
+    modality = _text(dataset, "Modality").upper()
+    if sop_class == MediaStorageDirectoryStorage:
+        raise Refused("This is a DICOMDIR, the index of a disc: not needed.", "dicomdir")
+    if sop_class in (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage):
+        raise Refused(
+            "This is an Enhanced CT (many slices in one file): export the scan as single CT slices.", "enhanced_ct"
+        )
+    if sop_class == CTImageStorage and modality in ("", "CT"):
+        if int(dataset.get("NumberOfFrames") or 1) > 1:
+            raise Refused("The file holds more than one frame: export the scan as single CT slices.", "multi_frame")
+        return
+    if not sop_class and not modality:
+        if structure.pixels is None and not _text(dataset, "SOPInstanceUID"):
+            raise damaged("its header holds nothing that names an image")
+        raise Refused("The file does not say what kind of image it is, so it is not taken as a CT.", "unknown_kind")
+    if not sop_class and modality == "CT":
+        return
+    raise Refused(f"This is {_kind(sop_class, modality)}, not a CT image.", "not_ct")
+
+
+def _kind(sop_class: UID, modality: str) -> str:
+    name = sop_class.name if sop_class and sop_class != CTImageStorage else ""
+    for part, kind in KIND_BY_SOP_CLASS_NAME:
+        if part in name:
+            return kind
+    if modality in KINDS:
+        return KINDS[modality]
+    if name and name != str(sop_class):
+        return f"of another kind ({name.removesuffix(' Storage')})"
+    return f"of an unknown kind (modality {modality[:16] or 'not given'})"
+
+
+def _transfer_syntax(structure: Structure) -> UID:
+    """As declared; an old file without file meta information is taken as its elements look."""
+    declared = UID(_text(structure.file_meta, "TransferSyntaxUID"))
+    if not declared:
+        return ExplicitVRLittleEndian if structure.explicit else ImplicitVRLittleEndian
+    if declared not in NATIVE | COMPRESSED:
+        name = declared.name if declared.name != str(declared) else "an unknown method"
+        raise Refused(
+            f"The image is compressed in a way that cannot be read ({name[:80]}): export it uncompressed or as "
+            "JPEG Lossless.",
+            "transfer_syntax",
+        )
+    return declared
+
+
+def _check_image_format(dataset: Dataset, syntax: UID) -> None:
+    rows, columns = _integer(dataset, "Rows"), _integer(dataset, "Columns")
+    if not rows or not columns or rows < 1 or columns < 1:
+        raise damaged("it does not say how many rows and columns its image has")
+    if max(rows, columns) > MAX_SIDE:
+        raise Refused(f"The image is too large for a CT slice ({columns:,} × {rows:,} pixels).", "too_large")
+    photometric = _text(dataset, "PhotometricInterpretation")
+    greyscale = photometric in ("MONOCHROME1", "MONOCHROME2")
+    if (photometric and not greyscale) or _integer(dataset, "SamplesPerPixel") not in (1, None):
+        raise Refused("The image is in colour, so it is no original CT slice.", "not_greyscale")
+    allocated, stored = _integer(dataset, "BitsAllocated"), _integer(dataset, "BitsStored")
+    signed = _integer(dataset, "PixelRepresentation")
+    if (
+        not greyscale
+        or allocated not in (8, 16, 32)
+        or stored is None
+        or not 1 <= stored <= allocated
+        or signed not in (0, 1)
+    ):
+        raise damaged("it does not say how its pixel values are stored")
+    if syntax == JPEGExtended12Bit and allocated != 8:
+        raise Refused(
+            "The image is compressed in a way that cannot be read (JPEG Extended, 12 bit): export it uncompressed or "
+            "as JPEG Lossless.",
+            "transfer_syntax",
+        )
+
+
+def _check_pixels(structure: Structure, syntax: UID) -> None:
+    dataset, pixels = structure.dataset, structure.pixels
+    if pixels is None:
+        raise Refused(f"The file has no image data. {SEND_AGAIN}", "no_pixel_data")
+    if syntax in NATIVE:
+        expected_bytes = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+        check_native_pixels(structure, pixels, expected_bytes)
+    else:
+        image = check_encapsulated_pixels(structure, pixels)
+        check_codestream(image, syntax, rows=int(dataset.Rows), columns=int(dataset.Columns))
+
+
+def _check_place(dataset: Dataset) -> None:
+    """Position, orientation, spacing and rescale are there and make sense (PS3.3 C.7.6.2, C.8.2.1)."""
+    position = _numbers(dataset, "ImagePositionPatient", 3)
+    orientation = _numbers(dataset, "ImageOrientationPatient", 6)
+    if position is None or orientation is None:
+        raise Refused(
+            "The file does not say where its slice lies (position and orientation are missing): "
+            "send the original CT series.",
+            "no_position",
+        )
+    along_row, along_column = orientation[:3], orientation[3:]
+    products = _dot(along_row, along_row) - 1, _dot(along_column, along_column) - 1, _dot(along_row, along_column)
+    if max(map(abs, products)) > 2 * COSINE_TOLERANCE or max(map(abs, position)) > MAX_POSITION_MM:
+        raise Refused("The slice's position or orientation in the file is not valid.", "bad_position")
+    spacing = _numbers(dataset, "PixelSpacing", 2)
+    low, high = PIXEL_SPACING_RANGE_MM
+    if spacing is None:
+        raise Refused(
+            "The file does not say how large its pixels are: send the original CT series.", "no_pixel_spacing"
+        )
+    if not all(low <= mm <= high for mm in spacing):
+        raise Refused(f"The pixel size in the file is not valid ({spacing[0]:g} × {spacing[1]:g} mm).", "bad_spacing")
+    slope, intercept = _numbers(dataset, "RescaleSlope", 1), _numbers(dataset, "RescaleIntercept", 1)
+    if slope is None or intercept is None:
+        raise Refused(
+            "The file does not say how its values become Hounsfield units (rescale is missing).", "no_rescale"
+        )
+    if not (0 < slope[0] <= MAX_RESCALE_SLOPE and abs(intercept[0]) <= MAX_RESCALE_INTERCEPT):
+        raise Refused("The rescale to Hounsfield units in the file is not valid.", "bad_rescale")
+
+
+def _dot(a: list[float], b: list[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _describe(structure: Structure, syntax: UID) -> DicomFile:
+    dataset = structure.dataset
+    patient_id = _text(dataset, "PatientID")
+    if len(patient_id) > MAX_PATIENT_ID_LENGTH:
+        raise Refused("The patient ID in the file is longer than DICOM allows.", "bad_patient_id")
+    study_date, study_time = _study_moment(dataset)
+    sex = _text(dataset, "PatientSex").upper()
+    return DicomFile(
+        patient_id=patient_id or None,
+        issuer_of_patient_id=_text(dataset, "IssuerOfPatientID", 64),
+        patient_name=_text(dataset, "PatientName", 324),
+        birth_date=_date(_text(dataset, "PatientBirthDate")),
+        sex=sex if sex in ("M", "F", "O") else "",
+        study_instance_uid=_uid(dataset, "StudyInstanceUID"),
+        study_date=study_date,
+        study_time=study_time,
+        study_description=_text(dataset, "StudyDescription", 128),
+        series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
+        series_number=_integer(dataset, "SeriesNumber"),
+        series_description=_text(dataset, "SeriesDescription", 128),
+        convolution_kernel=_text(dataset, "ConvolutionKernel", 64),
+        body_part_examined=_text(dataset, "BodyPartExamined", 64),
+        manufacturer=_text(dataset, "Manufacturer", 64),
+        sop_instance_uid=_uid(dataset, "SOPInstanceUID", _text(structure.file_meta, "MediaStorageSOPInstanceUID")),
+        instance_number=_integer(dataset, "InstanceNumber"),
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        transfer_syntax_uid=str(syntax),
+    )
+
+
+def _uid(dataset: Dataset, keyword: str, fallback: str = "") -> str:
+    """Any text serves as an identifier: invalid UIDs are real life, missing ones cannot be filed."""
+    uid = _text(dataset, keyword) or fallback
+    if not uid:
+        raise Refused(f"The file cannot be filed: its {keyword} is missing.", "no_uid")
+    if len(uid) > MAX_UID_LENGTH:
+        raise damaged(f"its {keyword} is too long")
+    return uid
+
+
+def _study_moment(dataset: Dataset) -> tuple[date | None, time | None]:
+    """The first date that is given, and the time that goes with it or with a later entry of that date."""
+    acquired = _text(dataset, "AcquisitionDateTime")
+    moments = [
+        (_date(_text(dataset, "StudyDate")), _time(_text(dataset, "StudyTime"))),
+        (_date(_text(dataset, "SeriesDate")), _time(_text(dataset, "SeriesTime"))),
+        (_date(_text(dataset, "AcquisitionDate")), _time(_text(dataset, "AcquisitionTime"))),
+        (_date(acquired[:8]), _time(acquired[8:])),
+        (_date(_text(dataset, "ContentDate")), _time(_text(dataset, "ContentTime"))),
+    ]
+    study_date = next((day for day, _ in moments if day), None)
+    study_time = next((clock for day, clock in moments if day and day == study_date and clock), None)
+    return study_date, study_time
+
+
+def _date(text: str) -> date | None:
+    """YYYYMMDD, also with dots or dashes as older scanners and converters write it."""
+    match = re.match(r"(\d{4})([.-]?)(\d\d)\2(\d\d)(?!\d)", text)
+    try:
+        return date(int(match[1]), int(match[3]), int(match[4])) if match else None
+    except ValueError:
+        return None
+
+
+def _time(text: str) -> time | None:
+    """HHMMSS.FFFFFF, cut anywhere after HH, also with colons; a leap second counts as 59."""
+    match = re.match(r"(\d\d):?(\d\d)?:?(\d\d)?(?:\.(\d{1,6}))?", text)
+    if not match:
+        return None
+    hour, minute, second = (int(part or 0) for part in match.group(1, 2, 3))
+    try:
+        return time(hour, minute, min(second, 59), int((match[4] or "0").ljust(6, "0")))
+    except ValueError:
+        return None
+
+
+def _text(dataset: Dataset, keyword: str, limit: int | None = None) -> str:
+    """The value as one clean line; several values joined by a backslash as in the file."""
+    value = dataset.get(keyword)
+    if value is None:
+        return ""
+    words = value if isinstance(value, list | pydicom.multival.MultiValue) else [value]
+    text = "\\".join(str(word) for word in words)
+    clean = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(clean.split())[:limit]
+
+
+def _integer(dataset: Dataset, keyword: str) -> int | None:
+    """A whole number that fits a database column, else None."""
+    numbers = _numbers(dataset, keyword, 1)
+    return int(numbers[0]) if numbers and numbers[0] == int(numbers[0]) and abs(numbers[0]) < 2**31 else None
+
+
+def _numbers(dataset: Dataset, keyword: str, count: int) -> list[float] | None:
+    """Exactly ``count`` finite numbers, else None."""
+    try:
+        value: Any = dataset.get(keyword)
+        values = value if isinstance(value, list | pydicom.multival.MultiValue) else [value]
+        numbers = [float(number) for number in values]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None

@@ -1,0 +1,98 @@
+"""``manage.py import_dicom`` and ``manage.py demo``, as a user calls them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import requests
+from django.core.management import CommandError, call_command
+
+from analysis.models import PRIORITY_BATCH, Analysis
+from patients.models import Instance
+from tests.conftest import ROOT
+from tests.dicom_series import make_series
+from tests.servers import free_port, wait_until
+from tests.stack import zipped
+
+
+def import_dicom(*arguments: object) -> dict:
+    output = StringIO()
+    call_command("import_dicom", *map(str, arguments), "--json", stdout=output)
+    return json.loads(output.getvalue())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_import_takes_folders_files_and_zips_and_prints_the_upload(site, tmp_path):
+    make_series(tmp_path / "exam" / "series")
+    single = make_series(tmp_path / "single", slices=1)[0]
+    make_series(tmp_path / "to_zip")
+    (tmp_path / "scan.zip").write_bytes(zipped(tmp_path / "to_zip"))
+    upload = import_dicom(tmp_path / "exam", single, tmp_path / "scan.zip", "--site", site.code)
+    assert upload["state"] == "done"
+    assert [file["outcome"] for file in upload["files"]] == ["stored"] * 25
+    assert upload["files"][0]["name"] == "exam/series/0000.dcm"
+    assert sorted(series["used"] for series in upload["series"]) == [False, True, True]
+    assert len(upload["analyses"]) == Analysis.objects.filter(state="QUEUED", priority=PRIORITY_BATCH).count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_import_exits_1_when_nothing_was_stored(site, tmp_path):
+    (tmp_path / "notes.txt").write_text("not an image")
+    with pytest.raises(SystemExit) as exit_:
+        call_command("import_dicom", str(tmp_path / "notes.txt"), "--site", site.code, stdout=StringIO())
+    assert exit_.value.code == 1
+    assert not Instance.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("site_code", "path", "words"), [("nowhere", ".", "Known sites: north"), ("north", "no/such", "neither")]
+)
+@pytest.mark.django_db(transaction=True)
+def test_import_says_what_is_wrong_with_its_arguments(site, site_code, path, words):
+    with pytest.raises(CommandError, match=words):
+        call_command("import_dicom", path, "--site", site_code)
+
+
+def test_the_demo_serves_and_ctrl_c_stops_all_of_it(tmp_path: Path):
+    port = free_port()
+    environment = {**os.environ, "DATA_DIR": str(tmp_path), "PORT": str(port), "DEMO_PASSWORD": "a-demo-password-1"}
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "demo"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as demo:
+        try:
+            assert demo.stdout
+            lines = iter(demo.stdout.readline, "")
+            assert next(line for line in lines if line.startswith("ready:")) == f"ready: http://127.0.0.1:{port}\n"
+            assert "clinician" in next(lines)
+            assert _logs_in(f"http://127.0.0.1:{port}", "clinician", "a-demo-password-1")
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(30) == 0
+        finally:
+            demo.kill()
+    wait_until(lambda: not _processes_of(tmp_path), 10, "all processes to end")
+
+
+def _logs_in(url: str, user: str, password: str) -> bool:
+    session = requests.Session()
+    session.get(f"{url}/accounts/login/")
+    form = {"login": user, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+    session.post(f"{url}/accounts/login/", form, headers={"Referer": url})
+    return session.get(f"{url}/api/v1/patients/").status_code == 200
+
+
+def _processes_of(data_dir: Path) -> list[str]:
+    """Living processes that were started with this DATA_DIR (Linux)."""
+    marker = f"DATA_DIR={data_dir}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().decode())
+        except OSError:  # it ended meanwhile
+            continue
+    return found
