@@ -92,10 +92,11 @@ def _step(highest: float) -> float:
 
 
 def _grid(drawing: Drawing, y: _Scale, step: float, width: float, font: str) -> None:
+    digits = max(0, -math.floor(math.log10(step)))
     for number in range(round(y.high / step) + 1):
         up = y(number * step)
         drawing.add(Line(LEFT, up, width - RIGHT / 2, up, strokeColor=GRID, strokeWidth=0.5))
-        label = String(LEFT - 4, up - LABEL_SIZE / 3, f"{number * step:g}", fontName=font, fontSize=LABEL_SIZE)
+        label = String(LEFT - 4, up - LABEL_SIZE / 3, f"{number * step:.{digits}f}", fontName=font, fontSize=LABEL_SIZE)
         label.textAnchor, label.fillColor = "end", FAINT
         drawing.add(label)
 

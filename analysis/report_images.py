@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from reportlab.lib.colors import white
+from reportlab.lib.colors import black, white
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable
@@ -36,7 +36,9 @@ LUNG_WINDOW_HU = (-1350.0, 150.0)
 ASPECT = 4 / 3
 """Width ÷ height of every picture: a chest lying down."""
 BODY_HU = -500.0
-BODY_MARGIN_MM = 6.0
+BODY_MARGIN_MM = 10.0
+BODY_OPENING = 2
+"""Cells taken off and put on again, which parts the body from the table under it."""
 BODY_CELL_MM = 4.0
 """Cell size at which the body is looked for; thin things such as a blanket vanish in it."""
 PIXELS_WIDE = 640
@@ -132,7 +134,7 @@ def _body_box_mm(
     """Top, left, bottom and right edge of the largest dense thing; None in an empty image."""
     cell = tuple(max(1, round(BODY_CELL_MM / mm)) for mm in spacing_mm)
     dense = ndimage.uniform_filter(hu.astype(np.float32), size=cell)[:: cell[0], :: cell[1]] > BODY_HU
-    labels, count = ndimage.label(dense)
+    labels, count = ndimage.label(ndimage.binary_opening(dense, iterations=BODY_OPENING))
     if not count:
         return None
     rows, columns = ndimage.find_objects(labels)[np.bincount(labels.ravel())[1:].argmax()]
@@ -219,16 +221,27 @@ class Picture(Flowable):
         jpeg = io.BytesIO()
         self.view.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0)
         canvas.drawImage(ImageReader(jpeg), 0, 0, self.width, self.height)
+        points_per_mm = self.width / self.view.width / self.image.mm_per_pixel
+        bar = SCALE_BAR_MM * points_per_mm
+        self._plate(2, self.height - 14, 11, 12)
+        self._plate(self.width - 13, self.height - 14, 11, 12)
+        self._plate(2, 2, bar + 6, 13)
         canvas.setFillColor(white)
         canvas.setFont(BOLD, 9)
-        canvas.drawString(4, self.height - 12, self.image.left)
-        canvas.drawRightString(self.width - 4, self.height - 12, self.image.right)
-        points_per_mm = self.width / self.view.width / self.image.mm_per_pixel
+        canvas.drawCentredString(7.5, self.height - 11.2, self.image.left)
+        canvas.drawCentredString(self.width - 7.5, self.height - 11.2, self.image.right)
+        canvas.setFont(FONT, 6)
+        canvas.drawString(5, 7.5, f"{SCALE_BAR_MM // 10} cm")
         canvas.setStrokeColor(white)
         canvas.setLineWidth(1.2)
-        canvas.line(5, 5, 5 + SCALE_BAR_MM * points_per_mm, 5)
-        canvas.setFont(FONT, 6)
-        canvas.drawString(5, 8, f"{SCALE_BAR_MM // 10} cm")
+        canvas.line(5, 5, 5 + bar, 5)
+
+    def _plate(self, left: float, bottom: float, width: float, height: float) -> None:
+        """A dark ground, so that white letters are legible on bright tissue."""
+        self.canv.saveState()
+        self.canv.setFillColor(black, alpha=0.55)
+        self.canv.rect(left, bottom, width, height, stroke=0, fill=1)
+        self.canv.restoreState()
 
 
 class HeatLegend(Flowable):

@@ -41,10 +41,11 @@ from .report_style import (
 from .trend import TimePoint
 
 DISCLAIMER = "Research use only, not for diagnosis"
-SUSPECTED, NOT_SUSPECTED = HexColor("#b3361c"), HexColor("#2b6a55")
-MARGIN, HEADER, FOOTER = 40.0, 62.0, 34.0  # points
+SUSPECTED, NOT_SUSPECTED = HexColor("#b3361c"), HexColor("#3c4a59")  # one accent, and it never stands alone
+MARGIN, HEADER, FOOTER = 40.0, 56.0, 34.0  # points
 WIDTH = A4[0] - 2 * MARGIN
 MAX_ROWS = 8  # time points in the table; the chart shows all
+PICTURE_WIDTH = {1: (WIDTH - GAP) / 2, 2: WIDTH * 0.4, 3: (WIDTH - 2 * GAP) / 3}  # by number of key slices
 SHA256_DIGITS = 12
 SEXES = {"M": "male", "F": "female", "O": "other"}
 
@@ -209,8 +210,8 @@ def _decision(analysis: Analysis) -> Table:
         headline, colour = "COVID-19 pneumonia not suspected", NOT_SUSPECTED
         words = f"None of {lung} lung slices is positive: ratio {ratio}, threshold {threshold}."
     return table(
-        [[paragraph(headline, 11, white, bold=True), paragraph(words, 9, white)]],
-        [WIDTH * 0.4, WIDTH * 0.6],
+        [[paragraph(headline, 11, white, bold=True), paragraph(words, 8.5, white)]],
+        [WIDTH * 0.36, WIDTH * 0.64],
         ("BACKGROUND", (0, 0), (-1, -1), colour),
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
         pad=8,
@@ -223,10 +224,10 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
     lung = sum(each["probability"] is not None for each in slices)
     relative = marked.relative_corona_score if marked else None
     cells = [
-        ("Corona score", formats.score_text(analysis.corona_score_cm3), "dense part of the heat map"),
+        ("Corona score", formats.score_text(analysis.corona_score_cm3), f"heat map above {formats.hu_text(GATE_HU)}"),
         ("Relative Corona score", formats.relative_text(relative), formats.relative_note(marked, points)),
-        ("Score as in the paper", formats.score_text(analysis.corona_score_paper_cm3), "the whole heat map"),
-        ("Lung volume", formats.volume_text(analysis.lung_volume_ml), "both lungs with airways"),
+        ("Score as in the paper", formats.score_text(analysis.corona_score_paper_cm3), "heat map of any density"),
+        ("Lung volume", formats.volume_text(analysis.lung_volume_ml), "both lungs"),
         ("Positive slices", f"{positive} of {lung}", "slices that show lung"),
     ]
     rows = [
@@ -250,8 +251,8 @@ def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowa
         return [*heading("Key images"), paragraph("The stored images could not be read, so none are shown.")]
     affected = any(each["positive"] for each in analysis.report["slices"])
     title = "Most affected slices" if affected else "Middle of the lungs (no slice is positive)"
-    width = (WIDTH - 2 * GAP) / 3
-    captions = [paragraph(_caption(analysis, image), 7.5, FAINT) for image in images]
+    width = PICTURE_WIDTH[len(images)]
+    captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image)] for image in images]
     ct = [Picture(image, image.ct, width) for image in images]
     overlays = [Picture(image, image.overlay, width) for image in images]
     rows = [[ct[0], overlays[0]], [captions[0], ""]] if len(images) == 1 else [ct, overlays, captions]
@@ -264,13 +265,15 @@ def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowa
     return [Spacer(0, GAP + 2), title_row, Spacer(0, 3), grid]
 
 
-def _caption(analysis: Analysis, image: KeyImage) -> str:
+def _caption(analysis: Analysis, image: KeyImage) -> list[str]:
     slices = analysis.report["slices"]
     this = slices[image.number - 1]
-    words = f"Slice {image.number} of {len(slices)} · z {formats.position_text(this['z_mm'])}"
+    lines = [f"Slice {image.number} of {len(slices)}, z {formats.position_text(this['z_mm'])}"]
     if this["probability"] is not None:
-        words += f" · probability {formats.ratio_text(this['probability'])}"
-    return f"{words} · {formats.area_text(this['activation_cm2'])}" if this["positive"] else words
+        lines.append(f"Probability {formats.ratio_text(this['probability'])}")
+    if this["positive"]:
+        lines[-1] += f", activation {formats.area_text(this['activation_cm2'])}"
+    return lines
 
 
 def _trend_section(marked: TimePoint | None, points: Sequence[TimePoint]) -> list[Flowable]:
@@ -283,7 +286,7 @@ def _trend_section(marked: TimePoint | None, points: Sequence[TimePoint]) -> lis
 
 def _points_table(marked: TimePoint | None, points: Sequence[TimePoint], width: float) -> Table:
     shown = _rows_shown(marked, points)
-    rows = [[paragraph(text, 7, FAINT) for text in ("CT of", "Day", "Corona score", "Relative", "")]]
+    rows = [[paragraph(text, 7, FAINT) for text in ("CT of", "Day", "Corona score", "Relative", "Decision")]]
     for point in shown:
         this = marked is not None and point.study.pk == marked.study.pk
         day = formats.DASH if point.days_since_first is None else str(point.days_since_first)
@@ -333,7 +336,7 @@ def _method_section(analysis: Analysis) -> list[Flowable]:
         "positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time point, and distances "
         "come from the slice positions."
     )
-    quality = [flag["message"] for flag in report["quality"]] or ["Nothing about the scan's quality was remarked."]
+    quality = [flag["message"] for flag in report["quality"]] or ["No remarks."]
     models = "; ".join(
         f"{each['name']} {each['version']} ({each['sha256'][:SHA256_DIGITS]})" for each in report["models"]
     )

@@ -183,6 +183,7 @@ def choose_series(study: Study, series: Series) -> None:
 
 def run(analysis: Analysis) -> None:
     """Run the pipeline over the analysis' series and store the result (the worker's part)."""
+
     def write(stage: str, fraction: float) -> None:
         queue.write(analysis, stage=stage, progress=fraction)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from analysis.phantoms import Grid, Visit, follow_up, make_patient, random_opacities, render, write_series
 
-SEED = 9001
+SEED = 71
 
 
-def write_exams(folder: Path, *volume_factors: float, slice_mm: float = 5.0, severity: float = 0.4) -> list[Path]:
-    """A folder with a DICOM series per exam, ten days apart; each factor scales the first exam's lesions."""
+def write_exams(folder: Path, *volume_factors: float, slice_mm: float = 5.0, percent_of_lung: float = 12) -> list[Path]:
+    """A folder with a DICOM series per exam, ten days apart; each factor scales the volumes of the first exam's opacities."""
     patient = make_patient(seed=SEED)
-    first = Visit(patient, random_opacities(patient, seed=SEED, severity=severity) if severity else ())
+    first = Visit(patient, random_opacities(patient, SEED, percent_of_lung))
     grid = Grid.over_lungs(patient, (slice_mm, 1.45, 1.45), matrix=256)
     folders = []
     for number, factor in enumerate((1.0, *volume_factors)):

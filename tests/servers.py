@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -65,7 +66,7 @@ def redis() -> Iterator[str]:
 @contextmanager
 def rabbitmq() -> Iterator[str]:
     """A CELERY_BROKER_URL."""
-    server, port = program("rabbitmq-server"), free_port()
+    server, epmd, port, epmd_port = program("rabbitmq-server"), program("epmd"), free_port(), free_port()
     with _folder() as folder:
         environment = {
             "HOME": str(folder),
@@ -75,14 +76,18 @@ def rabbitmq() -> Iterator[str]:
             "RABBITMQ_NODE_PORT": str(port),
             "RABBITMQ_DIST_PORT": str(free_port()),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(free_port()),
+            "ERL_EPMD_PORT": str(epmd_port),
             "RABBITMQ_BASE": str(folder),
             "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
         }
-        with _running([server], folder, lambda: _accepts(port), environment):
+        name_server = [epmd, "-port", str(epmd_port), "-address", "127.0.0.1"]  # else Erlang leaves one behind
+        with (
+            _running(name_server, folder, lambda: _accepts(epmd_port)),
+            _running([server], folder, lambda: _accepts(port), environment),
+        ):
             yield f"amqp://guest:guest@127.0.0.1:{port}//"
 
 
@@ -135,11 +140,11 @@ def _running(
         wait_until(ready, START_WITHIN_SECONDS, f"{command[0]} to accept connections", process)
         yield
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

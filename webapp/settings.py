@@ -191,6 +191,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "AnalysisState": "analysis.models.Analysis.State",
+        "UploadState": "patients.models.Upload.State",
+    },
 }
 
 # --- Security -----------------------------------------------------------------------------------

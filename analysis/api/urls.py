@@ -13,7 +13,11 @@ router.register("series", views.SeriesViewSet)
 router.register("uploads", views.UploadViewSet)
 router.register("analyses", views.AnalysisViewSet)
 
+analysis = views.AnalysisViewSet.as_view  # the exports are files: no slash at the end of their addresses
+
 urlpatterns = [
+    path("v1/analyses/<int:pk>/report.pdf", analysis({"get": "report_pdf"}), name="report_pdf"),
+    path("v1/analyses/<int:pk>/results.csv", analysis({"get": "results_csv"}), name="results_csv"),
     path("v1/", include(router.urls)),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
 ]

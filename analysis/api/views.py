@@ -147,7 +147,6 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
         return Response(AnalysisSerializer(analysis).data)
 
     @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
-    @action(detail=True, url_path="report.pdf")
     def report_pdf(self, request: Request, pk: str) -> HttpResponse:
         """The report for the ward."""
         analysis = self._done()
@@ -155,7 +154,6 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
         return _download(body, "application/pdf", f"corona-report-{analysis.pk}.pdf")
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
-    @action(detail=True, url_path="results.csv")
     def results_csv(self, request: Request, pk: str) -> HttpResponse:
         """The numbers, one row per slice."""
         analysis = self._done()

@@ -43,7 +43,7 @@ def test_other_sites_rows_are_not_found(client, stranger, analysis):
     for address in (
         f"patients/{series.study.patient_id}/", f"patients/{series.study.patient_id}/trend/",
         f"studies/{series.study_id}/", f"series/{series.pk}/", f"analyses/{analysis.pk}/",
-        f"analyses/{analysis.pk}/report.pdf/", f"analyses/{analysis.pk}/results.csv/",
+        f"analyses/{analysis.pk}/report.pdf", f"analyses/{analysis.pk}/results.csv",
     ):  # fmt: skip
         assert client.get(f"/api/v1/{address}").status_code == 404, address
     assert client.get("/api/v1/patients/").json()["count"] == 0

@@ -18,8 +18,12 @@ sys.exit(f"imported: {heavy}" if heavy else 0)
 
 
 def test_the_web_process_never_imports_torch():
-    done = subprocess.run([sys.executable, "-c", "import os; os.environ['DJANGO_SETTINGS_MODULE']='webapp.settings'" + LOADS_ALL],
-                          cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; os.environ['DJANGO_SETTINGS_MODULE']='webapp.settings'" + LOADS_ALL],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -52,7 +56,9 @@ def test_everything_else_asks_for_log_in(client, db):
 
 
 def test_nobody_signs_up(client, db):
-    client.post("/accounts/signup/", {"username": "x", "password1": "a-long-password-x", "password2": "a-long-password-x"})
+    client.post(
+        "/accounts/signup/", {"username": "x", "password1": "a-long-password-x", "password2": "a-long-password-x"}
+    )
     from django.contrib.auth import get_user_model
 
     assert not get_user_model().objects.exists()

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 
-from analysis.phantoms.demo import write_demo
-from patients.models import Membership, Patient, Site
+from analysis.phantoms.demo import DEMO_PATIENTS, write_demo
+from patients.models import Membership, Site, Study
 
 from .import_dicom import import_paths, work_off
 
@@ -28,11 +28,12 @@ class Command(BaseCommand):
     def handle(self, *, users_only: bool, **options: Any) -> None:
         site, _ = Site.objects.get_or_create(code=SITE, defaults={"name": "Demo hospital"})
         make_users(site, demo_password())
-        if users_only or Patient.objects.filter(site=site, synthetic=True).exists():
+        planned = sum(len(patient.days) for patient in DEMO_PATIENTS)
+        if users_only or Study.objects.filter(patient__site=site, patient__synthetic=True).count() >= planned:
             return
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             for series in write_demo(Path(folder)):
-                work_off(import_paths([series], site))
+                work_off(import_paths([series.folder], site))
 
 
 def demo_password() -> str:

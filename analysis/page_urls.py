@@ -1,0 +1,20 @@
+"""Addresses of the pages."""
+
+from django.urls import path
+
+from . import views
+
+app_name = "pages"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("upload/", views.upload, name="upload"),
+    path("uploads/<uuid:pk>/", views.upload_status, name="upload_status"),
+    path("uploads/<uuid:pk>/<str:decision>/", views.decide_upload, name="decide_upload"),
+    path("patients/<int:pk>/", views.patient, name="patient"),
+    path("studies/<int:pk>/", views.study, name="study"),
+    path("studies/<int:pk>/series/", views.choose_series, name="choose_series"),
+    path("analyses/<int:pk>/progress/", views.analysis_progress, name="analysis_progress"),
+    path("analyses/<int:pk>/retry/", views.retry, name="retry"),
+    path("analyses/<int:pk>/heatmap/", views.heatmap, name="heatmap"),
+    path("instances/<int:pk>/file/", views.instance_file, name="instance_file"),
+]

@@ -1,0 +1,261 @@
+"""The pages: find what the user may see, show it; moving parts answer htmx with their fragment."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import F, Max, Q, prefetch_related_objects
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from patients.access import visible, visible_or_404
+from patients.models import Instance, Patient, Series, Site, Study, Upload
+
+from . import services
+from .charts import trend_figures
+from .models import Analysis
+from .pipeline.score import GATE_HU
+from .storage import HEATMAP_SIZE
+from .trend import TimePoint, trend, trends
+
+PATIENTS_A_PAGE = 50
+STOP_POLLING = 286  # htmx: take this answer and ask no more
+NEVER_CHANGES = "private, max-age=31536000, immutable"
+FINAL_UPLOAD_STATES = (Upload.State.DONE, Upload.State.FAILED)
+
+
+@dataclass(frozen=True)
+class PatientRow:
+    """One line of the patient list. ``latest``: the newest dated time point, else the newest undated one."""
+
+    patient: Patient
+    points: list[TimePoint]
+
+    @property
+    def latest(self) -> TimePoint | None:
+        dated = [point for point in self.points if point.date]
+        return (dated or self.points or [None])[-1]
+
+    @property
+    def scored(self) -> TimePoint | None:
+        """The newest time point of the trend that has a score."""
+        return next((p for p in reversed(self.points) if p.in_trend and p.corona_score_cm3 is not None), None)
+
+    @property
+    def pending(self) -> Analysis | None:
+        """The run that is furthest of those that wait or work."""
+        return max((p.pending for p in self.points if p.pending), key=lambda run: run.progress, default=None)
+
+    @property
+    def pending_count(self) -> int:
+        return sum(1 for point in self.points if point.pending)
+
+
+def _live(request: HttpRequest, page: str, part: str, context: dict[str, Any], seen: Any) -> HttpResponse:
+    """The page; for htmx its moving part alone, or nothing where the one on screen shows the same (``seen``)."""
+    fingerprint = hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+    if request.headers.get("HX-Request") and request.GET.get("seen") == fingerprint:
+        return HttpResponse(status=204)
+    template = part if request.headers.get("HX-Request") else page
+    return render(request, template, context | {"seen": fingerprint})
+
+
+def _state(points: list[TimePoint]) -> list[Any]:
+    """What decides how time points look, but for the progress that each run's own fragment shows."""
+    return [(p.study.pk, p.analysis and (p.analysis.pk, p.analysis.state), p.pending and p.pending.pk) for p in points]
+
+
+@require_safe
+@never_cache
+@vary_on_headers("HX-Request")
+def home(request: HttpRequest) -> HttpResponse:
+    """The patients of the user's sites, the newest study first; ``?q=`` words of name or ID."""
+    query = request.GET.get("q", "").strip()
+    patients = visible(Patient, request.user).select_related("site").annotate(newest=Max("studies__study_date"))
+    for word in query.split():
+        patients = patients.filter(Q(patient_name__icontains=word) | Q(patient_id__icontains=word))
+    patients = patients.order_by(F("newest").desc(nulls_last=True), "patient_name", "pk")
+    page = Paginator(patients, PATIENTS_A_PAGE).get_page(request.GET.get("page"))
+    found = trends(page.object_list)
+    rows = [PatientRow(patient, found[patient.pk]) for patient in page.object_list]
+    runs = [(row.pending.pk, row.pending.state, row.pending.stage, row.pending.progress) for row in rows if row.pending]
+    seen = [(row.patient.pk, _state(row.points)) for row in rows], runs, page.paginator.count
+    context = {"section": "patients", "query": query, "page": page, "rows": rows, "running": bool(runs)}
+    return _live(request, "pages/home.html", "parts/patient_list.html", context, seen)
+
+
+@require_safe
+@never_cache
+@vary_on_headers("HX-Request")
+def patient(request: HttpRequest, pk: int) -> HttpResponse:
+    """One patient's course: chart, time points, upload of a follow-up."""
+    patient = visible_or_404(Patient.objects.select_related("site"), request.user, pk)
+    points = trend(patient)
+    prefetch_related_objects([point.study for point in points], "series")
+    context = {"section": "patients", "patient": patient} | _trend_context(points)
+    return _live(request, "pages/patient.html", "parts/timeline.html", context, _state(points))
+
+
+def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[str, Any]:
+    charted = [point for point in points if point.in_trend and point.corona_score_cm3 is not None]
+    return {
+        "points": points,
+        "charted": charted,
+        "newest": charted[-1] if charted else None,
+        "relative_defined": any(point.relative_corona_score is not None for point in charted),
+        "figures": trend_figures(points, here=here),
+        "running": any(point.pending for point in points),
+    }
+
+
+@require_safe
+@never_cache
+@vary_on_headers("HX-Request")
+def study(request: HttpRequest, pk: int) -> HttpResponse:
+    """One time point: its numbers, its slices with the heat map, and the trend it is part of."""
+    study = visible_or_404(Study.objects.select_related("patient__site", "chosen_series"), request.user, pk)
+    points = trend(study.patient)
+    point = next(point for point in points if point.study.pk == study.pk)
+    done = point.analysis if point.analysis and point.analysis.state == Analysis.State.DONE else None
+    context = _trend_context(points, here=study) | {
+        "section": "patients",
+        "study": study,
+        "patient": study.patient,
+        "point": point,
+        "done": done,
+        "report": done.report if done else None,
+        "seconds": sum(done.report["seconds"].values()) if done else None,
+        "series": study.series.all(),
+        "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
+        "gate_hu": round(GATE_HU),
+    }
+    return _live(request, "pages/study.html", "parts/trend.html", context, _state(points))
+
+
+def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
+    """What the viewer needs (``static/src/viewer/scan.ts``): the slices, head to feet, and the heat map's place."""
+    reported = (
+        {each["sop_instance_uid"]: (plane, each) for plane, each in enumerate(done.report["slices"])} if done else {}
+    )
+    slices = []
+    for instance in series.instances.only("pk", "sop_instance_uid", "z_mm"):
+        plane, result = reported.get(instance.sop_instance_uid, (None, {}))
+        slices.append(
+            {
+                "file": reverse("pages:instance_file", args=[instance.pk]),
+                "z_mm": instance.z_mm,
+                "probability": result.get("probability"),
+                "positive": result.get("positive"),
+                "activation_cm2": result.get("activation_cm2"),
+                "heatmap_plane": plane,
+            }
+        )
+    address = reverse("pages:heatmap", args=[done.pk]) if done and done.heatmap else None
+    return {"slices": slices, "heatmap": {"address": address, "size": HEATMAP_SIZE} if address else None}
+
+
+@require_POST
+def choose_series(request: HttpRequest, pk: int) -> HttpResponse:
+    """The user says which series stands for the study."""
+    study = visible_or_404(Study, request.user, pk)
+    series = visible_or_404(Series, request.user, request.POST.get("series") or 0)
+    try:
+        services.choose_series(study, series)
+    except services.Refusal as refusal:
+        messages.error(request, str(refusal))
+    return redirect("pages:study", study.pk)
+
+
+@require_safe
+@never_cache
+def analysis_progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """The progress of one run; its last answer tells the page that the run has finished."""
+    analysis = visible_or_404(Analysis.objects.defer("report"), request.user, pk)
+    if analysis.is_active:
+        return render(request, "parts/progress.html", {"analysis": analysis})
+    headers = {"HX-Trigger": "analysis-finished"}
+    return render(request, "parts/progress.html", {"analysis": analysis}, status=STOP_POLLING, headers=headers)
+
+
+@require_POST
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """Try a failed run again, and show the page anew."""
+    try:
+        services.retry(visible_or_404(Analysis, request.user, pk))
+    except services.Refusal as refusal:
+        messages.error(request, str(refusal))
+    return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+
+
+@require_safe
+@never_cache
+def upload(request: HttpRequest) -> HttpResponse:
+    """Send scans whose patient the files name."""
+    return render(request, "pages/upload.html", {"section": "upload", "sites": visible(Site, request.user)})
+
+
+@require_safe
+@never_cache
+def upload_status(request: HttpRequest, pk: Any) -> HttpResponse:
+    """How far an upload is, and in the end what became of each file and series."""
+    return _upload_answer(request, visible_or_404(Upload, request.user, pk))
+
+
+@require_POST
+def decide_upload(request: HttpRequest, pk: Any, decision: str) -> HttpResponse:
+    """The scan's patient is not the one named: store it all the same, or forget it."""
+    decide = {"confirm": services.confirm, "discard": services.discard}.get(decision)
+    if decide is None:
+        raise Http404
+    upload = visible_or_404(Upload, request.user, pk)
+    try:
+        decide(upload)
+    except services.Refusal:
+        pass  # decided elsewhere meanwhile: the answer below shows how
+    upload.refresh_from_db()
+    return _upload_answer(request, upload)
+
+
+def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
+    outcomes = [file["outcome"] for file in upload.files]
+    series = {
+        row.pk: row for row in visible(Series, request.user).filter(pk__in=[each["id"] for each in upload.series])
+    }
+    context = {
+        "upload": upload,
+        "final": upload.state in FINAL_UPLOAD_STATES,
+        "waits": upload.state == Upload.State.NEEDS_CONFIRMATION,
+        "counts": {
+            outcome: outcomes.count(outcome) for outcome in ("stored", "already_stored", "refused", "collision")
+        },
+        "problems": [file for file in upload.files if file["outcome"] in ("refused", "collision")],
+        "series": [each | {"row": series.get(each["id"])} for each in upload.series],
+        "studies": visible(Study, request.user).filter(pk__in=upload.studies).select_related("patient"),
+        "runs": visible(Analysis.objects.defer("report"), request.user).filter(pk__in=upload.analyses),
+    }
+    headers = {"HX-Trigger": "upload-finished"} if context["final"] else {}
+    return render(request, "parts/upload_status.html", context, headers=headers)
+
+
+@require_safe
+def heatmap(request: HttpRequest, pk: int) -> FileResponse:
+    """A done run's heat map: uint8 (slice, row, column), head to feet, gzip for the way."""
+    analysis = visible_or_404(Analysis.objects.only("heatmap"), request.user, pk)
+    if not analysis.heatmap:
+        raise Http404
+    headers = {"Content-Encoding": "gzip", "Cache-Control": NEVER_CHANGES}
+    return FileResponse(analysis.heatmap.open("rb"), content_type="application/octet-stream", headers=headers)
+
+
+@require_safe
+def instance_file(request: HttpRequest, pk: int) -> FileResponse:
+    """One stored DICOM file."""
+    instance = visible_or_404(Instance.objects.only("file"), request.user, pk)
+    headers = {"Cache-Control": NEVER_CHANGES}
+    return FileResponse(instance.file.open("rb"), content_type="application/dicom", headers=headers)

@@ -1,0 +1,66 @@
+"""The clean-up of the lung mask and its way between grids; the network itself is tested in test_run."""
+
+import numpy as np
+import torch
+
+from analysis.pipeline.grid import GRID, cell_area_mm2, from_grid, to_grid
+from analysis.pipeline.lungs import clean, lung_mask
+from analysis.pipeline.volume import Volume
+
+
+def two_lungs() -> np.ndarray:
+    logits = np.full((12, 64, 64), -4, np.float32)
+    logits[2:10, 20:50, 8:28] = 4
+    logits[2:10, 20:50, 36:56] = 4
+    return logits
+
+
+def test_keeps_both_lungs_and_drops_small_pieces() -> None:
+    logits = two_lungs()
+    logits[10:12, 0:6, 0:6] = 4  # bowel gas, connected to nothing
+    cleaned = clean(logits) > 0
+    np.testing.assert_array_equal(cleaned, two_lungs() > 0)
+
+
+def test_fills_vessels_and_consolidation_within_a_slice() -> None:
+    logits = two_lungs()
+    logits[5, 30:36, 14:20] = -4
+    cleaned = clean(logits) > 0
+    np.testing.assert_array_equal(cleaned, two_lungs() > 0)
+
+
+def test_nothing_found_stays_nothing() -> None:
+    assert not (clean(np.full((3, 8, 8), -1, np.float32)) > 0).any()
+
+
+def test_mask_keeps_its_place_and_area_at_full_resolution() -> None:
+    mask = lung_mask(two_lungs(), 512, 512)
+    assert mask.shape == (12, 512, 512)
+    assert abs(mask[5].mean() - (two_lungs()[5] > 0).mean()) < 0.005
+    rows = np.flatnonzero(mask[5].any(1))
+    assert abs(rows[0] - 160) <= 4
+    assert abs(rows[-1] - 399) <= 4
+
+
+def test_grid_averages_and_comes_back() -> None:
+    hu = np.random.default_rng(0).integers(-1000, 200, (2, 512, 512)).astype(np.int16)
+    cells = to_grid(hu)
+    assert cells.shape == (2, 1, GRID, GRID)
+    expected = hu.reshape(2, 256, 2, 256, 2).mean((2, 4))
+    np.testing.assert_allclose(cells[:, 0].numpy(), expected, atol=1e-2)
+    assert from_grid(cells, 512, 512).shape == (2, 1, 512, 512)
+
+
+def test_slices_that_are_not_square_keep_their_shape() -> None:
+    hu = np.full((1, 300, 400), -1000, np.int16)
+    hu[:, 100:200, 150:250] = 0
+    dense = from_grid(to_grid(hu), 300, 400)[0, 0] > -500
+    rows, columns = torch.nonzero(dense).amin(0), torch.nonzero(dense).amax(0)
+    assert np.abs(np.array([*rows, *columns]) - np.array([100, 150, 199, 249])).max() <= 2
+
+
+def test_area_of_a_cell_follows_from_the_pixel_spacing() -> None:
+    volume = Volume(
+        np.zeros((10, 512, 512), np.int16), np.diag([0.7, 0.7, -2.0, 1.0]), -2.0 * np.arange(10), "1.2", ("1.2",) * 10
+    )
+    assert abs(cell_area_mm2(volume) - 1.4**2) < 1e-9

@@ -1,0 +1,198 @@
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
+
+from analysis.pipeline.pixels import HU_RANGE, looks_like_chest, read_slice_hu, read_volume
+from analysis.pipeline.series import UnusableSeries, check_series, find_series, read_header
+from tests.dicom_series import chest_hu, make_series, make_slice
+
+SMALL = (np.arange(64, dtype=np.int16).reshape(8, 8) * 40 - 1000).astype(np.int16)
+
+
+def write(tmp_path, hu=SMALL, **elements):
+    path = tmp_path / "slice.dcm"
+    make_slice(hu, **elements).save_as(path, enforce_file_format=True)
+    return path
+
+
+def read(path):
+    return read_slice_hu(read_header(path))
+
+
+def head_hu(slices: int = 16, size: int = 128) -> np.ndarray:
+    """A head of 150 × 190 mm at 2 mm: skull, brain, and large sinuses and mastoid cells filled with air."""
+    row, column = (np.mgrid[:size, :size] - (size - 1) / 2) * 2.0
+    ellipse = (column / 75) ** 2 + (row / 95) ** 2
+    sinuses = sum(
+        ((column - x) ** 2 + (row - y) ** 2) < radius**2
+        for x, y, radius in [(-22, -60, 16), (22, -60, 16), (0, -35, 12)]
+    ).astype(bool)
+    mastoids = ((np.abs(column) - 52) ** 2 + (row - 25) ** 2) < 13**2
+    hu = np.where(ellipse > 1, -1000, np.where(ellipse > 0.85, 900, 35))
+    with_air = np.where(sinuses, -1000, hu)
+    with_air = np.where(mastoids & ((row + column).astype(int) % 8 > 1), -1000, np.where(mastoids, 300, with_air))
+    volume = np.repeat(np.where(np.arange(slices)[:, None, None] < slices // 2, hu, with_air), 1, axis=0)
+    noise = np.random.default_rng(3).normal(0, 15, volume.shape)
+    return np.clip(volume + noise, -1024, 3071).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    "transfer_syntax_uid",
+    [
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        JPEG2000Lossless,
+    ],
+)
+def test_decodes_exact_hounsfield_units(tmp_path, transfer_syntax_uid):
+    hu = chest_hu(10)
+    make_series(tmp_path, hu=hu, transfer_syntax_uid=transfer_syntax_uid)
+    fractions = []
+    volume = read_volume(check_series(find_series(tmp_path)), on_progress=fractions.append)
+    assert volume.hu.dtype == np.int16
+    assert np.array_equal(volume.hu, hu.clip(*HU_RANGE))
+    assert fractions == pytest.approx(np.arange(1, 11) / 10)
+    assert len(set(volume.sop_instance_uids)) == 10
+    assert volume.spacing_mm == pytest.approx((2.0, 4.0, 4.0))
+
+
+def test_each_slice_has_its_own_rescale(tmp_path):
+    def change(index, dataset):
+        dataset.RescaleSlope, dataset.RescaleIntercept = index + 1, -1024 - 10 * index
+
+    make_series(tmp_path, hu=np.full((10, 16, 16), -924, dtype=np.int16), change=change)  # stored value 100
+    volume = read_volume(check_series(find_series(tmp_path)))
+    assert volume.hu[:, 0, 0].tolist() == [-1024 + 100 * (index + 1) - 10 * index for index in range(10)]
+
+
+def test_reads_signed_values(tmp_path):
+    stored = SMALL.astype("<i2")
+    path = write(
+        tmp_path, PixelData=stored.tobytes(), PixelRepresentation=1, BitsStored=16, HighBit=15, RescaleIntercept=0
+    )
+    assert np.array_equal(read(path), SMALL)
+
+
+def test_drops_bits_above_bits_stored_and_extends_the_sign(tmp_path):
+    stored = (SMALL.astype(np.int32) & 0x0FFF) | 0x5000  # 12 bits in two's complement under an overlay
+    path = write(tmp_path, PixelData=stored.astype("<u2").tobytes(), PixelRepresentation=1, RescaleIntercept=0)
+    assert np.array_equal(read(path), SMALL)
+
+
+def test_reads_left_aligned_values(tmp_path):
+    stored = (SMALL.astype(np.int32) + 1024) << 4
+    path = write(tmp_path, PixelData=stored.astype("<u2").tobytes(), BitsStored=12, HighBit=15)
+    assert np.array_equal(read(path), SMALL)
+
+
+def test_padding_becomes_air(tmp_path):
+    stored = SMALL.astype("<i2")
+    stored[0] = stored[:, 0] = -2000
+    signed = {"PixelRepresentation": 1, "BitsStored": 16, "HighBit": 15, "RescaleIntercept": 0}
+    hu = read(write(tmp_path, PixelData=stored.tobytes(), PixelPaddingValue=-2000, **signed))
+    assert (hu[0] == HU_RANGE[0]).all()
+    assert np.array_equal(hu[1:, 1:], SMALL[1:, 1:])
+
+
+def test_padding_of_an_ordinary_density_becomes_air_only_where_the_corners_hold_it(tmp_path):
+    stored = np.full((8, 8), 1064, dtype="<u2")  # 40 HU
+    stored[3, 3] = 0
+    assert read(write(tmp_path, PixelData=stored.tobytes(), PixelPaddingValue=1064))[0, 0] == HU_RANGE[0]
+    stored[[0, 0, -1, -1], [0, -1, 0, -1]] = 1000
+    assert read(write(tmp_path, PixelData=stored.tobytes(), PixelPaddingValue=1064))[2, 2] == 40
+
+
+def test_monochrome1_inverts_the_display_not_the_densities(tmp_path):
+    assert np.array_equal(read(write(tmp_path, PhotometricInterpretation="MONOCHROME1")), SMALL)
+
+
+def test_clips_metal_and_what_lies_below_air(tmp_path):
+    hu = read(write(tmp_path, RescaleSlope=50))
+    assert hu.max() == HU_RANGE[1]
+    assert read(write(tmp_path, RescaleIntercept=-9000)).min() == HU_RANGE[0]
+
+
+def test_reads_an_old_file_without_preamble_and_meta(tmp_path):
+    path = write(tmp_path)
+    pydicom.dcmread(path).save_as(path, enforce_file_format=False)
+    raw = path.read_bytes()
+    path.write_bytes(raw[132 + 12 + int.from_bytes(raw[140:144], "little") :])
+    assert path.read_bytes()[:2] == b"\x08\x00"
+    assert np.array_equal(read(path), SMALL)
+
+
+def test_ignores_what_follows_the_pixels(tmp_path):
+    path = write(tmp_path)
+    path.write_bytes(path.read_bytes() + b"\x09\x00\x01\x00UN\0\0\xff\xff\xff\xff")
+    assert np.array_equal(read(path), SMALL)
+
+
+@pytest.mark.parametrize("transfer_syntax_uid", [ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless])
+def test_names_the_broken_slice(tmp_path, transfer_syntax_uid):
+    paths = make_series(tmp_path, slices=12, transfer_syntax_uid=transfer_syntax_uid)
+    raw = paths[6].read_bytes()
+    paths[6].write_bytes(raw[: len(raw) // 2])
+    geometry = check_series(find_series(tmp_path))
+    with pytest.raises(UnusableSeries, match=r"0006\.dcm \(image 7\).*cannot be decoded") as caught:
+        read_volume(geometry)
+    assert caught.value.code == "damaged_pixels"
+
+
+@pytest.mark.parametrize(
+    "elements", [{"RescaleSlope": None}, {"RescaleSlope": 0}, {"RescaleIntercept": 1e9}, {"SamplesPerPixel": 3}]
+)
+def test_rejects_pixels_without_a_way_to_hounsfield_units(tmp_path, elements):
+    with pytest.raises(UnusableSeries):
+        read(write(tmp_path, **elements))
+
+
+def test_finds_lungs_in_a_chest_and_none_in_a_head(tmp_path):
+    make_series(tmp_path / "chest", slices=12)
+    make_series(tmp_path / "head", hu=head_hu(), spacing_mm=(3.0, 2.0, 2.0))
+    assert looks_like_chest(check_series(find_series(tmp_path / "chest")))
+    assert not looks_like_chest(check_series(find_series(tmp_path / "head")))
+
+
+def test_finds_no_lungs_in_an_abdomen_with_bowel_gas(tmp_path):
+    hu = np.where(chest_hu(12) < -500, -1000, chest_hu(12)).astype(np.int16)  # lungs replaced by plain gas
+    make_series(tmp_path, hu=hu)
+    assert not looks_like_chest(check_series(find_series(tmp_path)))
+
+
+@pytest.mark.parametrize("opacity_hu", [-550, -300])
+def test_finds_heavily_diseased_lungs(tmp_path, opacity_hu):
+    hu = chest_hu(12)
+    hu[:, :60][hu[:, :60] < -700] = opacity_hu  # the upper two thirds of both lungs
+    hu[:, :, :2] = hu[:, :2] = -1000
+    make_series(tmp_path, hu=hu)
+    assert looks_like_chest(check_series(find_series(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002"])
+def test_real_series_look_like_a_chest_and_hold_air_and_bone(shared_data, name):
+    geometry = check_series(find_series(shared_data / "ct" / name))
+    assert looks_like_chest(geometry)
+    middle = read_slice_hu(geometry.headers[len(geometry.headers) // 2])
+    assert middle.shape == (512, 512)
+    assert HU_RANGE[0] <= middle.min() < -950
+    assert 200 < middle.max() <= HU_RANGE[1]
+
+
+def test_one_slice_reads_the_same_from_every_lossless_transfer_syntax(shared_data):
+    zoo = shared_data / "dicom_zoo" / "transfer_syntaxes"
+    reference = read(zoo / "CTImage.dcm_LittleEndianImplicitTransferSyntax_1.2.840.10008.1.2.dcm")
+    for name in ("BigEndian", "Deflated", "JPEG2000LosslessOnly", "JPEGLSLossless", "JPEGProcess14SV1", "RLELossless"):
+        (path,) = zoo.glob(f"CTImage.dcm_{name}*")
+        assert np.array_equal(read(path), reference), name
+    for name in ("JPEG2000Transfer", "JPEGLSLossy"):
+        (path,) = zoo.glob(f"CTImage.dcm_{name}*")
+        assert np.abs(read(path) - reference).max() <= 50, name

@@ -1,0 +1,106 @@
+"""Crop, slabs and map of the slice classifier; what the trained network finds is tested in test_run."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
+
+from analysis.pipeline.grid import GRID
+from analysis.pipeline.networks import LungUNet, SliceClassifier, pool
+from analysis.pipeline.slices import classify, crop, lung_box, slab_size
+from analysis.pipeline.weights import Models, prepared
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Models:
+    """Both networks with random weights: what is tested here must hold for any."""
+    torch.manual_seed(0)
+    cpu = torch.device("cpu")
+    return Models(prepared(LungUNet(), cpu), prepared(SliceClassifier(), cpu), 0.5, 0.1, (), cpu)
+
+
+def test_crop_samples_the_box() -> None:
+    image = torch.zeros(1, 1, 256, 256)
+    image[..., 100:150, 60:110] = 1
+    cut = crop(image, torch.tensor([[125.0, 85.0, 50.0]]), 50)
+    torch.testing.assert_close(cut, torch.ones_like(cut))
+
+
+def test_lung_box_is_square_and_holds_all_slices() -> None:
+    lung = np.zeros((2, 256, 256), bool)
+    lung[0, 80:120, 40:100] = True
+    lung[1, 100:160, 150:240] = True
+    row, column, side = lung_box(lung)
+    assert (row, column) == (120, 140)
+    assert side == pytest.approx(1.1 * 200)
+
+
+@pytest.mark.parametrize(("spacing_mm", "slices"), [(0.625, 4), (1.0, 2), (2.0, 1), (2.5, 1), (8.0, 1)])
+def test_thin_slices_are_averaged(spacing_mm: float, slices: int) -> None:
+    assert slab_size(spacing_mm) == slices
+
+
+def test_map_equals_grad_cam() -> None:
+    """The head is linear, so weighting the features by their mean gradients (Grad-CAM) gives the map, but for a factor
+    and the bias: layer2 and layer3 each, Selvaraju et al. 2017, equations 1 and 2 before the ReLU."""
+    torch.manual_seed(1)
+    network = SliceClassifier().eval()
+    image = torch.rand(1, 1, 224, 224)
+    lung = torch.rand(1, 1, 28, 28)
+    with torch.no_grad():
+        early = network.early(image)
+    layer2 = network.layer2(early)
+    layer3 = network.layer3(layer2.detach())
+    layer2, layer3 = layer2.detach().requires_grad_(), layer3.detach().requires_grad_()
+    locations = network.head2(layer2) + F.interpolate(network.head3(layer3), scale_factor=2.0, mode="bilinear")
+    (network.slice_scale * pool(locations, lung) + network.slice_bias).sum().backward()
+    for features, head in ((layer2, network.head2), (layer3, network.head3)):
+        assert features.grad is not None
+        importance = features.grad.mean((2, 3), keepdim=True)  # Grad-CAM's α
+        grad_cam = (importance * features).sum(1)
+        cam = F.conv2d(features, head.weight)[:, 0] / features[0, 0].numel()
+        torch.testing.assert_close(grad_cam, cam, rtol=1e-3, atol=1e-6)
+
+
+def test_pooling_ignores_what_is_outside_the_lung() -> None:
+    locations = torch.full((1, 1, 28, 28), -5.0)
+    lung = torch.zeros(1, 1, 28, 28)
+    lung[..., :14, :] = 1
+    before = pool(locations, lung)
+    locations[..., 14:, :] = 8
+    torch.testing.assert_close(pool(locations, lung), before, atol=0.05, rtol=0)
+    locations[..., 3, 3] = 8
+    assert pool(locations, lung) > before + 3
+
+
+def test_scores_lung_slices_only_and_maps_stay_in_the_lung(untrained: Models) -> None:
+    random = np.random.default_rng(0)
+    grid_hu = torch.from_numpy(random.normal(-700, 200, (6, 1, GRID, GRID)).astype(np.float32))
+    lung = np.zeros((6, GRID, GRID), bool)
+    lung[1:5, 60:200, 40:220] = True
+    scored = lung.any((1, 2))
+    shares: list[float] = []
+    probability, activation = classify(grid_hu, lung, scored, slab=2, models=untrained, on_batch=shares.append)
+    assert np.isfinite(probability).tolist() == scored.tolist()
+    assert probability[2] == probability[3]  # one slab
+    assert not activation[~lung].any()
+    assert 0 <= activation.min() < activation.max() <= 1
+    assert shares[-1] == 1
+
+
+def test_map_lies_where_the_network_looked(untrained: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map that is hot where the image is dense must be hot at the same place of the slice."""
+    lung = np.zeros((1, GRID, GRID), bool)
+    lung[0, 50:210, 30:230] = True
+    grid_hu = torch.full((1, 1, GRID, GRID), -900.0)
+    grid_hu[..., 90:130, 150:190] = 0
+
+    def dense(image: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(len(image)), 20 * (F.avg_pool2d(image, 8) - 0.5)
+
+    monkeypatch.setattr(untrained.slice_classifier, "forward", dense)
+    _, activation = classify(grid_hu, lung, np.array([True]), slab=1, models=untrained, on_batch=lambda done: None)
+    rows, columns = np.nonzero(activation[0] > 0.5)
+    assert abs(rows.mean() - 109.5) < 2
+    assert abs(columns.mean() - 169.5) < 2
+    assert abs(len(rows) - 1600) < 350
