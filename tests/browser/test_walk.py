@@ -1,0 +1,109 @@
+"""A clinician's way through the product, in a real browser, against real processes."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from pypdf import PdfReader
+
+from tests.browser.browser import chromium, log_in
+from tests.phantom_series import write_exams
+from tests.stack import Stack, running_stack, zipped
+
+ANALYSED_WITHIN_MS = 180_000
+
+
+@pytest.fixture(scope="module")
+def exams(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A first scan, and a follow-up with half of its opacities."""
+    return write_exams(tmp_path_factory.mktemp("exams"), 0.5)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, exams: list[Path]):
+    """The product with one patient whose first scan is analysed."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        (pk,) = stack.finished_upload(stack.upload(zipped(exams[0])))["analyses"]
+        assert stack.finished_analysis(pk)["state"] == "DONE"
+        yield stack
+
+
+def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, exams: list[Path], tmp_path: Path):
+    follow_up = tmp_path / "follow-up.zip"
+    follow_up.write_bytes(zipped(exams[1]))
+    with chromium() as browser:
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+
+        log_in(page, stack.url)
+        page.get_by_role("link", name="Synthetic").first.click()
+        expect(page.locator("[data-chart]")).to_have_attribute("data-points", "1")
+
+        page.locator("input[type=file]").first.set_input_files(follow_up)
+        expect(page.locator("[data-chart]")).to_have_attribute("data-points", "2", timeout=ANALYSED_WITHIN_MS)
+
+        patient = stack.get("/api/v1/patients/")["results"][0]["id"]
+        _, second = stack.get(f"/api/v1/patients/{patient}/trend/")["points"]
+        assert 0 < second["relative_corona_score"] < 1
+        page.goto(f"{stack.url}/studies/{second['study']}/")
+        _heat_map_can_be_toggled(page)
+        _keys_wheel_and_strip_go_through_the_slices(page)
+
+        report = page.request.get(f"{stack.url}/api/v1/analyses/{second['analysis']}/report.pdf")
+        text = "".join(sheet.extract_text() for sheet in PdfReader(io.BytesIO(report.body())).pages)
+        assert f"{second['corona_score_cm3']:.1f}" in text
+        assert complaints == []
+
+
+def _heat_map_can_be_toggled(page: Page) -> None:
+    viewer = page.locator("[data-viewer]")
+    expect(viewer).to_have_attribute("data-ready", "true", timeout=60_000)
+    page.wait_for_timeout(500)  # the first frames settle
+    shown = _picture(page)
+    page.keyboard.press("h")
+    page.wait_for_timeout(200)
+    hidden = _picture(page)
+    page.keyboard.press("h")
+    page.wait_for_timeout(200)
+    assert hidden != shown
+    assert _picture(page) == shown
+    assert _coloured_pixels(page) > 100
+    page.locator("input[name=threshold]").fill("100")
+    page.wait_for_timeout(200)
+    assert _coloured_pixels(page) == 0
+    page.locator("input[name=threshold]").fill("0")
+
+
+def _picture(page: Page) -> str:
+    return hashlib.sha256(page.locator("[data-ct]").screenshot()).hexdigest()
+
+
+def _coloured_pixels(page: Page) -> int:
+    """Pixels of the overlay that are not transparent."""
+    return page.locator("[data-overlay]").evaluate(
+        """canvas => {
+            const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
+            let count = 0
+            for (let i = 3; i < pixels.length; i += 4) if (pixels[i] > 0) count++
+            return count
+        }"""
+    )
+
+
+def _keys_wheel_and_strip_go_through_the_slices(page: Page) -> None:
+    viewer = page.locator("[data-viewer]")
+    page.keyboard.press("Home")
+    expect(viewer).to_have_attribute("data-slice-index", "0")
+    page.keyboard.press("ArrowDown")
+    expect(viewer).to_have_attribute("data-slice-index", "1")
+    page.locator("[data-ct]").hover()
+    page.mouse.wheel(0, 100)
+    expect(viewer).to_have_attribute("data-slice-index", "2")
+    strip = page.locator("[data-strip]").bounding_box()
+    assert strip
+    page.mouse.click(strip["x"] + strip["width"] * 0.5, strip["y"] + strip["height"] / 2)
+    expect(viewer).not_to_have_attribute("data-slice-index", "2")
