@@ -1,18 +1,12 @@
-"""What all tests share: a data folder of their own, the real data where it is present, a site with a user."""
+"""What all tests share: the real data where it is present, a site with a user."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# Before Django reads its settings: no test touches the folder of a demo on this machine.
-os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="coronatrend-tests-")
-for name in ("DATABASE_URL", "CELERY_BROKER_URL", "STORAGE_S3_BUCKET"):
-    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

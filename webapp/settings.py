@@ -14,7 +14,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var")))
-for folder in ("files", "broker/messages", "broker/control"):
+for folder in ("files", "static", "broker/messages", "broker/control"):
     (DATA_DIR / folder).mkdir(parents=True, exist_ok=True)
 
 

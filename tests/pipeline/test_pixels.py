@@ -9,6 +9,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render, write_series
 from analysis.pipeline.pixels import HU_RANGE, looks_like_chest, read_slice_hu, read_volume
 from analysis.pipeline.series import UnusableSeries, check_series, find_series, read_header
 from tests.dicom_series import chest_hu, make_series, make_slice
@@ -38,7 +39,7 @@ def head_hu(slices: int = 16, size: int = 128) -> np.ndarray:
     hu = np.where(ellipse > 1, -1000, np.where(ellipse > 0.85, 900, 35))
     with_air = np.where(sinuses, -1000, hu)
     with_air = np.where(mastoids & ((row + column).astype(int) % 8 > 1), -1000, np.where(mastoids, 300, with_air))
-    volume = np.repeat(np.where(np.arange(slices)[:, None, None] < slices // 2, hu, with_air), 1, axis=0)
+    volume = np.where(np.arange(slices)[:, None, None] < slices // 2, hu, with_air)
     noise = np.random.default_rng(3).normal(0, 15, volume.shape)
     return np.clip(volume + noise, -1024, 3071).astype(np.int16)
 
@@ -136,6 +137,7 @@ def test_ignores_what_follows_the_pixels(tmp_path):
     assert np.array_equal(read(path), SMALL)
 
 
+@pytest.mark.filterwarnings("ignore:End of file reached:UserWarning")
 @pytest.mark.parametrize("transfer_syntax_uid", [ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless])
 def test_names_the_broken_slice(tmp_path, transfer_syntax_uid):
     paths = make_series(tmp_path, slices=12, transfer_syntax_uid=transfer_syntax_uid)
@@ -196,3 +198,10 @@ def test_one_slice_reads_the_same_from_every_lossless_transfer_syntax(shared_dat
     for name in ("JPEG2000Transfer", "JPEGLSLossy"):
         (path,) = zoo.glob(f"CTImage.dcm_{name}*")
         assert np.abs(read(path) - reference).max() <= 50, name
+
+
+def test_finds_lungs_in_a_phantom_with_heavy_disease(tmp_path):
+    anatomy = make_patient(3)
+    visit = Visit(anatomy, random_opacities(anatomy, seed=1, percent_of_lung=20))
+    write_series(render(visit, Grid.over_lungs(anatomy, (10.0, 3.0, 3.0), matrix=128)), tmp_path)
+    assert looks_like_chest(check_series(find_series(tmp_path)))

@@ -1,0 +1,44 @@
+"""How numbers are written: the same words in pages, report and messages."""
+
+import pytest
+from django.template import Context, Template
+
+from analysis import formats
+
+
+@pytest.mark.parametrize(
+    ("cm3", "text"),
+    [
+        (184.23, "184.2 cm³"),
+        (0.0, "0.0 cm³"),
+        (0.04, "< 0.1 cm³"),
+        (0.05, "0.1 cm³"),
+        (1234.56, "1234.6 cm³"),
+        (None, "–"),
+    ],
+)
+def test_a_score_has_one_decimal_and_is_0_only_when_it_is(cm3, text):
+    assert formats.score_text(cm3) == text
+
+
+def test_a_ratio_never_looks_like_the_threshold_it_differs_from():
+    assert formats.ratio_text(0.624, 0.1) == "0.62"
+    assert formats.ratio_text(0.1004, 0.1) == "0.1004"
+    assert formats.ratio_text(0.1, 0.1004) == "0.1000"
+    assert formats.ratio_text(0.1, 0.1) == "0.10"
+
+
+@pytest.mark.parametrize(("relative", "text"), [(0.54, "−46 %"), (1.41, "+41 %"), (1.001, "±0 %"), (None, "–")])
+def test_a_change_carries_its_sign(relative, text):
+    assert formats.change_text(relative) == text
+
+
+def test_negative_positions_have_a_true_minus_and_zero_has_none():
+    assert formats.position_text(-192.14) == "−192.1 mm"
+    assert formats.position_text(-0.01) == "0.0 mm"
+    assert formats.position_text(0.01) == "0.0 mm"
+
+
+def test_templates_write_numbers_the_same_way():
+    template = Template("{% load formats %}{{ score|score_text }}, {{ ratio|ratio_text:threshold }}")
+    assert template.render(Context({"score": 184.23, "ratio": 0.104, "threshold": 0.1})) == "184.2 cm³, 0.104"

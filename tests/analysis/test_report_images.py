@@ -1,0 +1,94 @@
+"""Which slices a report shows, and that the heat map lies where it belongs."""
+
+import datetime
+
+import numpy as np
+import pytest
+
+from analysis.report_images import choose_slices, heat_rgba, key_images
+from patients.models import Patient
+
+from .finished import finished_analysis
+
+
+def slices(*activation_cm2: float | None, step_mm: float = 10.0) -> list[dict]:
+    """Lung slices with this activation; 0 is a negative one, None lies outside the lungs."""
+    return [
+        {
+            "z_mm": -step_mm * index,
+            "probability": None if activation is None else 0.5,
+            "positive": None if activation is None else activation > 0,
+            "activation_cm2": activation,
+        }
+        for index, activation in enumerate(activation_cm2)
+    ]
+
+
+def test_the_most_affected_slices_come_first_but_not_their_neighbours():
+    assert choose_slices(slices(5, 1, 8, 9, 8, 1, 4, 1, 1, 3)) == [0, 3, 6]
+
+
+def test_at_most_three_slices_and_fewer_where_few_are_positive():
+    assert len(choose_slices(slices(*range(1, 40)))) == 3
+    assert choose_slices(slices(0, 2, 0, 0, 0)) == [1]
+
+
+def test_distance_counts_in_mm_not_in_slices():
+    assert choose_slices(slices(5, 4, 3, step_mm=30)) == [0, 1, 2]
+    assert choose_slices(slices(5, 4, 3, step_mm=2)) == [0]
+
+
+def test_without_positive_slices_the_middle_of_the_lungs_is_shown():
+    assert choose_slices(slices(None, None, None, 0, 0, 0, None)) == [4]
+    assert choose_slices(slices(None, None, None)) == [1]
+
+
+def test_the_map_is_clear_below_its_threshold_and_runs_from_blue_to_red():
+    clear, low, high = heat_rgba(np.array([0.19, 0.3, 0.9]))
+    assert clear[3] == 0
+    assert low[2] > low[0]
+    assert high[0] > high[2]
+    assert high[3] == pytest.approx(0.45)
+
+
+@pytest.fixture
+def image(site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="P-17")
+    analysis = finished_analysis(patient, tmp_path, date=datetime.date(2020, 3, 3), activation_cm2={10: 40.0})
+    (image,) = key_images(analysis)
+    return image
+
+
+def test_the_heat_map_lies_where_the_analysis_put_it(image):
+    assert image.number == 11
+    ct, overlay = np.asarray(image.ct), np.asarray(image.overlay).astype(int)
+    rows, columns = np.nonzero(np.ptp(overlay, axis=-1) > 40)
+    # The mapped square is rows 100–156 and columns 60–100 of 256 over 384 mm; the body is in the image's middle.
+    height, width = ct.shape
+    row_mm = (rows.mean() - height / 2) * image.mm_per_pixel
+    column_mm = (columns.mean() - width / 2) * image.mm_per_pixel
+    assert row_mm == pytest.approx((128 - 128) * 1.5, abs=4)
+    assert column_mm == pytest.approx((80 - 128) * 1.5, abs=4)
+    assert (rows.max() - rows.min()) * image.mm_per_pixel == pytest.approx(56 * 1.5, abs=4)
+    outside = np.ones(ct.shape, bool)
+    outside[rows.min() - 5 : rows.max() + 5, columns.min() - 5 : columns.max() + 5] = False
+    assert (overlay[outside] == ct[outside][:, None]).all()
+
+
+def test_the_picture_holds_the_whole_body(image):
+    body_mm = (0.9 * 380, 0.65 * 380)  # columns, rows
+    assert image.ct.width * image.mm_per_pixel > body_mm[0]
+    assert image.ct.height * image.mm_per_pixel > body_mm[1]
+    assert image.ct.width * image.mm_per_pixel < 384 * 1.05
+
+
+def test_lungs_are_dark_and_the_body_bright_at_the_lung_window(image):
+    ct = np.asarray(image.ct)
+    height, width = ct.shape
+    lung = ct[height // 2 - 20 : height // 2 + 20, width // 4 : width // 4 + 40]
+    assert lung.mean() == pytest.approx((-850 + 1350) / 1500 * 255, abs=4)
+    assert ct[height // 2, width // 2] == pytest.approx((40 + 1350) / 1500 * 255, abs=12)
+
+
+def test_the_patients_right_is_at_the_left_of_an_axial_image(image):
+    assert (image.left, image.right) == ("R", "L")

@@ -1,0 +1,170 @@
+"""The PDF report: its words, its pictures, and that odd patients and files do not break it."""
+
+import datetime
+import io
+import subprocess
+import sys
+
+import pytest
+from pypdf import PdfReader
+
+from analysis.models import Analysis
+from analysis.report_pdf import render
+from analysis.trend import trend
+from patients.models import Patient, Series, Study
+
+from .finished import finished_analysis
+
+FIRST, SECOND = datetime.date(2020, 3, 3), datetime.date(2020, 3, 12)
+MANY = {3: 20.0, 4: 60.4, 5: 59.0, 10: 40.0, 15: 30.0}
+SCORE = "104.7 cm³"  # (20 + 60.4 + 59 + 40 + 30) cm² × 5 mm
+
+
+@pytest.fixture
+def patient(site):
+    return Patient.objects.create(
+        site=site, patient_id="P-17", patient_name="Doe^Jane", birth_date=datetime.date(1960, 3, 4), sex="F"
+    )
+
+
+def pdf_of(analysis: Analysis) -> PdfReader:
+    analysis = Analysis.objects.get(pk=analysis.pk)  # as a view finds it
+    return PdfReader(io.BytesIO(render(analysis, trend(analysis.series.study.patient))))
+
+
+def text_of(analysis: Analysis) -> str:
+    """All text with single spaces, as line breaks fall where they may."""
+    return " ".join(" ".join(page.extract_text() for page in pdf_of(analysis).pages).split())
+
+
+def test_one_page_says_who_when_and_what(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    assert len(pdf_of(analysis).pages) == 1
+    text = text_of(analysis)
+    for words in (
+        "Research use only, not for diagnosis", "North hospital", "Jane Doe", "P-17", "4 Mar 1960",
+        "59 years at the scan, female", "3 Mar 2020", "Chest CT", "Lung 5.0", "20, 5.00 mm apart",
+        "pixels 4.00 × 4.00 mm",
+        "COVID-19 pneumonia suspected", "5 of 18 lung slices positive: ratio 0.28, above the threshold of 0.10",
+        SCORE, "209.4 cm³", "1624 ml", "1.00 this is the first time point", "The slices lie 5.0 mm apart",
+        "lung-unet 1.0 (0123456789ab)",
+    ):  # fmt: skip
+        assert words in text
+    assert "synthetic" not in text
+
+
+def test_the_most_affected_slices_are_shown_well_apart_from_head_to_feet(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    text = text_of(analysis)
+    assert "Slice 5 of 20, z −120.0 mm Probability 0.90, activation 60.4 cm²" in text
+    assert text.index("Slice 5 of 20") < text.index("Slice 11 of 20") < text.index("Slice 16 of 20")
+    assert text.count("of 20, z") == 3
+
+
+def test_the_sides_are_lettered_as_the_image_lies(patient, tmp_path):
+    text = text_of(finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY))
+    assert text.count("R L 5 cm") == 6
+
+
+def test_a_normal_scan_shows_the_middle_of_the_lungs(patient, tmp_path):
+    text = text_of(finished_analysis(patient, tmp_path, date=FIRST))
+    assert "COVID-19 pneumonia not suspected" in text
+    assert "None of 18 lung slices positive: ratio 0.00, not above the threshold of 0.10" in text
+    assert "Middle of the lungs (no slice is positive)" in text
+    assert text.count("of 20, z") == 1
+
+
+def test_the_trend_marks_this_time_point_and_says_since_when(patient, tmp_path):
+    finished_analysis(patient, tmp_path, date=FIRST, activation_cm2={10: 80.0})
+    analysis = finished_analysis(patient, tmp_path, date=SECOND, activation_cm2={10: 20.0})
+    text = text_of(analysis)
+    assert "0.25 −75 % since 3 Mar 2020" in text
+    assert "day 0" in text
+    assert "day 9" in text
+
+
+def test_a_first_score_of_0_leaves_the_relative_score_undefined(patient, tmp_path):
+    finished_analysis(patient, tmp_path, date=FIRST)
+    text = text_of(finished_analysis(patient, tmp_path, date=SECOND, activation_cm2=MANY))
+    assert "not defined the score of the first time point is 0" in text
+    assert "inf" not in text
+
+
+def test_a_superseded_analysis_says_that_it_is_not_in_the_trend(patient, tmp_path):
+    old = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    Analysis.objects.create(series=old.series, state="DONE", report=old.report, corona_score_cm3=1.0)
+    assert "not defined another analysis speaks for this time point" in text_of(old)
+
+
+def test_a_synthetic_patient_is_called_so(patient, tmp_path):
+    patient.synthetic = True
+    patient.save()
+    assert "Jane Doe (synthetic patient)" in text_of(finished_analysis(patient, tmp_path, date=FIRST))
+
+
+def test_european_names_are_printed_in_their_script(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST)
+    for name in ("Иванова^Анна", "Παπαδοπούλου^Ελένη", "Nguyễn^Thị Hoa", "Şahin^Çağrı", "Őry^Łucja"):
+        Patient.objects.update(patient_name=name)
+        family, given = name.split("^")
+        text = text_of(analysis)
+        assert f"{given} {family}" in text
+        assert "cannot print" not in text
+
+
+def test_letters_that_cannot_be_printed_are_announced(patient, tmp_path):
+    patient.patient_name = "王^小东"
+    patient.save()
+    text = text_of(finished_analysis(patient, tmp_path, date=FIRST))
+    assert "?? ?" in text
+    assert "characters that this report cannot print (shown as ?): go by the patient ID" in text
+
+
+def test_markup_long_and_missing_texts_do_no_harm(patient, tmp_path):
+    patient.patient_name = "<b>&^" + "A" * 300
+    patient.birth_date, patient.sex, patient.patient_id = None, "", "X" * 64
+    patient.save()
+    analysis = finished_analysis(patient, tmp_path, date=None, activation_cm2=MANY)
+    assert len(pdf_of(analysis).pages) == 1
+    text = text_of(analysis)
+    assert "age not known, sex not given" in text
+    assert "the study has no date" in text
+
+
+def test_many_time_points_still_fit_one_page(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST + datetime.timedelta(days=6), activation_cm2=MANY)
+    for number in range(12):
+        uid = f"1.9.{number}"
+        date = FIRST + datetime.timedelta(days=3 * number + (number >= 2))
+        study = Study.objects.create(patient=patient, study_instance_uid=uid, study_date=date)
+        study.chosen_series = Series.objects.create(study=study, series_instance_uid=uid, usable=True)
+        study.save()
+        Analysis.objects.create(series=study.chosen_series, state="DONE", report={}, corona_score_cm3=50.0)
+    assert len(pdf_of(analysis).pages) == 1
+    text = text_of(analysis)
+    assert f"9 Mar 2020 6 {SCORE} 2.09 suspected" in text
+    assert "5 more in CoronaTrend" in text
+
+
+def test_images_that_cannot_be_read_are_left_out(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    for instance in analysis.series.instances.all():
+        instance.file.storage.delete(instance.file.name)
+    text = text_of(analysis)
+    assert "The stored images could not be read" in text
+    assert SCORE in text
+
+
+def test_the_file_names_no_patient_and_stays_small(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    body = render(analysis, trend(patient))
+    assert len(body) < 1_000_000
+    assert PdfReader(io.BytesIO(body)).metadata.title == "CoronaTrend report, CT of 3 Mar 2020"
+
+
+def test_making_it_loads_no_torch():
+    code = (
+        "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'webapp.settings'; import django; django.setup();"
+        "import analysis.report_pdf, analysis.results_csv; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,389 @@
+import io
+import struct
+import zlib
+from datetime import date, time
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    MRImageStorage,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    UltrasoundImageStorage,
+)
+
+from patients import part10
+from patients.dicom import DicomFile, Refused, check_file
+from tests.dicom_series import make_slice
+
+HU = (np.arange(64 * 64).reshape(64, 64) % 2000 - 1000).astype(np.int16)
+PIXEL_BYTES = 64 * 64 * 2
+
+
+def ct_bytes(**elements) -> bytes:
+    buffer = io.BytesIO()
+    make_slice(HU, **elements).save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def check(content: bytes) -> DicomFile:
+    return check_file(io.BytesIO(content))
+
+
+def outcome(content: bytes) -> DicomFile | Refused:
+    try:
+        return check(content)
+    except Refused as refused:
+        return refused
+
+
+def refusal(content: bytes) -> Refused:
+    with pytest.raises(Refused) as caught:
+        check(content)
+    assert caught.value.reason.endswith(".")
+    assert "Test" not in caught.value.reason  # the patient's name
+    return caught.value
+
+
+def test_describes_a_ct_slice(tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(
+        ct_bytes(
+            StudyInstanceUID="1.2.3",
+            SeriesInstanceUID="1.2.4",
+            SOPInstanceUID="1.2.5",
+            IssuerOfPatientID="HOSPITAL",
+            StudyDescription="Thorax",
+            StudyTime="101500.25",
+        )
+    )
+    assert check_file(path) == DicomFile(
+        patient_id="TEST-1",
+        issuer_of_patient_id="HOSPITAL",
+        patient_name="Test^Patient",
+        birth_date=date(1960, 1, 1),
+        sex="O",
+        study_instance_uid="1.2.3",
+        study_date=date(2020, 3, 5),
+        study_time=time(10, 15, 0, 250_000),
+        study_description="Thorax",
+        series_instance_uid="1.2.4",
+        series_number=1,
+        series_description="Chest 2.0 B30f",
+        convolution_kernel="B30f",
+        body_part_examined="CHEST",
+        manufacturer="TEST",
+        sop_instance_uid="1.2.5",
+        instance_number=1,
+        rows=64,
+        columns=64,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+
+
+@pytest.mark.parametrize(
+    "transfer_syntax_uid",
+    [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless, JPEG2000Lossless],
+)
+def test_accepts_the_usual_transfer_syntaxes(transfer_syntax_uid):
+    assert check(ct_bytes(transfer_syntax_uid=transfer_syntax_uid)).transfer_syntax_uid == transfer_syntax_uid
+
+
+def test_accepts_old_files_without_preamble_and_without_meta():
+    content = ct_bytes()
+    assert check(content[132:]).rows == 64
+    bare = content[132 + 12 + int.from_bytes(content[140:144], "little") :]
+    assert check(bare).transfer_syntax_uid == ExplicitVRLittleEndian
+
+
+def test_accepts_what_real_files_lack():
+    file = check(
+        ct_bytes(
+            PatientName=None,
+            PatientID=None,
+            PatientBirthDate=None,
+            PatientSex="",
+            StudyDate=None,
+            StudyTime=None,
+            SeriesDescription=None,
+            SeriesNumber=None,
+            InstanceNumber=None,
+            Modality=None,
+            BodyPartExamined=None,
+        )
+    )
+    assert file.patient_id is None
+    assert (file.patient_name, file.sex, file.series_description) == ("", "", "")
+    assert (file.birth_date, file.study_date, file.study_time, file.series_number) == (None, None, None, None)
+
+
+def test_accepts_invalid_uids_and_takes_a_missing_sop_uid_from_the_file_meta():
+    assert check(ct_bytes(StudyInstanceUID="not.a.uid")).study_instance_uid == "not.a.uid"
+    content = ct_bytes(SOPInstanceUID="1.2.33")
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    del dataset.SOPInstanceUID
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=False)
+    assert check(buffer.getvalue()).sop_instance_uid == "1.2.33"
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
+def test_refuses_files_without_a_uid_to_file_them_by(keyword):
+    refused = refusal(ct_bytes(**{keyword: None}))
+    assert refused.code == "no_uid"
+    assert keyword in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("elements", "moment"),
+    [
+        ({"SeriesDate": "20200401", "SeriesTime": "0930"}, (date(2020, 4, 1), time(9, 30))),
+        ({"AcquisitionDate": "2020.04.02"}, (date(2020, 4, 2), None)),
+        ({"AcquisitionDateTime": "20200403081500.5+0100"}, (date(2020, 4, 3), time(8, 15, 0, 500_000))),
+        ({"ContentDate": "2020-04-04", "ContentTime": "08:15:59"}, (date(2020, 4, 4), time(8, 15, 59))),
+        ({"SeriesDate": "20201301"}, (None, None)),
+        ({"SeriesDate": "yesterday"}, (None, None)),
+    ],
+)
+def test_a_missing_study_date_falls_back_on_later_dates(elements, moment):
+    file = check(ct_bytes(StudyDate="", StudyTime="", **elements))
+    assert (file.study_date, file.study_time) == moment
+
+
+def test_a_missing_study_time_falls_back_on_a_time_of_the_same_day():
+    same_day = check(ct_bytes(StudyTime="", SeriesDate="20200305", SeriesTime="111213"))
+    other_day = check(ct_bytes(StudyTime="", SeriesDate="20200306", SeriesTime="111213"))
+    assert (same_day.study_time, other_day.study_time) == (time(11, 12, 13), None)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_cleans_and_limits_texts():
+    file = check(ct_bytes(SeriesDescription="Chest\x00\x1b  2 mm\r\n", StudyDescription="x" * 500, PatientSex="female"))
+    assert file.series_description == "Chest 2 mm"
+    assert len(file.study_description) == 128
+    assert file.sex == ""
+
+
+def test_refuses_a_patient_id_that_would_have_to_be_cut():
+    assert refusal(ct_bytes(PatientID="1" * 65)).code == "bad_patient_id"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"Dear colleague, please find attached" * 9, "a text file"),
+        (b"%PDF-1.7 ...", "a PDF document"),
+        (b"\x89PNG\r\n" + bytes(300), "a PNG picture"),
+        (bytes(300), "not a DICOM file"),
+        (b"\x08\x00", "not a DICOM file"),
+    ],
+)
+def test_says_what_is_not_dicom(content, words):
+    assert words in refusal(content).reason
+
+
+@pytest.mark.parametrize(
+    ("elements", "kind"),
+    [
+        ({"SOPClassUID": MRImageStorage, "Modality": "MR"}, "an MR image"),
+        ({"SOPClassUID": MRImageStorage}, "an MR image"),
+        ({"Modality": "MR"}, "an MR image"),
+        ({"SOPClassUID": UltrasoundImageStorage, "Modality": "US"}, "an ultrasound image"),
+        ({"SOPClassUID": SecondaryCaptureImageStorage, "Modality": "CT"}, "a secondary capture"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.67", "Modality": "SR"}, "a dose report"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.128", "Modality": "PT"}, "a PET image"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1", "Modality": "DX"}, "a plain X-ray"),
+        ({"SOPClassUID": "1.2.3.4", "Modality": "XX"}, "modality XX"),
+    ],
+)
+def test_refuses_other_kinds_by_name(elements, kind):
+    refused = refusal(ct_bytes(**elements))
+    assert refused.code == "not_ct"
+    assert kind in refused.reason
+
+
+def test_refuses_enhanced_and_multi_frame_ct():
+    assert refusal(ct_bytes(SOPClassUID=EnhancedCTImageStorage, NumberOfFrames=2)).code == "enhanced_ct"
+    assert refusal(ct_bytes(NumberOfFrames=2)).code == "multi_frame"
+
+
+@pytest.mark.parametrize(
+    ("elements", "code"),
+    [
+        ({"ImagePositionPatient": None}, "no_position"),
+        ({"ImageOrientationPatient": None}, "no_position"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "bad_position"),
+        ({"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, "bad_position"),
+        ({"ImagePositionPatient": [0, 0, 1e6]}, "bad_position"),
+        ({"PixelSpacing": None}, "no_pixel_spacing"),
+        ({"PixelSpacing": [0, 0]}, "bad_spacing"),
+        ({"RescaleSlope": None}, "no_rescale"),
+        ({"RescaleSlope": 0}, "bad_rescale"),
+        ({"Rows": 0}, "damaged"),
+        ({"Rows": 40_000}, "too_large"),
+        ({"BitsAllocated": 3}, "damaged"),
+        ({"BitsStored": 20}, "damaged"),
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "not_greyscale"),
+        ({"PixelData": None}, "no_pixel_data"),
+    ],
+)
+def test_refuses_slices_that_cannot_be_placed_or_read(elements, code):
+    assert refusal(ct_bytes(**elements)).code == code
+
+
+@pytest.mark.parametrize("uid", [JPEGExtended12Bit, "1.2.840.10008.1.2.4.53", "1.2.3.4"])
+def test_refuses_transfer_syntaxes_that_cannot_be_decoded(uid):
+    content = ct_bytes(transfer_syntax_uid=JPEG2000Lossless)
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    dataset.file_meta.TransferSyntaxUID = uid
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True, implicit_vr=False, little_endian=True)
+    refused = refusal(buffer.getvalue())
+    assert refused.code == "transfer_syntax"
+    assert "JPEG Lossless" in refused.reason
+
+
+def test_says_how_much_of_the_image_is_missing():
+    refused = refusal(ct_bytes()[:-1000])
+    assert refused.code == "truncated"
+    assert refused.reason == (
+        "The file ends in the middle of its image data (7,192 of 8,192 bytes). Send it again from the source."
+    )
+
+
+def test_refuses_image_data_shorter_than_rows_and_columns_ask_for():
+    refused = refusal(ct_bytes(PixelData=bytes(100)))
+    assert refused.code == "damaged"
+    assert "100 bytes instead of 8,192" in refused.reason
+
+
+@pytest.mark.parametrize(
+    "transfer_syntax_uid", [ExplicitVRLittleEndian, JPEG2000Lossless, DeflatedExplicitVRLittleEndian]
+)
+def test_refuses_a_file_cut_anywhere(transfer_syntax_uid):
+    content = ct_bytes(transfer_syntax_uid=transfer_syntax_uid)
+    for length in range(0, len(content) - 8, 37):
+        assert refusal(content[:length]).code in {
+            "empty", "not_dicom", "truncated", "truncated_header", "no_pixel_data",
+        }  # fmt: skip
+
+
+def test_refuses_a_compressed_image_of_another_size_or_kind():
+    content = ct_bytes(transfer_syntax_uid=JPEG2000Lossless)
+    siz = content.index(b"\xff\x4f\xff\x51") + 8
+    huge = content[:siz] + struct.pack(">2L", 60_000, 60_000) + content[siz + 8 :]
+    assert "60000 × 60000 pixels" in refusal(huge).reason
+    other = content.replace(b"\xff\x4f\xff\x51", b"\0\0\0\0")
+    assert refusal(other).code == "damaged"
+    declared_jpeg = content.replace(JPEG2000Lossless.encode(), JPEGLosslessSV1.encode())
+    assert refusal(declared_jpeg).code == "damaged"
+
+
+def test_does_not_unpack_a_deflate_bomb():
+    content = ct_bytes(transfer_syntax_uid=DeflatedExplicitVRLittleEndian)
+    start = 132 + 12 + int.from_bytes(content[140:144], "little")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    bomb = packer.compress(bytes(part10.MAX_INFLATED_BYTES + 2**20)) + packer.flush()
+    assert refusal(content[:start] + bomb).code == "too_large"
+
+
+def test_does_not_follow_endless_nesting_or_endless_headers():
+    content = ct_bytes()
+    end = content.index(b"\xe0\x7f\x10\x00")
+    nested = (b"\x09\x00\x01\x10SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff") * 5000
+    assert refusal(content[:end] + nested + content[end:]).code == "damaged"
+    elements = b"\x11\x00\x01\x10LO\x00\x00" * (part10.MAX_ELEMENTS + 1)
+    assert refusal(content[:end] + elements + content[end:]).code == "damaged"
+
+
+def test_skips_sequences_and_long_private_values():
+    content = ct_bytes()
+    end = content.index(b"\xe0\x7f\x10\x00")
+    item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff\x08\x00\x60\x00CS\x02\x00MR\xfe\xff\x0d\xe0\0\0\0\0"
+    sequence = b"\x09\x00\x02\x10SQ\0\0\xff\xff\xff\xff" + item + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    private = b"\x09\x00\x03\x10OB\0\0" + struct.pack("<L", 2**20) + bytes(2**20)
+    assert check(content[:end] + sequence + private + content[end:]).rows == 64
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_no_flipped_byte_of_the_header_raises_anything_but_refused():
+    content = ct_bytes(transfer_syntax_uid=RLELossless)
+    end = content.index(b"\xe0\x7f\x10\x00") + 100
+    for position in range(132, end):
+        changed = bytearray(content)
+        changed[position] ^= (0x01, 0x80, 0xFF)[position % 3]
+        outcome(bytes(changed))
+
+
+def test_no_random_content_raises_anything_but_refused():
+    rng = np.random.default_rng(0)
+    for length in (1, 10, 140, 1000, 5000):
+        for _ in range(50):
+            junk = rng.integers(0, 256, length, dtype=np.uint8).tobytes()
+            for content in (junk, bytes(128) + b"DICM" + junk, b"\x08\x00\x05\x00CS" + junk):
+                refusal(content)
+
+
+def test_every_transfer_syntax_of_the_zoo_is_accepted_or_named(shared_data):
+    outcomes = {}
+    for path in sorted((shared_data / "dicom_zoo" / "transfer_syntaxes").iterdir()):
+        try:
+            check_file(path)
+            outcomes[path.name] = "accepted"
+        except Refused as refused:
+            outcomes[path.name] = refused.code
+    assert sum(outcome == "accepted" for outcome in outcomes.values()) == 13
+    assert sum(outcome == "transfer_syntax" for outcome in outcomes.values()) == 3
+    assert outcomes["no-pixel-data.dcm"] == outcomes["no-pixel-spacing.dcm"] == "not_ct"
+    assert outcomes["enhanced_ct_2_frames.dcm"] == "enhanced_ct"
+
+
+def with_place(content: bytes) -> bytes:
+    """Valid class, position, orientation, spacing and rescale before the pixel data of a broken file."""
+    place = b""
+    for group, number, vr, value in [
+        (0x08, 0x16, b"UI", b"1.2.840.10008.5.1.4.1.1.2\0"),
+        (0x08, 0x60, b"CS", b"CT"),
+        (0x20, 0x32, b"DS", b"-9\\-9\\0 "),
+        (0x20, 0x37, b"DS", b"1\\0\\0\\0\\1\\0 "),
+        (0x28, 0x30, b"DS", b".7\\.7 "),
+        (0x28, 0x1052, b"DS", b"-1024 "),
+        (0x28, 0x1053, b"DS", b"1 "),
+    ]:
+        value += b" " * (len(value) % 2)
+        place += struct.pack("<HH2sH", group, number, vr, len(value)) + value
+    end = content.rfind(b"\xe0\x7f\x10\x00")
+    return content[:end] + place + content[end:]
+
+
+def test_malformed_files_are_refused_with_a_reason_or_sound_after_all(shared_data):
+    paths = sorted((shared_data / "dicom_zoo" / "malformed").rglob("*.dcm"))
+    accepted = 0
+    for path in paths:
+        assert refusal(path.read_bytes())  # none has a position
+        file = outcome(with_place(path.read_bytes()))
+        if isinstance(file, Refused):
+            assert file.reason.endswith(".")
+            continue
+        accepted += 1
+        assert len(file.patient_name) <= 324
+        assert max(len(uid) for uid in (file.study_instance_uid, file.sop_instance_uid)) <= 128
+    assert len(paths) > 100
+    assert 60 <= accepted <= 75
+
+
+@pytest.mark.parametrize("name", ["covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002"])
+def test_accepts_every_slice_of_the_real_series(shared_data, name):
+    files = [check_file(path) for path in (shared_data / "ct" / name).glob("*.dcm")]
+    assert len({file.series_instance_uid for file in files}) == 1
+    assert len({file.sop_instance_uid for file in files}) == len(files)
+    assert all(file.study_date for file in files)

@@ -1,0 +1,77 @@
+"""python -m analysis.pipeline as a script sees it, and what the web process may import."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render, write_series
+
+ROOT = Path(__file__).resolve().parents[2]
+KEYS = {
+    "series_instance_uid", "slices", "lung_volume_ml", "positive_ratio", "threshold", "suspected", "corona_score_cm3",
+    "corona_score_paper_cm3", "opacity", "findings", "quality", "models", "seconds",
+}  # fmt: skip
+SLICE_KEYS = {"sop_instance_uid", "z_mm", "lung_area_cm2", "probability", "positive", "activation_cm2"}
+
+
+def pipeline(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "analysis.pipeline", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    patient = make_patient(301)
+    folder = tmp_path_factory.mktemp("series")
+    visit = Visit(patient, random_opacities(patient, 301, 0.5))
+    write_series(render(visit, Grid.over_lungs(patient, (8.0, 2.0, 2.0), matrix=192)), folder)
+    return folder
+
+
+def test_prints_one_json_object_and_writes_the_maps(series: Path, tmp_path: Path) -> None:
+    done = pipeline(series, "--json", "--out", tmp_path / "maps", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert set(report) == KEYS
+    assert all(set(one) == SLICE_KEYS for one in report["slices"])
+    assert report["opacity"] is None
+    assert report["findings"] is None
+    assert set(report["seconds"]) == {"reading", "lungs", "slices", "score"}
+    z_mm = [one["z_mm"] for one in report["slices"]]
+    assert z_mm == sorted(z_mm, reverse=True)
+    lungs, heatmap = (nibabel.load(tmp_path / "maps" / f"{name}.nii.gz") for name in ("lungs", "heatmap"))
+    assert lungs.shape == heatmap.shape == (192, 192, len(z_mm))
+    voxel_ml = abs(np.linalg.det(lungs.affine[:3, :3])) / 1000
+    assert np.asarray(lungs.dataobj).sum() * voxel_ml == pytest.approx(report["lung_volume_ml"], rel=1e-3)
+
+
+def test_unusable_series_ends_with_2_and_one_line(series: Path, tmp_path: Path) -> None:
+    for file in sorted(series.iterdir())[:5]:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    done = pipeline(tmp_path, "--json")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "at least 10" in done.stderr
+
+
+def test_folder_without_dicom_ends_with_2_and_one_line(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("no scan here")
+    done = pipeline(tmp_path, "--json")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_modules_for_the_web_process_do_not_import_torch() -> None:
+    modules = ("volume", "report", "series", "pixels", "quality", "nifti", "score")
+    code = ";".join(
+        [*(f"import analysis.pipeline.{name}" for name in modules), "import sys; assert 'torch' not in sys.modules"]
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

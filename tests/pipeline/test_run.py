@@ -1,0 +1,145 @@
+"""The whole pipeline with the released weights, on synthetic patients and on real CT."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.phantoms import Anatomy, Grid, Phantom, Visit, make_patient, random_opacities, render, write_series
+from analysis.pipeline.report import Report
+from analysis.pipeline.run import Analysis, analyse, analyse_volume
+from analysis.pipeline.series import UnusableSeries, check_series, find_series
+from analysis.pipeline.volume import Volume
+from analysis.pipeline.weights import released
+
+SEED = 300  # none of those trained on
+SEVERITY = 0.6
+
+
+def volume_of(phantom: Phantom) -> Volume:
+    uids = tuple(f"1.2.3.{index}" for index in range(len(phantom.hu)))
+    return Volume(phantom.hu, phantom.affine_lps, phantom.grid.z_mm, "1.2.3", uids)
+
+
+def run_phantom(phantom: Phantom) -> Analysis:
+    return analyse_volume(volume_of(phantom), released(torch.device("cpu")))
+
+
+@pytest.fixture(scope="module")
+def patient() -> Anatomy:
+    return make_patient(SEED)
+
+
+@pytest.fixture(scope="module")
+def ill(patient: Anatomy) -> Visit:
+    return Visit(patient, random_opacities(patient, SEED, SEVERITY))
+
+
+@pytest.fixture(scope="module")
+def ill_phantom(patient: Anatomy, ill: Visit) -> Phantom:
+    return render(ill, Grid.over_lungs(patient, (5.0, 1.4, 1.4)))
+
+
+@pytest.fixture(scope="module")
+def ill_analysis(ill_phantom: Phantom) -> Analysis:
+    return run_phantom(ill_phantom)
+
+
+def test_finds_the_lungs_of_a_phantom(ill_analysis: Analysis, ill_phantom: Phantom) -> None:
+    truth = ill_phantom.lungs > 0
+    dice = 2 * (ill_analysis.lungs & truth).sum() / (ill_analysis.lungs.sum() + truth.sum())
+    assert dice > 0.95
+    assert ill_analysis.report.lung_volume_ml == pytest.approx(ill_phantom.truth.lung_volume_ml, rel=0.06)
+
+
+def test_suspects_the_ill_phantom_and_not_the_healthy_one(patient: Anatomy, ill_analysis: Analysis) -> None:
+    healthy = run_phantom(render(Visit(patient), Grid.over_lungs(patient, (5.0, 1.4, 1.4)))).report
+    assert ill_analysis.report.suspected
+    assert not healthy.suspected
+    assert healthy.corona_score_cm3 < 0.1 * ill_analysis.report.corona_score_cm3
+
+
+def test_heat_lies_on_the_opacities(ill_analysis: Analysis, ill_phantom: Phantom) -> None:
+    heat, opacity, lungs = ill_analysis.heatmap, ill_phantom.opacity > 0, ill_phantom.lungs > 0
+    assert not heat[~ill_analysis.lungs].any()
+    assert heat[opacity].mean() > 3 * heat[lungs & ~opacity].mean()
+
+
+def test_report_agrees_with_itself(ill_analysis: Analysis) -> None:
+    report, volume = ill_analysis.report, ill_analysis.volume
+    assert [one.z_mm for one in report.slices] == volume.z_mm.tolist()
+    scored = [one for one in report.slices if one.probability is not None]
+    positive = [one for one in scored if one.positive]
+    assert report.positive_ratio == pytest.approx(len(positive) / len(scored))
+    depth_cm = volume.spacing_mm[0] / 10
+    assert report.corona_score_cm3 == pytest.approx(sum(one.activation_cm2 or 0 for one in positive) * depth_cm)
+    assert report.corona_score_paper_cm3 >= report.corona_score_cm3
+    assert sum(one.lung_area_cm2 for one in report.slices) * depth_cm == pytest.approx(report.lung_volume_ml, rel=1e-6)
+    assert report.findings is None
+    assert report.opacity is None
+    for one in report.slices:
+        assert (one.probability is None) == (one.positive is None) == (one.activation_cm2 is None)
+
+
+def test_score_does_not_depend_on_slice_or_pixel_spacing(patient: Anatomy, ill: Visit, ill_analysis: Analysis) -> None:
+    grids = [((1.0, 1.4, 1.4), 256), ((2.5, 1.4, 1.4), 256), ((2.5, 0.9, 0.9), 400)]
+    phantoms = [render(ill, Grid.over_lungs(patient, spacing_mm, matrix)) for spacing_mm, matrix in grids]
+    scores = [run_phantom(phantom).report.corona_score_cm3 for phantom in phantoms]
+    scores.append(ill_analysis.report.corona_score_cm3)  # at 5 mm
+    assert np.std(scores) / np.mean(scores) <= 0.10, scores
+
+
+def test_lungs_cut_off_are_flagged(ill_phantom: Phantom) -> None:
+    whole = volume_of(ill_phantom)
+    middle = slice(len(whole.hu) // 3, None)
+    cut = Volume(
+        whole.hu[middle],
+        whole.affine_lps,
+        whole.z_mm[middle],
+        whole.series_instance_uid,
+        whole.sop_instance_uids[middle],
+    )
+    report = analyse_volume(cut, released(torch.device("cpu"))).report
+    flags = {flag.code: flag.message for flag in report.quality}
+    assert "at the top of the scan" in flags["lungs_cut_off"]
+
+
+def test_refuses_a_series_without_lungs() -> None:
+    hu = np.full((12, 128, 128), -1000, np.int16)
+    hu[:, 30:100, 30:100] = 40  # a block of soft tissue
+    volume = Volume(hu, np.diag([3.0, 3.0, -5.0, 1.0]), -5.0 * np.arange(12), "1.2", ("1.2",) * 12)
+    with pytest.raises(UnusableSeries) as reason:
+        analyse_volume(volume, released(torch.device("cpu")))
+    assert reason.value.code == "no_lungs"
+
+
+def test_tells_its_progress(ill_phantom: Phantom, tmp_path: Path) -> None:
+    write_series(ill_phantom, tmp_path)
+    told: list[tuple[str, float]] = []
+    analysis = analyse(
+        check_series(find_series(tmp_path)), on_progress=lambda stage, fraction: told.append((stage, fraction))
+    )
+    stages = list(dict.fromkeys(stage for stage, _ in told))
+    assert stages == ["reading", "lungs", "slices", "score"] == list(analysis.report.seconds)
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0
+    assert fractions[-1] <= 1
+
+
+def report_of(shared_data: Path, name: str) -> Report:
+    return analyse(check_series(find_series(shared_data / "ct" / name))).report
+
+
+def test_suspects_the_real_covid_case(shared_data: Path) -> None:
+    report = report_of(shared_data, "covid_P001")
+    assert report.suspected
+    assert 2500 < report.lung_volume_ml < 7000
+    assert 20 < report.corona_score_cm3 < 1500
+
+
+def test_does_not_suspect_the_real_normal_case(shared_data: Path) -> None:
+    report = report_of(shared_data, "normal_001")
+    assert not report.suspected
+    assert 2500 < report.lung_volume_ml < 8000

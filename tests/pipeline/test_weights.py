@@ -1,0 +1,59 @@
+"""The released files: there, small enough, of their own accord clear about what they are."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from analysis.pipeline.weights import WEIGHTS, WeightsMissing, choose_device, released
+
+CPU = torch.device("cpu")
+FILES = ("lung_unet.safetensors", "slice_classifier.safetensors")
+
+
+def test_both_files_fit_in_55_mb_in_half_precision() -> None:
+    assert sum((WEIGHTS / name).stat().st_size for name in FILES) <= 55_000_000
+    for name in FILES:
+        with safe_open(WEIGHTS / name, framework="pt") as file:
+            assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float16}  # noqa: SIM118
+
+
+def test_header_says_what_it_is_and_what_it_saw() -> None:
+    for name in FILES:
+        with safe_open(WEIGHTS / name, framework="pt") as file:
+            header = file.metadata()
+        assert {"name", "version", "trained_on", "recipe", "commit", "use"} <= set(header)
+        assert header["use"] == "research use, not for diagnosis"
+        assert "covid_P001" not in header["trained_on"]
+        assert "normal_001" not in header["trained_on"]
+
+
+def test_versions_carry_the_hash_of_the_file() -> None:
+    for version in released(CPU).versions:
+        assert version.sha256 == hashlib.sha256((WEIGHTS / f"{version.name}.safetensors").read_bytes()).hexdigest()
+
+
+def test_loaded_once_per_process() -> None:
+    assert released(CPU) is released(choose_device("cpu"))
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match=r"lung_unet\.safetensors are missing"):
+        released(CPU, tmp_path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    for name in FILES:
+        shutil.copy(WEIGHTS / FILES[0], tmp_path / name)
+    with pytest.raises(WeightsMissing, match="another version"):
+        released(CPU, tmp_path)
+
+
+def test_every_file_has_its_model_card() -> None:
+    for name in FILES:
+        card = (WEIGHTS / name).with_suffix(".md").read_text()
+        assert "Research use, not for diagnosis" in card
+        assert "Dice" in card

@@ -1,0 +1,74 @@
+"""Training data: calibrated, split as the protocol says, and never the held-out cases."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.training import data
+from analysis.training.lesions import paste_opacities
+
+
+def test_every_volume_is_held_out_once_and_look_alikes_stay_together() -> None:
+    held_out = data.protocol()["held_out"]
+    assert sorted(held_out["A"] + held_out["B"]) == list(range(1, 10))
+    assert any({2, 3} <= set(held_out[fold]) for fold in ("A", "B"))
+    for fold in data.FOLDS:
+        assert not set(data.trained_volumes(fold)) & set(held_out[fold])
+
+
+def test_held_out_cases_and_test_phantoms_are_not_trained_on() -> None:
+    for script in ("data.py", "lung_unet.py", "slice_classifier.py", "lesions.py"):
+        assert not re.search("covid_P001|normal_001", (Path(data.__file__).parent / script).read_text())
+    phantoms = data.protocol()["phantoms"]
+    assert not set(phantoms["train"]) & set(phantoms["test"])
+
+
+def test_air_and_fat_have_their_densities(shared_data: Path) -> None:
+    slices = data.lung_masks("test")
+    air = np.median(slices.hu[slices.hu < -850])
+    assert -1024 <= air <= -970
+    normal_lung = np.median(slices.hu[slices.lung])
+    assert -950 < normal_lung < -780
+
+
+def test_wrong_mask_is_left_out(shared_data: Path) -> None:
+    assert data.WRONG_MASK not in data.lung_masks("val").group
+    assert len(data.lung_masks("val", "test")) == 27 + 53 - 1
+
+
+def test_slices_with_few_opacity_pixels_are_neither_normal_nor_abnormal(shared_data: Path) -> None:
+    slices = data.opacity_masks([7])
+    pixels = slices.opacity.sum((1, 2))
+    assert set(slices.label[pixels == 0]) == {0}
+    assert set(slices.label[pixels >= 20]) == {1}
+    assert (slices.label[(pixels > 0) & (pixels < 20)] == -1).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pasted_opacities_lie_in_the_lung_and_only_add_density(seed: int) -> None:
+    hu = np.full((256, 256), 40, np.int16)
+    lung = np.zeros((256, 256), bool)
+    lung[60:200, 40:110] = lung[60:200, 146:216] = True
+    hu[lung] = -860
+    pasted, mask = paste_opacities(hu, lung, np.random.default_rng(seed))
+    assert not (mask & ~lung).any()
+    assert mask.any()
+    np.testing.assert_array_equal(pasted[~lung], hu[~lung])
+    assert (pasted >= hu).all()
+    assert (pasted[mask] > -800).all()
+
+
+def test_batches_draw_each_source_by_its_share() -> None:
+    parts = [(np.array([1, 2]), 0.75), (np.array([7]), 0.25)]
+    drawn = np.concatenate(list(data.batches(parts, batch=10, steps=200, seed=0)))
+    assert set(drawn) == {1, 2, 7}
+    assert 0.2 < (drawn == 7).mean() < 0.3
+
+
+def test_density_jitter_keeps_air_near_air() -> None:
+    air = torch.full((64, 1, 16, 16), -1000.0)
+    jittered = data.jitter_hu(air, torch.Generator().manual_seed(0))
+    assert (jittered.mean((1, 2, 3)) + 1000).abs().max() < 120
