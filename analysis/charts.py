@@ -16,7 +16,8 @@ from patients.models import Study
 from .formats import DATE_FORMAT, change_text, relative_text, score_text
 from .trend import TimePoint
 
-MARKER_SIZE = 12
+MARKER_SIZE = 13
+TITLE_SIZE = 13
 MARGIN_DAYS = 0.06  # room left and right of the points, as a part of the days shown
 SHORTEST_DAYS = 7  # a trend of fewer days is drawn on an axis of a week
 
@@ -46,6 +47,7 @@ def _figure(
                 y=[value(point) for point in drawn if here and point.study.pk == here.pk],
                 mode="markers",
                 hoverinfo="skip",
+                cliponaxis=False,
                 name="on show here",
                 showlegend=here is not None,
                 marker={"symbol": "circle-open", "size": 2 * MARKER_SIZE, "line": {"width": 2}},
@@ -68,7 +70,7 @@ def _figure(
             "itemdoubleclick": False,
         },
         xaxis={
-            "title": {"text": "Days since the first CT", "standoff": 8},
+            "title": {"text": "Days since the first CT", "standoff": 8, "font": {"size": TITLE_SIZE}},
             "range": [-MARGIN_DAYS * longest, (1 + MARGIN_DAYS) * longest],
             "tickformat": "d",
             "nticks": 8,
@@ -76,7 +78,7 @@ def _figure(
             "fixedrange": True,
         },
         yaxis={
-            "title": {"text": title, "standoff": 10},
+            "title": {"text": title, "standoff": 10, "font": {"size": TITLE_SIZE}},
             "range": [0, _top([value(point) or 0 for point in drawn])],
             "nticks": 6,
             "fixedrange": True,
@@ -97,6 +99,7 @@ def _markers(
         x=[point.days_since_first for point in points],
         y=[value(point) for point in points],
         mode="markers",
+        cliponaxis=False,
         name=name,
         showlegend=True,
         marker={"symbol": symbol, "size": MARKER_SIZE},

@@ -43,12 +43,9 @@ BODY_CELL_MM = 4.0
 """Cell size at which the body is looked for; thin things such as a blanket vanish in it."""
 PIXELS_WIDE = 640
 """Width of a picture: 58 mm in print at 280 dots per inch."""
-HEAT_STOPS = np.array([[255, 230, 60], [255, 120, 20], [200, 0, 20]], dtype=np.float64)
-"""Colour at heat map values 0, ½ and 1: yellow, orange, red."""
-HEAT_OPACITY = 0.7
-"""Opacity at value 1; it falls with the square root of the value, so faint areas stay visible."""
-HEAT_FLOOR = 0.05
-"""Below it nothing is drawn: such values lie within the noise of the network's map."""
+HEAT_OPACITY, HEAT_THRESHOLD, HEAT_EDGE = 0.45, 0.2, 12 / 255
+"""As the viewer first shows the map (``templates/parts/viewer.html``, ``static/src/viewer/heatmap.ts``): values below
+the threshold are not drawn, and the colour fades in over the edge."""
 JPEG_QUALITY = 90
 SCALE_BAR_MM = 50
 
@@ -182,11 +179,13 @@ def _cut(plane: Grey, size_mm: tuple[float, float], frame: tuple[float, float, f
 
 
 def heat_rgba(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Colour (0–255) and opacity (0–1) of heat map values 0 to 1; adds a last axis of 4."""
-    places = np.linspace(0, 1, len(HEAT_STOPS))
-    rgb = [np.interp(value, places, HEAT_STOPS[:, channel]) for channel in range(3)]
-    opacity = np.where(value < HEAT_FLOOR, 0.0, HEAT_OPACITY * np.sqrt(value))
-    return np.stack([*rgb, opacity], axis=-1)
+    """Colour (0–255) and opacity (0–1) of heat map values 0 to 1, with a last axis of 4.
+
+    From blue to red ("jet"), as in the figures of Gozes et al. 2020 and in the viewer.
+    """
+    red, green, blue = (255 * (1.5 - np.abs(4 * value - centre)).clip(0, 1) for centre in (3, 2, 1))
+    fade = ((value - HEAT_THRESHOLD) / HEAT_EDGE + 0.35).clip(0, 1)
+    return np.stack([red, green, blue, np.where(value < HEAT_THRESHOLD, 0, HEAT_OPACITY * fade)], axis=-1)
 
 
 def _with_heat(ct: Image.Image, heat: Image.Image) -> Image.Image:
@@ -247,7 +246,7 @@ class Picture(Flowable):
 class HeatLegend(Flowable):
     """The heat map's colours from 0 to 1, as they look over soft tissue."""
 
-    WIDTH, HEIGHT, BAR = 190.0, 10.0, 60.0
+    WIDTH, HEIGHT, BAR = 240.0, 10.0, 60.0
 
     def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
         return self.WIDTH, self.HEIGHT
@@ -260,5 +259,5 @@ class HeatLegend(Flowable):
         canvas.drawImage(ImageReader(Image.fromarray(bar.round().astype(np.uint8))), left, 1, self.BAR, 7)
         canvas.setFont(FONT, 7)
         canvas.setFillColor(FAINT)
-        canvas.drawRightString(left - 4, 2, "Heat map, one scale for all scans   0")
+        canvas.drawRightString(left - 4, 2, f"Heat map, drawn from {HEAT_THRESHOLD:g}; one scale for all scans   0")
         canvas.drawRightString(self.WIDTH, 2, "1")

@@ -200,18 +200,13 @@ def _decision(analysis: Analysis) -> Table:
     positive = sum(each["positive"] is True for each in slices)
     ratio = formats.ratio_text(analysis.positive_ratio, analysis.threshold)
     threshold = formats.ratio_text(analysis.threshold, analysis.positive_ratio)
-    if analysis.suspected:
-        headline, colour = "COVID-19 pneumonia suspected", SUSPECTED
-        words = f"{positive} of {lung} lung slices are positive: ratio {ratio}, above the threshold of {threshold}."
-    elif positive:
-        headline, colour = "COVID-19 pneumonia not suspected", NOT_SUSPECTED
-        words = f"{positive} of {lung} lung slices are positive: ratio {ratio}, not above the threshold of {threshold}."
-    else:
-        headline, colour = "COVID-19 pneumonia not suspected", NOT_SUSPECTED
-        words = f"None of {lung} lung slices is positive: ratio {ratio}, threshold {threshold}."
+    suspected = "suspected" if analysis.suspected else "not suspected"
+    side = "above" if analysis.suspected else "not above"
+    words = f"{positive or 'None'} of {lung} lung slices positive: ratio {ratio}, {side} the threshold of {threshold}."
+    headline, colour = f"COVID-19 pneumonia {suspected}", SUSPECTED if analysis.suspected else NOT_SUSPECTED
     return table(
-        [[paragraph(headline, 11, white, bold=True), paragraph(words, 8.5, white)]],
-        [WIDTH * 0.36, WIDTH * 0.64],
+        [[paragraph(headline, 10.5, white, bold=True), paragraph(words, 8.5, white)]],
+        [WIDTH * 0.385, WIDTH * 0.615],
         ("BACKGROUND", (0, 0), (-1, -1), colour),
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
         pad=8,
@@ -230,18 +225,17 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
         ("Lung volume", formats.volume_text(analysis.lung_volume_ml), "both lungs"),
         ("Positive slices", f"{positive} of {lung}", "slices that show lung"),
     ]
-    rows = [
-        [paragraph(label, 7.5, FAINT) for label, _, _ in cells],
-        [paragraph(value, 12.5, bold=True) for _, value, _ in cells],
-        [paragraph(note, 7, FAINT) for _, _, note in cells],
+    row = [
+        [paragraph(label, 7.5, FAINT), Spacer(0, 3), paragraph(value, 12.5, bold=True), paragraph(note, 7, FAINT)]
+        for label, value, note in cells
     ]
     return table(
-        rows,
+        [row],
         [WIDTH / len(cells)] * len(cells),
         ("BACKGROUND", (0, 0), (-1, -1), PALE),
         ("LINEAFTER", (0, 0), (-2, -1), 0.5, white),
-        ("TOPPADDING", (0, 0), (-1, 0), 5),
-        ("BOTTOMPADDING", (0, -1), (-1, -1), 5),
+        ("TOPPADDING", (0, 0), (-1, -1), 5),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
         pad=6,
     )
 

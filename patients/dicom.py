@@ -36,6 +36,7 @@ from pydicom.uid import (
 from .codestream import check_codestream
 from .part10 import (
     SEND_AGAIN,
+    PixelElement,
     Refused,
     Structure,
     check_encapsulated_pixels,
@@ -49,7 +50,7 @@ __all__ = ["DicomFile", "Refused", "check_file"]
 # Real headers hold invalid UIDs, dates and numbers; those that matter are checked here by meaning.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-MAX_FILE_BYTES = 256 * 2**20
+MAX_FILE_BYTES = 64 * 2**20
 """The largest CT slice has 8 MB of pixels; the rest is room for private data."""
 MAX_SIDE = 2048
 """The largest matrix of a CT scanner, in pixels."""
@@ -88,9 +89,9 @@ KINDS = {
 """What a modality is called where the SOP class does not tell."""
 KIND_BY_SOP_CLASS_NAME = (
     ("Secondary Capture", "a secondary capture (screenshot)"),
+    ("Dose SR", "a dose report"),
     ("Structured Report", "a structured report"),
     (" SR ", "a structured report"),
-    ("Dose SR", "a dose report"),
     ("MR ", "an MR image"),
     ("Ultrasound", "an ultrasound image"),
     ("Positron", "a PET image"),
@@ -172,9 +173,11 @@ def _check(file: BinaryIO) -> DicomFile:
     structure = scan(file, KEYWORDS)
     dataset = structure.dataset
     _check_kind(structure)
+    if structure.pixels is None:
+        raise _without_image()
     syntax = _transfer_syntax(structure)
     _check_image_format(dataset, syntax)
-    _check_pixels(structure, syntax)
+    _check_pixels(structure, structure.pixels, syntax)
     _check_place(dataset)
     return _describe(structure, syntax)
 
@@ -195,8 +198,8 @@ def _check_kind(structure: Structure) -> None:
             raise Refused("The file holds more than one frame: export the scan as single CT slices.", "multi_frame")
         return
     if not sop_class and not modality:
-        if structure.pixels is None and not _text(dataset, "SOPInstanceUID"):
-            raise damaged("its header holds nothing that names an image")
+        if structure.pixels is None:
+            raise _without_image()
         raise Refused("The file does not say what kind of image it is, so it is not taken as a CT.", "unknown_kind")
     if not sop_class and modality == "CT":
         return
@@ -258,10 +261,12 @@ def _check_image_format(dataset: Dataset, syntax: UID) -> None:
         )
 
 
-def _check_pixels(structure: Structure, syntax: UID) -> None:
-    dataset, pixels = structure.dataset, structure.pixels
-    if pixels is None:
-        raise Refused(f"The file has no image data. {SEND_AGAIN}", "no_pixel_data")
+def _without_image() -> Refused:
+    return Refused(f"The file has no image data, it ends with its header. {SEND_AGAIN}", "no_pixel_data")
+
+
+def _check_pixels(structure: Structure, pixels: PixelElement, syntax: UID) -> None:
+    dataset = structure.dataset
     if syntax in NATIVE:
         expected_bytes = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
         check_native_pixels(structure, pixels, expected_bytes)

@@ -83,14 +83,14 @@ def read_slice_hu(header: SliceHeader) -> _Slice:
     except Exception as fault:  # pydicom and the codecs raise many kinds on damaged files
         raise UnusableSeries(
             "damaged_pixels",
-            f"The image in {header.path.name} cannot be decoded: it is damaged, or compressed in a way that is "
+            f"The image in {header.label} cannot be decoded: it is damaged, or compressed in a way that is "
             "not supported. Send it again from the source.",
         ) from fault
     if stored.shape != (header.rows, header.columns):
-        raise UnusableSeries("damaged_pixels", f"The image in {header.path.name} is not of the size its header says.")
+        raise UnusableSeries("damaged_pixels", f"The image in {header.label} is not of the size its header says.")
     if not (0 < slope <= MAX_RESCALE_SLOPE and abs(intercept) <= MAX_RESCALE_INTERCEPT):
         raise UnusableSeries(
-            "no_rescale", f"The file {header.path.name} does not say how its values become Hounsfield units."
+            "no_rescale", f"The file {header.label} does not say how its values become Hounsfield units."
         )
     hu: _Slice = np.rint(stored * np.float32(slope) + np.float32(intercept)).clip(*HU_RANGE).astype(np.int16)
     hu[padding] = HU_RANGE[0]
@@ -99,11 +99,12 @@ def read_slice_hu(header: SliceHeader) -> _Slice:
 
 def _read_to_pixels(header: SliceHeader) -> pydicom.Dataset:
     """The dataset up to its pixel data; what follows them does not matter and may be broken."""
-    seen: list[bool] = []
+    reached = False
 
     def after_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
-        seen.append(tag == PIXEL_DATA_TAG)
-        return any(seen[:-1])
+        nonlocal reached
+        stop, reached = reached, reached or tag == PIXEL_DATA_TAG
+        return stop
 
     with header.path.open("rb") as file:
         return read_partial(file, stop_when=after_pixels, force=True)
@@ -120,7 +121,12 @@ def _stored_values(dataset: pydicom.Dataset) -> tuple[npt.NDArray[np.int32], npt
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = pydicom.dataset.FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
-    raw, _ = get_decoder(syntax).as_array(dataset, raw=True, decoding_plugin=_plugin(syntax))
+    raw, _ = get_decoder(syntax).as_array(
+        dataset,
+        raw=True,
+        decoding_plugin=_plugin(syntax),
+        correct_unused_bits=False,  # type: ignore[arg-type]  # done below, for left-aligned values too
+    )
     bits = int(dataset.BitsStored)
     unused_low_bits = max(0, int(dataset.get("HighBit", bits - 1)) + 1 - bits)
     signed = dataset.PixelRepresentation == 1

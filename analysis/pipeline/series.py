@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import CTImageStorage
 
 from .report import QualityFlag
 
@@ -62,7 +63,7 @@ PROJECTIONS = frozenset({"MIP", "MINIP", "PROJECTION IMAGE", "VOLUME RENDER", "V
 _Float = npt.NDArray[np.float64]
 
 
-class UnusableSeries(Exception):  # noqa: N818 - a finding about the data, not an error of the program
+class UnusableSeries(Exception):
     """The series cannot be analysed. ``code``: fixed word; ``message``: one sentence for clinicians."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -98,6 +99,11 @@ class SliceHeader:
     contrast_bolus_agent: str = ""
     series_description: str = ""
 
+    @property
+    def label(self) -> str:
+        """The file as people find it again, in a folder or in a viewer."""
+        return self.path.name + (f" (image {self.instance_number})" if self.instance_number is not None else "")
+
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
@@ -123,9 +129,10 @@ class Geometry:
 
 
 _TAGS = [
-    "SpecificCharacterSet", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "InstanceNumber",
-    "SliceThickness", "ConvolutionKernel", "GantryDetectorTilt", "ContrastBolusAgent", "SeriesDescription",
+    "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
+    "InstanceNumber", "SliceThickness", "ConvolutionKernel", "GantryDetectorTilt", "ContrastBolusAgent",
+    "SeriesDescription",
 ]  # fmt: skip
 
 
@@ -166,7 +173,7 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
         path=path,
         sop_instance_uid=_text(dataset, "SOPInstanceUID"),
         series_instance_uid=_text(dataset, "SeriesInstanceUID"),
-        modality=_text(dataset, "Modality"),
+        modality=_text(dataset, "Modality") or ("CT" if dataset.get("SOPClassUID") == CTImageStorage else ""),
         image_type=tuple(word.strip().upper() for word in _text(dataset, "ImageType").split("\\")),
         position=(position[0], position[1], position[2]) if position else None,
         orientation=(*orientation[:5], orientation[5]) if orientation else None,  # type: ignore[arg-type]
@@ -300,11 +307,11 @@ def _check_grid(headers: Sequence[SliceHeader]) -> tuple[float, float]:
         if header.position is None or header.orientation is None:
             raise UnusableSeries(
                 "no_position",
-                f"The file {header.path.name} does not say where its slice lies (no valid position or orientation).",
+                f"The file {header.label} does not say where its slice lies (no valid position or orientation).",
             )
         low, high = PIXEL_SPACING_RANGE_MM
         if header.pixel_spacing_mm is None or not all(low <= mm <= high for mm in header.pixel_spacing_mm):
-            raise UnusableSeries("no_pixel_spacing", f"The file {header.path.name} has no valid pixel spacing.")
+            raise UnusableSeries("no_pixel_spacing", f"The file {header.label} has no valid pixel spacing.")
     sizes = sorted({(header.columns, header.rows) for header in headers})
     if len(sizes) > 1:
         listed = ", ".join(f"{columns} × {rows}" for columns, rows in sizes)
@@ -346,9 +353,10 @@ def _check_duplicates(z_mm: _Float) -> None:
         raise UnusableSeries("no_slice_spacing", "All slices carry the same position: the spacing is unknown.")
     if doubles:
         where = z_mm[1:][steps < SAME_POSITION_MM][0]
+        lie = "slice lies" if doubles == 1 else "slices lie"
         raise UnusableSeries(
             "duplicate_positions",
-            f"{doubles + len(z_mm) - len(steps) - 1} slices lie where another one lies (first at {where:.1f} mm): "
+            f"{doubles} {lie} where another one lies (first at {where:.1f} mm): "
             "the series holds more than one phase or reconstruction.",
         )
 
@@ -367,7 +375,7 @@ def _check_tilt(headers: Sequence[SliceHeader], positions: _Float, normal: _Floa
     fractions = ((positions - positions[0]) @ way / (way @ way))[:, None]
     off_line = np.linalg.norm(positions - positions[0] - fractions * way, axis=1)
     if off_line.max() > MAX_OFF_LINE_MM:
-        name = headers[int(off_line.argmax())].path.name
+        name = headers[int(off_line.argmax())].label
         raise UnusableSeries(
             "uneven_positions",
             f"The slices are not stacked in one line: {name} lies {off_line.max():.1f} mm beside the others.",

@@ -29,7 +29,7 @@ def pipeline(*arguments: object) -> subprocess.CompletedProcess[str]:
 def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patient = make_patient(301)
     folder = tmp_path_factory.mktemp("series")
-    visit = Visit(patient, random_opacities(patient, 301, 0.5))
+    visit = Visit(patient, random_opacities(patient, 301, 10))
     write_series(render(visit, Grid.over_lungs(patient, (8.0, 2.0, 2.0), matrix=192)), folder)
     return folder
 

@@ -14,7 +14,7 @@ from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import released
 
 SEED = 300  # none of those trained on
-SEVERITY = 0.6
+PERCENT_OF_LUNG = 12
 
 
 def volume_of(phantom: Phantom) -> Volume:
@@ -33,7 +33,7 @@ def patient() -> Anatomy:
 
 @pytest.fixture(scope="module")
 def ill(patient: Anatomy) -> Visit:
-    return Visit(patient, random_opacities(patient, SEED, SEVERITY))
+    return Visit(patient, random_opacities(patient, SEED, PERCENT_OF_LUNG))
 
 
 @pytest.fixture(scope="module")
