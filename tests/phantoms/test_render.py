@@ -72,7 +72,7 @@ def test_nodule_lies_where_it_was_put(patient, inner_point):
 
 
 def test_opacity_follows_its_truth_over_spacings(patient):
-    visit = Visit(patient, random_opacities(patient, 4, 9))
+    visit = Visit(patient, random_opacities(patient, 4, 5))
     phantoms = [
         render(visit, Grid.over_lungs(patient, spacing_mm, matrix))
         for spacing_mm, matrix in (((5.0, 1.45, 1.45), 256), ((2.5, 1.2, 1.2), 310))
@@ -83,12 +83,12 @@ def test_opacity_follows_its_truth_over_spacings(patient):
         assert percent == pytest.approx(phantom.truth.opacity_percent, rel=0.03)
         assert (phantom.opacity == 2).sum() * voxel_ml == pytest.approx(phantom.truth.consolidation_ml, rel=0.05)
         assert phantom.truth == phantoms[0].truth
-    assert 7 < phantoms[0].truth.opacity_percent <= 9.5
+    assert 4 < phantoms[0].truth.opacity_percent <= 5.5
 
 
 def test_lung_volume_is_stable_over_spacings(patient, normal):
     volumes = [(normal.lungs > 0).sum() * np.prod(normal.grid.spacing_mm) / 1000]
-    for spacing_mm, matrix in (((10.0, 1.45, 1.45), 256), ((5.0, 0.9, 0.9), 412)):
+    for spacing_mm, matrix in (((10.0, 1.45, 1.45), 256), ((10.0, 0.9, 0.9), 412)):
         lungs = render(Visit(patient), Grid.over_lungs(patient, spacing_mm, matrix)).lungs
         volumes.append((lungs > 0).sum() * np.prod(spacing_mm) / 1000)
     assert volumes == pytest.approx([normal.truth.lung_volume_ml] * 3, rel=0.01)
