@@ -17,8 +17,8 @@ from .formats import DATE_FORMAT, change_text, relative_text, score_text
 from .trend import TimePoint
 
 MARKER_SIZE = 13
-TITLE_SIZE = 13
-MARGIN_DAYS = 0.06  # room left and right of the points, as a part of the days shown
+TITLE_SIZE, LEGEND_SIZE = 13, 12
+MARGIN_DAYS = 0.09  # room left and right of the points, as a part of the days shown
 SHORTEST_DAYS = 7  # a trend of fewer days is drawn on an axis of a week
 
 HOVER = "<b>%{customdata[1]}</b> · day %{x}<br>%{customdata[2]}<br>relative %{customdata[3]}<br>%{customdata[4]}"
@@ -48,7 +48,7 @@ def _figure(
                 mode="markers",
                 hoverinfo="skip",
                 cliponaxis=False,
-                name="on show here",
+                name="this CT",
                 showlegend=here is not None,
                 marker={"symbol": "circle-open", "size": 2 * MARKER_SIZE, "line": {"width": 2}},
             ),
@@ -68,11 +68,13 @@ def _figure(
             "x": 0,
             "itemclick": False,
             "itemdoubleclick": False,
+            "font": {"size": LEGEND_SIZE},
         },
         xaxis={
             "title": {"text": "Days since the first CT", "standoff": 8, "font": {"size": TITLE_SIZE}},
             "range": [-MARGIN_DAYS * longest, (1 + MARGIN_DAYS) * longest],
             "tickformat": "d",
+            "ticklabelstandoff": 5,
             "nticks": 8,
             "zeroline": False,
             "fixedrange": True,
@@ -84,7 +86,7 @@ def _figure(
             "fixedrange": True,
         },
     )
-    return figure.to_plotly_json() | {"layout": figure.layout.to_plotly_json()}
+    return figure.to_plotly_json()
 
 
 def _top(values: Sequence[float]) -> float:

@@ -4,6 +4,7 @@ None means "not computed" and is written as a dash, except where a function says
 """
 
 from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from django.utils.formats import date_format
@@ -78,6 +79,11 @@ def spacing_text(mm: float | None) -> str:
     return DASH if mm is None else f"{_rounded(mm, 2)} mm"
 
 
+def date_text(day: date | None) -> str:
+    """A study's date: ``12 Mar 2020``."""
+    return date_format(day, DATE_FORMAT) if day else "no date"
+
+
 def hu_text(hu: float) -> str:
     """A CT number: ``−750 HU``."""
     return f"{_fixed(hu, 0)} HU"
@@ -102,7 +108,7 @@ def relative_note(point: "TimePoint | None", points: Sequence["TimePoint"]) -> s
     first = next((each for each in points if each.in_trend), None)
     if first is None or not point.in_trend:
         return "this time point is not analysed"
-    first_date = date_format(first.date, DATE_FORMAT)
+    first_date = date_text(first.date)
     if first.corona_score_cm3 is None:
         return f"the first time point, {first_date}, is still being analysed"
     if first.corona_score_cm3 == 0:

@@ -4,33 +4,33 @@ import io
 import tomllib
 import unicodedata
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.formats import date_format
-from reportlab.lib.colors import HexColor, white
+from reportlab.lib.colors import white
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Spacer, Table
+from reportlab.platypus import BaseDocTemplate, Flowable, Frame, KeepTogether, PageTemplate, Spacer, Table
 
 from patients.models import Patient, Site, Study
 
 from . import formats
 from .models import Analysis
 from .pipeline.score import GATE_HU
-from .report_chart import trend_drawing
-from .report_images import HeatLegend, KeyImage, Picture, key_images
+from .report_course import course_section
+from .report_images import MAX_SLICES, HeatLegend, KeyImage, Picture, key_images
 from .report_style import (
     BOLD,
     FAINT,
     FONT,
     GAP,
     INK,
+    NOT_SUSPECTED,
     PALE,
-    RULE,
+    SUSPECTED,
     heading,
     paragraph,
     printable,
@@ -41,11 +41,9 @@ from .report_style import (
 from .trend import TimePoint
 
 DISCLAIMER = "Research use only, not for diagnosis"
-SUSPECTED, NOT_SUSPECTED = HexColor("#b3361c"), HexColor("#3c4a59")  # one accent, and it never stands alone
 MARGIN, HEADER, FOOTER = 40.0, 56.0, 34.0  # points
 WIDTH = A4[0] - 2 * MARGIN
-MAX_ROWS = 8  # time points in the table; the chart shows all
-PICTURE_WIDTH = {1: (WIDTH - GAP) / 2, 2: WIDTH * 0.4, 3: (WIDTH - 2 * GAP) / 3}  # by number of key slices
+PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: (WIDTH - 2 * GAP) / 3}  # by number of key slices
 SHA256_DIGITS = 12
 SEXES = {"M": "male", "F": "female", "O": "other"}
 
@@ -65,7 +63,7 @@ def render(analysis: Analysis, points: Sequence[TimePoint]) -> bytes:
         Spacer(0, GAP),
         _numbers(analysis, marked, points),
         *_image_section(analysis, images),
-        *_trend_section(marked, points),
+        *course_section(marked, points, WIDTH),
         *_method_section(analysis),
     ]
     return _document(story, study, site)
@@ -82,7 +80,8 @@ def _document(story: list[Flowable], study: Study, site: Site) -> bytes:
     document = BaseDocTemplate(
         buffer,
         pagesize=A4,
-        title=f"CoronaTrend report, CT of {_day(study.study_date)}",  # never the patient's name: titles show in tabs
+        # Never the patient's name: titles show in tabs and histories.
+        title=f"CoronaTrend report, CT of {formats.date_text(study.study_date)}",
         author="CoronaTrend",
         subject=DISCLAIMER,
         lang="en-GB",
@@ -116,10 +115,6 @@ def _footer(canvas: Canvas, text: str) -> None:
     canvas.drawRightString(A4[0] - MARGIN, 20, DISCLAIMER)
 
 
-def _day(day: date | None) -> str:
-    return date_format(day, formats.DATE_FORMAT) if day else "no date"
-
-
 def _local(moment: datetime | None, site: Site) -> str:
     """In the site's own time; UTC where its time zone is unknown."""
     if moment is None:
@@ -129,16 +124,13 @@ def _local(moment: datetime | None, site: Site) -> str:
     except (ZoneInfoNotFoundError, ValueError):
         zone = ZoneInfo("UTC")
     local = moment.astimezone(zone)
-    return f"{_day(local.date())}, {local:%H:%M} {local.tzname()}"
+    return f"{formats.date_text(local.date())}, {local:%H:%M} {local.tzname()}"
 
 
 @cache
 def software_version() -> str:
     """The version in pyproject.toml."""
     return str(tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]["version"])
-
-
-# --- Sections -----------------------------------------------------------------------------------
 
 
 def _facts(analysis: Analysis, images: Sequence[KeyImage]) -> Table:
@@ -152,11 +144,11 @@ def _facts(analysis: Analysis, images: Sequence[KeyImage]) -> Table:
     left = [
         ("Patient", name),
         ("Patient ID", short(patient.patient_id) + issuer),
-        ("Born", _day(patient.birth_date) if patient.birth_date else "not given"),
+        ("Born", formats.date_text(patient.birth_date) if patient.birth_date else "not given"),
         ("Age, sex", f"{_age(patient, study)}, {SEXES.get(patient.sex, 'sex not given')}"),
     ]
     right = [
-        ("CT of", f"{_day(study.study_date)}{time}"),
+        ("CT of", f"{formats.date_text(study.study_date)}{time}"),
         ("Study", short(study.description) or "no description"),
         ("Series", ", ".join(series_words) or "no description"),
         ("Slices", _slices_words(analysis, images)),
@@ -249,8 +241,12 @@ def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowa
     captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image)] for image in images]
     ct = [Picture(image, image.ct, width) for image in images]
     overlays = [Picture(image, image.overlay, width) for image in images]
-    rows = [[ct[0], overlays[0]], [captions[0], ""]] if len(images) == 1 else [ct, overlays, captions]
-    grid = table(rows, [width + GAP] * len(rows[0]), ("BOTTOMPADDING", (0, 0), (-1, -1), 3), ("SPAN", (0, -1), (0, -1)))
+    if len(images) < MAX_SLICES:
+        rows = [list(row) for row in zip(ct, overlays, captions, strict=True)]
+        widths = [width + GAP, width + GAP, WIDTH - 2 * (width + GAP)]
+    else:
+        rows, widths = [ct, overlays, captions], [width + GAP] * len(images)
+    grid = table(rows, widths, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
     title_row = table(
         [[paragraph(title, 9.5, bold=True), HeatLegend()]],
         [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
@@ -268,57 +264,6 @@ def _caption(analysis: Analysis, image: KeyImage) -> list[str]:
     if this["positive"]:
         lines[-1] += f", activation {formats.area_text(this['activation_cm2'])}"
     return lines
-
-
-def _trend_section(marked: TimePoint | None, points: Sequence[TimePoint]) -> list[Flowable]:
-    width = WIDTH * 0.47
-    drawing = trend_drawing(points, marked, width=width, height=118, font=FONT, accent=SUSPECTED)
-    chart = drawing or paragraph("A trend is drawn from the second analysed time point on.", 8, FAINT)
-    body = table([[chart, _points_table(marked, points, WIDTH - width - 2 * GAP)]], [width + 2 * GAP, None])
-    return [*heading("Course"), body]
-
-
-def _points_table(marked: TimePoint | None, points: Sequence[TimePoint], width: float) -> Table:
-    shown = _rows_shown(marked, points)
-    rows = [[paragraph(text, 7, FAINT) for text in ("CT of", "Day", "Corona score", "Relative", "Decision")]]
-    for point in shown:
-        this = marked is not None and point.study.pk == marked.study.pk
-        day = formats.DASH if point.days_since_first is None else str(point.days_since_first)
-        defined = point.relative_corona_score is not None
-        relative = formats.relative_text(point.relative_corona_score) if defined else formats.DASH
-        texts = (_day(point.date), day, formats.score_text(point.corona_score_cm3), relative, _point_words(point))
-        rows.append([paragraph(text, 7.5, bold=this) for text in texts])
-    if len(shown) < len(points):
-        rows.append([paragraph(f"{len(points) - len(shown)} more in CoronaTrend", 7, FAINT), "", "", "", ""])
-    highlights = [
-        ("BACKGROUND", (0, row), (-1, row), PALE)
-        for row, point in enumerate(shown, start=1)
-        if marked is not None and point.study.pk == marked.study.pk
-    ]
-    return table(
-        rows,
-        [width * part for part in (0.24, 0.1, 0.22, 0.17, 0.27)],
-        ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE),
-        *highlights,
-        *([("SPAN", (0, -1), (-1, -1))] if len(shown) < len(points) else []),
-        pad=3,
-    )
-
-
-def _rows_shown(marked: TimePoint | None, points: Sequence[TimePoint]) -> list[TimePoint]:
-    """All, or where they are many the first, this one and the latest."""
-    if len(points) <= MAX_ROWS:
-        return list(points)
-    latest = points[-(MAX_ROWS - 2) :]
-    return [point for point in points if point is points[0] or point is marked or point in latest]
-
-
-def _point_words(point: TimePoint) -> str:
-    if point.analysis is None:
-        return "not analysed"
-    if point.analysis.state == Analysis.State.DONE:
-        return "suspected" if point.analysis.suspected else "not suspected"
-    return "in work" if point.analysis.is_active else "not analysed"
 
 
 def _method_section(analysis: Analysis) -> list[Flowable]:
@@ -339,8 +284,12 @@ def _method_section(analysis: Analysis) -> list[Flowable]:
     return [
         *heading("Quality of the scan"),
         *(paragraph(printable(sentence), 8) for sentence in quality),
-        *heading("How the numbers were computed"),
-        paragraph(method, 7.5),
-        Spacer(0, 2),
-        paragraph(printable(made), 7.5, FAINT),
+        KeepTogether(
+            [
+                *heading("How the numbers were computed"),
+                paragraph(method, 7.5),
+                Spacer(0, 2),
+                paragraph(printable(made), 7.5, FAINT),
+            ]
+        ),
     ]

@@ -14,6 +14,7 @@ from reportlab.platypus import Flowable, Paragraph, Spacer, Table
 
 FONT, BOLD = "Report", "Report-Bold"
 INK, FAINT, RULE, PALE = HexColor("#1d2733"), HexColor("#5b6775"), HexColor("#d9dee4"), HexColor("#f3f5f7")
+SUSPECTED, NOT_SUSPECTED = HexColor("#b3361c"), HexColor("#3c4a59")  # one accent, and it never stands alone
 GAP = 7.0  # points
 MAX_TEXT = 60  # characters of a free text from a file; longer ones are cut
 

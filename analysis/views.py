@@ -178,10 +178,11 @@ def choose_series(request: HttpRequest, pk: int) -> HttpResponse:
 def analysis_progress(request: HttpRequest, pk: int) -> HttpResponse:
     """The progress of one run; its last answer tells the page that the run has finished."""
     analysis = visible_or_404(Analysis.objects.defer("report"), request.user, pk)
-    if analysis.is_active:
-        return render(request, "parts/progress.html", {"analysis": analysis})
-    headers = {"HX-Trigger": "analysis-finished"}
-    return render(request, "parts/progress.html", {"analysis": analysis}, status=STOP_POLLING, headers=headers)
+    status = 200 if analysis.is_active else STOP_POLLING
+    answer = render(request, "parts/progress.html", {"analysis": analysis}, status=status)
+    if not analysis.is_active:
+        answer["HX-Trigger"] = "analysis-finished"
+    return answer
 
 
 @require_POST
@@ -223,6 +224,10 @@ def decide_upload(request: HttpRequest, pk: Any, decision: str) -> HttpResponse:
 
 def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
     outcomes = [file["outcome"] for file in upload.files]
+    problems: dict[str, list[str]] = {}  # reason: names of the files
+    for file in upload.files:
+        if file["outcome"] in ("refused", "collision"):
+            problems.setdefault(file["reason"], []).append(file["name"])
     series = {
         row.pk: row for row in visible(Series, request.user).filter(pk__in=[each["id"] for each in upload.series])
     }
@@ -233,13 +238,15 @@ def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
         "counts": {
             outcome: outcomes.count(outcome) for outcome in ("stored", "already_stored", "refused", "collision")
         },
-        "problems": [file for file in upload.files if file["outcome"] in ("refused", "collision")],
+        "problems": problems,
         "series": [each | {"row": series.get(each["id"])} for each in upload.series],
         "studies": visible(Study, request.user).filter(pk__in=upload.studies).select_related("patient"),
         "runs": visible(Analysis.objects.defer("report"), request.user).filter(pk__in=upload.analyses),
     }
-    headers = {"HX-Trigger": "upload-finished"} if context["final"] else {}
-    return render(request, "parts/upload_status.html", context, headers=headers)
+    answer = render(request, "parts/upload_status.html", context)
+    if context["final"]:
+        answer["HX-Trigger"] = "upload-finished"
+    return answer
 
 
 @require_safe

@@ -37,7 +37,7 @@ def iter_members(name: str, path: Path) -> Iterator[tuple[str, Path | Refused]]:
     """The files of an upload: those inside a zip (zips in it included), or the file itself.
 
     Yields (name to show, local path or Refused). The path of a zip's member is a temporary file that
-    is gone at the next step. Left out without a word: folders and what macOS and Windows add to them.
+    lasts until the next step. Left out without a word: folders and what macOS and Windows add to them.
     """
     if _is_clutter(name):
         return
@@ -95,17 +95,14 @@ class _Opened:
         except Refused as refused:
             yield _shown(shown), refused
             return
-        try:
-            with target.open("rb") as file:
-                is_zip = file.read(4) in _ZIP_STARTS
-            if not is_zip:
-                yield _shown(shown), target
-            elif depth < MAX_DEPTH:
-                yield from self.members(shown, target, depth + 1)
-            else:
-                yield _shown(shown), Refused("A zip in a zip in a zip is not opened: unpack it first.", "nested_zip")
-        finally:
-            target.unlink(missing_ok=True)
+        with target.open("rb") as file:
+            is_zip = file.read(4) in _ZIP_STARTS
+        if not is_zip:
+            yield _shown(shown), target
+        elif depth < MAX_DEPTH:
+            yield from self.members(shown, target, depth + 1)
+        else:
+            yield _shown(shown), Refused("A zip in a zip in a zip is not opened: unpack it first.", "nested_zip")
 
 
 def _check_member(info: zipfile.ZipInfo) -> None:

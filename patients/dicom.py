@@ -1,11 +1,9 @@
 """Is this file a whole CT slice that can be placed and decoded, and whose is it?"""
 
-import math
-import re
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -34,6 +32,7 @@ from pydicom.uid import (
 )
 
 from .codestream import check_codestream
+from .dicom_values import integer, numbers, read_date, read_time, text
 from .part10 import (
     SEND_AGAIN,
     PixelElement,
@@ -185,15 +184,16 @@ def _check(file: BinaryIO) -> DicomFile:
 def _check_kind(structure: Structure) -> None:
     """A CT image, one slice a file. Everything else is refused by the name of what it is."""
     dataset, meta = structure.dataset, structure.file_meta
-    sop_class = UID(_text(dataset, "SOPClassUID") or _text(meta, "MediaStorageSOPClassUID"))
-    modality = _text(dataset, "Modality").upper()
+    sop_class = UID(text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID"))
+    modality = text(dataset, "Modality").upper()
     if sop_class == MediaStorageDirectoryStorage:
         raise Refused("This is a DICOMDIR, the index of a disc: not needed.", "dicomdir")
     if sop_class in (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage):
         raise Refused(
             "This is an Enhanced CT (many slices in one file): export the scan as single CT slices.", "enhanced_ct"
         )
-    if sop_class == CTImageStorage and modality in ("", "CT"):
+    is_ct_by_class = sop_class == CTImageStorage and modality in ("", "CT")
+    if is_ct_by_class or (not sop_class and modality == "CT"):
         if int(dataset.get("NumberOfFrames") or 1) > 1:
             raise Refused("The file holds more than one frame: export the scan as single CT slices.", "multi_frame")
         return
@@ -201,8 +201,6 @@ def _check_kind(structure: Structure) -> None:
         if structure.pixels is None:
             raise _without_image()
         raise Refused("The file does not say what kind of image it is, so it is not taken as a CT.", "unknown_kind")
-    if not sop_class and modality == "CT":
-        return
     raise Refused(f"This is {_kind(sop_class, modality)}, not a CT image.", "not_ct")
 
 
@@ -220,7 +218,7 @@ def _kind(sop_class: UID, modality: str) -> str:
 
 def _transfer_syntax(structure: Structure) -> UID:
     """As declared; an old file without file meta information is taken as its elements look."""
-    declared = UID(_text(structure.file_meta, "TransferSyntaxUID"))
+    declared = UID(text(structure.file_meta, "TransferSyntaxUID"))
     if not declared:
         return ExplicitVRLittleEndian if structure.explicit else ImplicitVRLittleEndian
     if declared not in NATIVE | COMPRESSED:
@@ -234,17 +232,17 @@ def _transfer_syntax(structure: Structure) -> UID:
 
 
 def _check_image_format(dataset: Dataset, syntax: UID) -> None:
-    rows, columns = _integer(dataset, "Rows"), _integer(dataset, "Columns")
+    rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
     if not rows or not columns or rows < 1 or columns < 1:
         raise damaged("it does not say how many rows and columns its image has")
     if max(rows, columns) > MAX_SIDE:
         raise Refused(f"The image is too large for a CT slice ({columns:,} × {rows:,} pixels).", "too_large")
-    photometric = _text(dataset, "PhotometricInterpretation")
+    photometric = text(dataset, "PhotometricInterpretation")
     greyscale = photometric in ("MONOCHROME1", "MONOCHROME2")
-    if (photometric and not greyscale) or _integer(dataset, "SamplesPerPixel") not in (1, None):
+    if (photometric and not greyscale) or integer(dataset, "SamplesPerPixel") not in (1, None):
         raise Refused("The image is in colour, so it is no original CT slice.", "not_greyscale")
-    allocated, stored = _integer(dataset, "BitsAllocated"), _integer(dataset, "BitsStored")
-    signed = _integer(dataset, "PixelRepresentation")
+    allocated, stored = integer(dataset, "BitsAllocated"), integer(dataset, "BitsStored")
+    signed = integer(dataset, "PixelRepresentation")
     if (
         not greyscale
         or allocated not in (8, 16, 32)
@@ -277,8 +275,8 @@ def _check_pixels(structure: Structure, pixels: PixelElement, syntax: UID) -> No
 
 def _check_place(dataset: Dataset) -> None:
     """Position, orientation, spacing and rescale are there and make sense (PS3.3 C.7.6.2, C.8.2.1)."""
-    position = _numbers(dataset, "ImagePositionPatient", 3)
-    orientation = _numbers(dataset, "ImageOrientationPatient", 6)
+    position = numbers(dataset, "ImagePositionPatient", 3)
+    orientation = numbers(dataset, "ImageOrientationPatient", 6)
     if position is None or orientation is None:
         raise Refused(
             "The file does not say where its slice lies (position and orientation are missing): "
@@ -289,7 +287,7 @@ def _check_place(dataset: Dataset) -> None:
     products = _dot(along_row, along_row) - 1, _dot(along_column, along_column) - 1, _dot(along_row, along_column)
     if max(map(abs, products)) > 2 * COSINE_TOLERANCE or max(map(abs, position)) > MAX_POSITION_MM:
         raise Refused("The slice's position or orientation in the file is not valid.", "bad_position")
-    spacing = _numbers(dataset, "PixelSpacing", 2)
+    spacing = numbers(dataset, "PixelSpacing", 2)
     low, high = PIXEL_SPACING_RANGE_MM
     if spacing is None:
         raise Refused(
@@ -297,7 +295,7 @@ def _check_place(dataset: Dataset) -> None:
         )
     if not all(low <= mm <= high for mm in spacing):
         raise Refused(f"The pixel size in the file is not valid ({spacing[0]:g} × {spacing[1]:g} mm).", "bad_spacing")
-    slope, intercept = _numbers(dataset, "RescaleSlope", 1), _numbers(dataset, "RescaleIntercept", 1)
+    slope, intercept = numbers(dataset, "RescaleSlope", 1), numbers(dataset, "RescaleIntercept", 1)
     if slope is None or intercept is None:
         raise Refused(
             "The file does not say how its values become Hounsfield units (rescale is missing).", "no_rescale"
@@ -312,29 +310,29 @@ def _dot(a: list[float], b: list[float]) -> float:
 
 def _describe(structure: Structure, syntax: UID) -> DicomFile:
     dataset = structure.dataset
-    patient_id = _text(dataset, "PatientID")
+    patient_id = text(dataset, "PatientID")
     if len(patient_id) > MAX_PATIENT_ID_LENGTH:
         raise Refused("The patient ID in the file is longer than DICOM allows.", "bad_patient_id")
     study_date, study_time = _study_moment(dataset)
-    sex = _text(dataset, "PatientSex").upper()
+    sex = text(dataset, "PatientSex").upper()
     return DicomFile(
         patient_id=patient_id or None,
-        issuer_of_patient_id=_text(dataset, "IssuerOfPatientID", 64),
-        patient_name=_text(dataset, "PatientName", 324),
-        birth_date=_date(_text(dataset, "PatientBirthDate")),
+        issuer_of_patient_id=text(dataset, "IssuerOfPatientID", 64),
+        patient_name=text(dataset, "PatientName", 324),
+        birth_date=read_date(text(dataset, "PatientBirthDate")),
         sex=sex if sex in ("M", "F", "O") else "",
         study_instance_uid=_uid(dataset, "StudyInstanceUID"),
         study_date=study_date,
         study_time=study_time,
-        study_description=_text(dataset, "StudyDescription", 128),
+        study_description=text(dataset, "StudyDescription", 128),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
-        series_number=_integer(dataset, "SeriesNumber"),
-        series_description=_text(dataset, "SeriesDescription", 128),
-        convolution_kernel=_text(dataset, "ConvolutionKernel", 64),
-        body_part_examined=_text(dataset, "BodyPartExamined", 64),
-        manufacturer=_text(dataset, "Manufacturer", 64),
-        sop_instance_uid=_uid(dataset, "SOPInstanceUID", _text(structure.file_meta, "MediaStorageSOPInstanceUID")),
-        instance_number=_integer(dataset, "InstanceNumber"),
+        series_number=integer(dataset, "SeriesNumber"),
+        series_description=text(dataset, "SeriesDescription", 128),
+        convolution_kernel=text(dataset, "ConvolutionKernel", 64),
+        body_part_examined=text(dataset, "BodyPartExamined", 64),
+        manufacturer=text(dataset, "Manufacturer", 64),
+        sop_instance_uid=_uid(dataset, "SOPInstanceUID", text(structure.file_meta, "MediaStorageSOPInstanceUID")),
+        instance_number=integer(dataset, "InstanceNumber"),
         rows=int(dataset.Rows),
         columns=int(dataset.Columns),
         transfer_syntax_uid=str(syntax),
@@ -343,7 +341,7 @@ def _describe(structure: Structure, syntax: UID) -> DicomFile:
 
 def _uid(dataset: Dataset, keyword: str, fallback: str = "") -> str:
     """Any text serves as an identifier: invalid UIDs are real life, missing ones cannot be filed."""
-    uid = _text(dataset, keyword) or fallback
+    uid = text(dataset, keyword) or fallback
     if not uid:
         raise Refused(f"The file cannot be filed: its {keyword} is missing.", "no_uid")
     if len(uid) > MAX_UID_LENGTH:
@@ -353,63 +351,14 @@ def _uid(dataset: Dataset, keyword: str, fallback: str = "") -> str:
 
 def _study_moment(dataset: Dataset) -> tuple[date | None, time | None]:
     """The first date that is given, and the time that goes with it or with a later entry of that date."""
-    acquired = _text(dataset, "AcquisitionDateTime")
+    acquired = text(dataset, "AcquisitionDateTime")
     moments = [
-        (_date(_text(dataset, "StudyDate")), _time(_text(dataset, "StudyTime"))),
-        (_date(_text(dataset, "SeriesDate")), _time(_text(dataset, "SeriesTime"))),
-        (_date(_text(dataset, "AcquisitionDate")), _time(_text(dataset, "AcquisitionTime"))),
-        (_date(acquired[:8]), _time(acquired[8:])),
-        (_date(_text(dataset, "ContentDate")), _time(_text(dataset, "ContentTime"))),
+        (read_date(text(dataset, "StudyDate")), read_time(text(dataset, "StudyTime"))),
+        (read_date(text(dataset, "SeriesDate")), read_time(text(dataset, "SeriesTime"))),
+        (read_date(text(dataset, "AcquisitionDate")), read_time(text(dataset, "AcquisitionTime"))),
+        (read_date(acquired[:8]), read_time(acquired[8:])),
+        (read_date(text(dataset, "ContentDate")), read_time(text(dataset, "ContentTime"))),
     ]
     study_date = next((day for day, _ in moments if day), None)
     study_time = next((clock for day, clock in moments if day and day == study_date and clock), None)
     return study_date, study_time
-
-
-def _date(text: str) -> date | None:
-    """YYYYMMDD, also with dots or dashes as older scanners and converters write it."""
-    match = re.match(r"(\d{4})([.-]?)(\d\d)\2(\d\d)(?!\d)", text)
-    try:
-        return date(int(match[1]), int(match[3]), int(match[4])) if match else None
-    except ValueError:
-        return None
-
-
-def _time(text: str) -> time | None:
-    """HHMMSS.FFFFFF, cut anywhere after HH, also with colons; a leap second counts as 59."""
-    match = re.match(r"(\d\d):?(\d\d)?:?(\d\d)?(?:\.(\d{1,6}))?", text)
-    if not match:
-        return None
-    hour, minute, second = (int(part or 0) for part in match.group(1, 2, 3))
-    try:
-        return time(hour, minute, min(second, 59), int((match[4] or "0").ljust(6, "0")))
-    except ValueError:
-        return None
-
-
-def _text(dataset: Dataset, keyword: str, limit: int | None = None) -> str:
-    """The value as one clean line; several values joined by a backslash as in the file."""
-    value = dataset.get(keyword)
-    if value is None:
-        return ""
-    words = value if isinstance(value, list | pydicom.multival.MultiValue) else [value]
-    text = "\\".join(str(word) for word in words)
-    clean = "".join(sign if sign.isprintable() else " " for sign in text)
-    return " ".join(clean.split())[:limit]
-
-
-def _integer(dataset: Dataset, keyword: str) -> int | None:
-    """A whole number that fits a database column, else None."""
-    numbers = _numbers(dataset, keyword, 1)
-    return int(numbers[0]) if numbers and numbers[0] == int(numbers[0]) and abs(numbers[0]) < 2**31 else None
-
-
-def _numbers(dataset: Dataset, keyword: str, count: int) -> list[float] | None:
-    """Exactly ``count`` finite numbers, else None."""
-    try:
-        value: Any = dataset.get(keyword)
-        values = value if isinstance(value, list | pydicom.multival.MultiValue) else [value]
-        numbers = [float(number) for number in values]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None

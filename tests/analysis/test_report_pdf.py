@@ -121,12 +121,13 @@ def test_letters_that_cannot_be_printed_are_announced(patient, tmp_path):
 
 
 def test_markup_long_and_missing_texts_do_no_harm(patient, tmp_path):
-    patient.patient_name = "<b>&^" + "A" * 300
+    patient.patient_name = "B" * 300 + "^<b>&"
     patient.birth_date, patient.sex, patient.patient_id = None, "", "X" * 64
     patient.save()
     analysis = finished_analysis(patient, tmp_path, date=None, activation_cm2=MANY)
     assert len(pdf_of(analysis).pages) == 1
     text = text_of(analysis)
+    assert "<b>& BBB" in text
     assert "age not known, sex not given" in text
     assert "the study has no date" in text
 

@@ -51,7 +51,7 @@ def test_refuses_a_third_level_of_zips(tmp_path):
     assert opened(path) == {"scan.zip/in.zip/in.zip": "nested_zip"}
 
 
-def test_temporary_members_are_gone_at_the_next_step(tmp_path):
+def test_temporary_members_last_until_the_next_step(tmp_path):
     path = zipped(tmp_path / "a.zip", {"1": b"one", "2": b"two"})
     members = iter_members("a.zip", path)
     _, first = next(members)

@@ -260,6 +260,14 @@ def test_says_how_much_of_the_image_is_missing():
     )
 
 
+def test_says_how_much_of_a_compressed_image_is_missing():
+    content = ct_bytes(transfer_syntax_uid=JPEG2000Lossless)
+    refused = refusal(content[:-108])  # the end marker takes 8 bytes
+    assert refused.code == "truncated"
+    fragment_bytes = int.from_bytes(content[content.index(b"\xff\x4f\xff\x51") - 4 :][:4], "little")
+    assert f"({fragment_bytes - 100:,} of {fragment_bytes:,} bytes of part 1)" in refused.reason
+
+
 def test_refuses_image_data_shorter_than_rows_and_columns_ask_for():
     refused = refusal(ct_bytes(PixelData=bytes(100)))
     assert refused.code == "damaged"

@@ -35,7 +35,7 @@ def test_lung_box_is_square_and_holds_all_slices() -> None:
     assert side == pytest.approx(1.1 * 200)
 
 
-@pytest.mark.parametrize(("spacing_mm", "slices"), [(0.625, 4), (1.0, 2), (2.0, 1), (2.5, 1), (8.0, 1)])
+@pytest.mark.parametrize(("spacing_mm", "slices"), [(0.625, 6), (1.0, 4), (2.0, 2), (2.5, 2), (4.0, 1), (8.0, 1)])
 def test_thin_slices_are_averaged(spacing_mm: float, slices: int) -> None:
     assert slab_size(spacing_mm) == slices
 
