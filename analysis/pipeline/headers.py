@@ -1,0 +1,138 @@
+"""What geometry needs of one DICOM file, and the one exception for series that cannot be analysed."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import CTImageStorage
+
+# Real headers hold invalid UIDs, dates and numbers; those that matter are checked by meaning.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+
+class UnusableSeries(Exception):
+    """The series cannot be analysed. ``code``: fixed word; ``message``: one sentence for clinicians."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class SliceHeader:
+    """What geometry needs of one file. None where the header does not say it or says nonsense.
+
+    ``position``: ImagePositionPatient, centre of the first pixel, LPS, mm. ``orientation``:
+    ImageOrientationPatient, directions along a row and along a column.
+    ``pixel_spacing_mm``: (between rows, between columns).
+    """
+
+    path: Path
+    sop_instance_uid: str
+    series_instance_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    position: tuple[float, float, float] | None
+    orientation: tuple[float, float, float, float, float, float] | None
+    pixel_spacing_mm: tuple[float, float] | None
+    rows: int
+    columns: int
+    frames: int = 1
+    instance_number: int | None = None
+    slice_thickness_mm: float | None = None
+    kernel: str = ""
+    gantry_detector_tilt_degrees: float | None = None
+    contrast_bolus_agent: str = ""
+    series_description: str = ""
+
+    @property
+    def label(self) -> str:
+        """The file as people find it again, in a folder or in a viewer."""
+        return self.path.name + (f" (image {self.instance_number})" if self.instance_number is not None else "")
+
+
+_TAGS = [
+    "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
+    "InstanceNumber", "SliceThickness", "ConvolutionKernel", "GantryDetectorTilt", "ContrastBolusAgent",
+    "SeriesDescription",
+]  # fmt: skip
+
+
+def read_header(path: Path) -> SliceHeader:
+    """Read what geometry needs, without the pixels.
+
+    Raises ``InvalidDicomError`` where the file is not DICOM and UnusableSeries ("damaged_file")
+    where it is, but cannot be read.
+    """
+    try:
+        dataset = pydicom.dcmread(
+            path, stop_before_pixels=True, specific_tags=list(_TAGS), force=_starts_without_preamble(path)
+        )
+        return _header_of(dataset, path)
+    except (InvalidDicomError, FileNotFoundError, PermissionError):
+        raise
+    except Exception as fault:  # pydicom raises many kinds on damaged files
+        raise UnusableSeries(
+            "damaged_file", f"The file {path.name} is damaged and cannot be read: send it again from the source."
+        ) from fault
+
+
+def _starts_without_preamble(path: Path) -> bool:
+    """True for an old-style file that begins at once with group 0002 or 0008 (little endian)."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"\x02\x00", b"\x08\x00")
+
+
+def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
+    position = _numbers(dataset, "ImagePositionPatient", 3)
+    orientation = _numbers(dataset, "ImageOrientationPatient", 6)
+    spacing = _numbers(dataset, "PixelSpacing", 2)
+    instance_number = _numbers(dataset, "InstanceNumber", 1)
+    thickness = _numbers(dataset, "SliceThickness", 1)
+    tilt = _numbers(dataset, "GantryDetectorTilt", 1)
+    frames = _numbers(dataset, "NumberOfFrames", 1)
+    return SliceHeader(
+        path=path,
+        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        series_instance_uid=_text(dataset, "SeriesInstanceUID"),
+        modality=_text(dataset, "Modality").upper() or ("CT" if dataset.get("SOPClassUID") == CTImageStorage else ""),
+        image_type=tuple(word.strip().upper() for word in _text(dataset, "ImageType").split("\\")),
+        position=(position[0], position[1], position[2]) if position else None,
+        orientation=(*orientation[:5], orientation[5]) if orientation else None,  # type: ignore[arg-type]
+        pixel_spacing_mm=(spacing[0], spacing[1]) if spacing else None,
+        rows=int(dataset.get("Rows") or 0),
+        columns=int(dataset.get("Columns") or 0),
+        frames=int(frames[0]) if frames else 1,
+        instance_number=int(instance_number[0]) if instance_number else None,
+        slice_thickness_mm=thickness[0] if thickness else None,
+        kernel=_text(dataset, "ConvolutionKernel"),
+        gantry_detector_tilt_degrees=tilt[0] if tilt else None,
+        contrast_bolus_agent=_text(dataset, "ContrastBolusAgent"),
+        series_description=_text(dataset, "SeriesDescription"),
+    )
+
+
+def _text(dataset: pydicom.Dataset, keyword: str) -> str:
+    value = dataset.get(keyword)
+    if value is None:
+        return ""
+    words = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+    return "\\".join(str(word) for word in words).strip(" \0")
+
+
+def _numbers(dataset: pydicom.Dataset, keyword: str, count: int) -> list[float] | None:
+    """Exactly ``count`` finite numbers, or None."""
+    try:
+        value: Any = dataset.get(keyword)
+        if value is None or value == "":
+            return None
+        values = [float(number) for number in (value if isinstance(value, Iterable) else [value])]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
