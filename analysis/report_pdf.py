@@ -149,7 +149,7 @@ def _facts(analysis: Analysis, images: Sequence[KeyImage]) -> Table:
     ]
     right = [
         ("CT of", f"{formats.date_text(study.study_date)}{time}"),
-        ("Study", short(study.description) or "no description"),
+        ("Study", short(study.description.replace("^", " ")) or "no description"),
         ("Series", ", ".join(series_words) or "no description"),
         ("Slices", _slices_words(analysis, images)),
     ]

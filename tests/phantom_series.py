@@ -11,7 +11,7 @@ SEED = 71
 
 
 def write_exams(folder: Path, *volume_factors: float, slice_mm: float = 5.0, percent_of_lung: float = 12) -> list[Path]:
-    """A folder with a DICOM series per exam, ten days apart; each factor scales the volumes of the first exam's opacities."""
+    """A folder with a DICOM series per exam, ten days apart; factors scale the first exam's opacity volumes."""
     patient = make_patient(seed=SEED)
     first = Visit(patient, random_opacities(patient, SEED, percent_of_lung))
     grid = Grid.over_lungs(patient, (slice_mm, 1.45, 1.45), matrix=256)

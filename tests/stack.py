@@ -64,7 +64,7 @@ class Stack:
     def _answers(self) -> bool:
         try:
             return requests.get(f"{self.url}/healthz", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def start_worker(self) -> None:
