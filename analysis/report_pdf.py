@@ -236,7 +236,8 @@ def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowa
     if not images:
         return [*heading("Key images"), paragraph("The stored images could not be read, so none are shown.")]
     affected = any(each["positive"] for each in analysis.report["slices"])
-    title = "Most affected slices" if affected else "Middle of the lungs (no slice is positive)"
+    most = "Most affected slice" if len(images) == 1 else "Most affected slices"
+    title = most if affected else "Middle of the lungs (no slice is positive)"
     width = PICTURE_WIDTH[len(images)]
     captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image)] for image in images]
     ct = [Picture(image, image.ct, width) for image in images]

@@ -1,0 +1,22 @@
+"""``{% load formats %}``: the number formats of ``analysis/formats.py`` as template filters."""
+
+from django import template
+
+from .. import formats
+
+register = template.Library()
+
+for written in (
+    formats.score_text,
+    formats.ratio_text,
+    formats.relative_text,
+    formats.change_text,
+    formats.volume_text,
+    formats.area_text,
+    formats.position_text,
+    formats.spacing_text,
+    formats.date_text,
+    formats.relative_words,
+    formats.relative_note,
+):
+    register.filter(written.__name__, written)

@@ -1,0 +1,51 @@
+"""``{% load pages %}``: words that only the pages use."""
+
+from datetime import date
+
+from django import template
+
+from patients.models import Patient
+
+from ..models import Analysis
+
+register = template.Library()
+
+STAGES = {
+    "reading": "Reading the images",
+    "lungs": "Finding the lungs",
+    "slices": "Looking at each slice",
+    "score": "Computing the score",
+}
+"""The pipeline's stages in words."""
+
+
+@register.filter
+def stage_words(analysis: Analysis) -> str:
+    """What a run is doing now."""
+    if analysis.state == Analysis.State.RUNNING:
+        return STAGES.get(analysis.stage, "Starting")
+    return {"QUEUED": "Waiting for a free worker", "DONE": "Done", "FAILED": "Failed"}.get(analysis.state, "Cancelled")
+
+
+@register.filter
+def percent(fraction: float) -> int:
+    """A fraction as whole per cent."""
+    return round(100 * fraction)
+
+
+@register.filter
+def age_on(patient: Patient, day: date | None) -> int | None:
+    """Whole years on a day; None where the birth date or the day is not known."""
+    born = patient.birth_date
+    if born is None or day is None:
+        return None
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
+@register.filter
+def direction(relative: float | None) -> str:
+    """A Relative Corona score against the first one: ``up``, ``down`` or ``same`` to the per cent."""
+    if relative is None:
+        return ""
+    change = round(100 * (relative - 1))
+    return "up" if change > 0 else "down" if change < 0 else "same"
