@@ -1,0 +1,110 @@
+/** Draws the figures that `analysis/charts.py` makes, in the colours of the page's theme. */
+
+interface Figure {
+  data: object[];
+  layout: Record<string, unknown>;
+}
+
+interface ChartData {
+  relative: Figure;
+  absolute: Figure;
+}
+
+type Measure = keyof ChartData;
+
+interface ClickEvent {
+  points: { customdata?: [string, ...unknown[]] }[];
+}
+
+interface PlotlyElement extends HTMLElement {
+  on(name: 'plotly_click', handler: (event: ClickEvent) => void): void;
+}
+
+/** plotly.min.js is a script of its own on the page (it comes with the Python package). */
+declare const Plotly: {
+  react(element: HTMLElement, data: object[], layout: object, config: object): Promise<PlotlyElement>;
+};
+
+const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: 'reset' };
+
+/** The theme as a Plotly template; traces take `colorway` in order: line, suspected, not suspected, this one. */
+function template(): object {
+  const style = getComputedStyle(document.documentElement);
+  const token = (name: string): string => style.getPropertyValue(name).trim();
+  const axis = {
+    gridcolor: token('--ct-line'),
+    linecolor: token('--ct-line-strong'),
+    zerolinecolor: token('--ct-line-strong'),
+    tickcolor: token('--ct-line-strong'),
+  };
+  return {
+    layout: {
+      font: { family: token('--bs-body-font-family'), size: 13, color: token('--ct-text-soft') },
+      paper_bgcolor: 'rgba(0,0,0,0)',
+      plot_bgcolor: 'rgba(0,0,0,0)',
+      colorway: ['--ct-trend', '--ct-suspected', '--ct-clear', '--ct-text'].map(token),
+      hoverlabel: {
+        bgcolor: token('--ct-surface-raised'),
+        bordercolor: token('--ct-line-strong'),
+        font: { family: token('--bs-body-font-family'), size: 13, color: token('--ct-text') },
+      },
+      xaxis: axis,
+      yaxis: axis,
+      shapedefaults: { line: { color: token('--ct-line-strong') } },
+    },
+  };
+}
+
+/** One chart with its relative/absolute switch; a click on a point calls `open` with the point's address. */
+export class TrendChart {
+  private readonly figures: ChartData;
+  private readonly canvas: HTMLElement;
+  private measure: Measure;
+  private listens = false;
+
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly open: (address: string) => void,
+  ) {
+    this.figures = JSON.parse(root.querySelector('script[type="application/json"]')?.textContent ?? '') as ChartData;
+    this.canvas = root.querySelector<HTMLElement>('[data-chart-canvas]')!;
+    this.measure = (sessionStorage.getItem('measure') as Measure | null) ?? 'relative';
+    if (root.dataset.relativeDefined === 'false') this.measure = 'absolute';
+    for (const button of root.querySelectorAll<HTMLButtonElement>('[data-measure]')) {
+      button.addEventListener('click', () => {
+        this.measure = button.dataset.measure as Measure;
+        sessionStorage.setItem('measure', this.measure);
+        void this.draw();
+      });
+    }
+  }
+
+  async draw(): Promise<void> {
+    for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-measure]')) {
+      button.setAttribute('aria-pressed', String(button.dataset.measure === this.measure));
+    }
+    const figure = this.figures[this.measure];
+    const plot = await Plotly.react(this.canvas, figure.data, { ...figure.layout, template: template() }, CONFIG);
+    if (this.listens) return;
+    this.listens = true;
+    plot.on('plotly_click', (event) => {
+      const address = event.points.find((point) => point.customdata)?.customdata?.[0];
+      if (address) this.open(address);
+    });
+  }
+}
+
+/** Draws every chart below `root`, and again when the theme changes. */
+export function drawCharts(root: ParentNode, open: (address: string) => void): void {
+  for (const element of root.querySelectorAll<HTMLElement>('[data-chart]')) {
+    if (element.dataset.drawn) continue;
+    element.dataset.drawn = 'true';
+    const chart = new TrendChart(element, open);
+    void chart.draw();
+    const redraw = (): void => {
+      if (element.isConnected) void chart.draw();
+      else document.removeEventListener('themechange', redraw);
+    };
+    document.addEventListener('themechange', redraw);
+  }
+}

@@ -1,0 +1,56 @@
+/** On every page: styles, htmx for what moves, the theme switch, the menu, the search key. */
+import 'bootstrap/dist/css/bootstrap.min.css';
+import '@fontsource-variable/inter/index.css';
+import './styles/tokens.css';
+import './styles/layout.css';
+import './styles/parts.css';
+import './styles/study.css';
+import htmx from 'htmx.org';
+
+// The content security policy forbids eval; the indicator's styles are not used.
+htmx.config.allowEval = false;
+htmx.config.includeIndicatorStyles = false;
+htmx.config.historyCacheSize = 0; // no patient data in the browser's storage
+
+document.body.addEventListener('htmx:beforeRequest', (event) => {
+  const { elt } = (event as CustomEvent<{ elt: HTMLElement }>).detail;
+  if (document.hidden && elt.matches('[data-poll]')) event.preventDefault();
+});
+
+// What a moving part is doing now is said to screen readers when it changes, not at every tick.
+let said = '';
+document.body.addEventListener('htmx:afterSwap', () => {
+  const stages = [...document.querySelectorAll('[data-stage]')].map((element) => element.textContent!.trim());
+  const now = [...new Set(stages)].join(', ');
+  if (now === said) return;
+  said = now;
+  document.getElementById('announcer')!.textContent = now;
+});
+
+// The upload component is a bundle of its own; what it adds to the page is htmx's to follow.
+document.addEventListener('upload-sent', (event) => htmx.process((event as CustomEvent<HTMLElement>).detail));
+
+const themeSwitch = document.getElementById('theme-switch');
+themeSwitch?.addEventListener('click', () => {
+  const theme = document.documentElement.dataset.bsTheme === 'dark' ? 'light' : 'dark';
+  document.documentElement.dataset.bsTheme = theme;
+  localStorage.setItem('theme', theme);
+  document.dispatchEvent(new CustomEvent('themechange'));
+});
+
+const menus = [...document.querySelectorAll<HTMLDetailsElement>('details.menu')];
+document.addEventListener('click', (event) => {
+  for (const menu of menus) if (!menu.contains(event.target as Node)) menu.open = false;
+});
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') for (const menu of menus) menu.open = false;
+});
+
+document.addEventListener('keydown', (event) => {
+  const target = event.target as HTMLElement;
+  if (event.key !== '/' || target.matches('input, textarea, select')) return;
+  const search = document.getElementById('search');
+  if (!search) return;
+  event.preventDefault();
+  search.focus();
+});

@@ -1,0 +1,177 @@
+/** The study page: the viewer with its controls and keys, beside the trend. */
+import { drawCharts } from './chart';
+import { Corners } from './viewer/corners';
+import { Ct, PRESETS } from './viewer/ct';
+import type { DragTool } from './viewer/ct';
+import { Heatmap } from './viewer/heatmap';
+import type { HeatmapSettings } from './viewer/heatmap';
+import { levelOf, mostAffected, readScan, sliceAt } from './viewer/scan';
+import type { Scan } from './viewer/scan';
+import { Strip } from './viewer/strip';
+
+const PAGE_OF_SLICES = 10;
+
+class Viewer {
+  private heatmap: Heatmap | null = null;
+  private ct: Ct | null = null;
+  private index: number;
+  private readonly settings: HeatmapSettings;
+  private readonly corners: Corners;
+  private readonly strip: Strip;
+
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly scan: Scan,
+  ) {
+    this.settings = {
+      on: true,
+      opacity: Number(this.input('opacity').value) / 100,
+      threshold: Number(this.input('threshold').value) / 100,
+    };
+    const wanted = new URLSearchParams(location.search).get('level');
+    this.index = (wanted === null ? null : sliceAt(scan, Number(wanted))) ?? mostAffected(scan);
+    this.corners = new Corners(root);
+    this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, scan.slices, (index) => void this.ct?.go(index));
+    this.listen();
+  }
+
+  async open(): Promise<void> {
+    this.sliced(this.index);
+    const overlay = this.root.querySelector<HTMLCanvasElement>('[data-overlay]')!;
+    const heatmap = Heatmap.load(overlay, this.scan, this.settings).catch((error: Error) => {
+      this.say(error.message);
+      return null;
+    });
+    this.ct = await Ct.open(
+      this.root.querySelector<HTMLDivElement>('[data-ct]')!,
+      this.scan.slices.map((slice) => slice.file),
+      this.index,
+      {
+        drawn: () => this.drawOverlay(),
+        windowed: (window) => this.corners.window(window),
+        sliced: (index) => this.sliced(index),
+        loaded: (count) => this.loaded(count),
+        broken: (index) => this.say(`Slice ${index + 1} could not be loaded. Reload the page to try again.`),
+      },
+    );
+    this.heatmap = await heatmap;
+    this.sliced(this.ct.index);
+    this.corners.orientation(this.ct);
+    this.drawOverlay();
+    this.root.dataset.ready = 'true';
+  }
+
+  /** Where the slice on show lies between the top and the bottom of the lungs. */
+  get level(): number | null {
+    return levelOf(this.scan, this.index);
+  }
+
+  private sliced(index: number): void {
+    this.index = index;
+    this.root.dataset.sliceIndex = String(index);
+    this.corners.slice(this.scan, index);
+    this.strip.show(index);
+    this.drawOverlay();
+  }
+
+  private drawOverlay(): void {
+    if (this.ct) this.heatmap?.draw(this.ct, this.scan.slices[this.ct.index]!.heatmap_plane);
+  }
+
+  private loaded(count: number): void {
+    const all = this.scan.slices.length;
+    this.root.dataset.loaded = String(count);
+    this.root.querySelector('[data-loading]')!.textContent = count < all ? `Loading slices: ${count} of ${all}` : '';
+  }
+
+  private say(sentence: string): void {
+    const place = this.root.querySelector<HTMLElement>('[data-viewer-message]')!;
+    place.textContent = sentence;
+    place.hidden = false;
+  }
+
+  private input(name: string): HTMLInputElement {
+    return this.root.querySelector<HTMLInputElement>(`input[name="${name}"]`)!;
+  }
+
+  private toggleHeatmap(): void {
+    this.settings.on = !this.settings.on;
+    this.root.querySelector('[data-heatmap-switch]')!.setAttribute('aria-pressed', String(this.settings.on));
+    this.root.dataset.heatmap = this.settings.on ? 'on' : 'off';
+    this.drawOverlay();
+  }
+
+  private listen(): void {
+    for (const name of ['opacity', 'threshold'] as const) {
+      const input = this.input(name);
+      input.addEventListener('input', () => {
+        this.settings[name] = Number(input.value) / 100;
+        input.nextElementSibling!.textContent = `${input.value} %`;
+        this.drawOverlay();
+      });
+    }
+    this.root.querySelector('[data-heatmap-switch]')!.addEventListener('click', () => this.toggleHeatmap());
+    this.root.querySelector('[data-reset]')!.addEventListener('click', () => this.ct?.reset());
+    for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-preset]')) {
+      button.addEventListener('click', () => this.ct?.setWindow(PRESETS[button.dataset.preset!]!));
+    }
+    const drags = [...this.root.querySelectorAll<HTMLButtonElement>('[data-drag]')];
+    for (const button of drags) {
+      button.addEventListener('click', () => {
+        this.ct?.setDragTool(button.dataset.drag as DragTool);
+        for (const other of drags) other.setAttribute('aria-pressed', String(other === button));
+      });
+    }
+    document.addEventListener('keydown', (event) => this.key(event));
+  }
+
+  private key(event: KeyboardEvent): void {
+    const target = event.target as HTMLElement;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input, select, textarea, summary')) return;
+    const last = this.scan.slices.length - 1;
+    const presets = Object.values(PRESETS);
+    const actions: Record<string, () => void> = {
+      ArrowUp: () => void this.ct?.step(-1),
+      ArrowLeft: () => void this.ct?.step(-1),
+      ArrowDown: () => void this.ct?.step(1),
+      ArrowRight: () => void this.ct?.step(1),
+      PageUp: () => void this.ct?.step(-PAGE_OF_SLICES),
+      PageDown: () => void this.ct?.step(PAGE_OF_SLICES),
+      Home: () => void this.ct?.go(0),
+      End: () => void this.ct?.go(last),
+      h: () => this.toggleHeatmap(),
+      r: () => this.ct?.reset(),
+    };
+    presets.forEach((preset, number) => (actions[String(number + 1)] = () => this.ct?.setWindow(preset)));
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+}
+
+const root = document.querySelector<HTMLElement>('[data-viewer]');
+const viewer = root ? new Viewer(root, readScan()) : null;
+void viewer?.open().catch((error: unknown) => {
+  const place = root!.querySelector<HTMLElement>('[data-viewer-message]')!;
+  place.textContent = 'The images could not be shown. Reload the page; if that does not help, tell your administrator.';
+  place.hidden = false;
+  console.error(error);
+});
+
+/** Another time point opens at the level on show here. */
+function openAtLevel(address: string): void {
+  const level = viewer?.level;
+  location.assign(level == null ? address : `${address}?level=${level.toFixed(3)}`);
+}
+
+document.addEventListener('click', (event) => {
+  const link = (event.target as HTMLElement).closest<HTMLAnchorElement>('a[data-open-at-level]');
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  openAtLevel(link.href);
+});
+// Plotly's script stands after this one, so that the images come first.
+document.addEventListener('DOMContentLoaded', () => drawCharts(document, openAtLevel));
+document.body.addEventListener('htmx:afterSettle', () => drawCharts(document, openAtLevel));
+document.body.addEventListener('analysis-finished', () => location.reload());

@@ -1,0 +1,43 @@
+/** The texts in the corners of the image, and the letters that say which side is which. */
+import type { Ct, Window } from './ct';
+import type { Scan } from './scan';
+import { words } from './strip';
+
+/** The patient's side that a direction in DICOM patient coordinates (LPS) points to. */
+function side(direction: readonly number[]): string {
+  const size = direction.map(Math.abs);
+  const axis = size.indexOf(Math.max(...size));
+  return (['RL', 'AP', 'FH'][axis] ?? '')[direction[axis]! > 0 ? 1 : 0] ?? '';
+}
+
+const opposite = (letter: string): string => ({ R: 'L', L: 'R', A: 'P', P: 'A', F: 'H', H: 'F' })[letter] ?? '';
+
+export class Corners {
+  constructor(private readonly root: HTMLElement) {}
+
+  slice(scan: Scan, index: number): void {
+    const slice = scan.slices[index]!;
+    this.write('slice', `Slice ${index + 1} / ${scan.slices.length}`);
+    this.write('z', slice.z_mm === null ? '' : `z ${slice.z_mm.toFixed(1)} mm`);
+    this.write('result', scan.heatmap ? words(slice) : '');
+  }
+
+  window({ centre, width }: Window): void {
+    this.write('window', `W ${Math.round(width)} · L ${Math.round(centre)} HU`);
+  }
+
+  orientation(ct: Ct): void {
+    const axes = ct.orientation();
+    if (!axes) return;
+    const [right, bottom] = [side(axes.row), side(axes.column)];
+    this.write('right', right);
+    this.write('left', opposite(right));
+    this.write('bottom', bottom);
+    this.write('top', opposite(bottom));
+  }
+
+  private write(place: string, text: string): void {
+    const element = this.root.querySelector(`[data-corner="${place}"]`);
+    if (element && element.textContent !== text) element.textContent = text;
+  }
+}

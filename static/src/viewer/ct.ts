@@ -1,0 +1,189 @@
+/** The CT slices in a Cornerstone stack viewport: loading, scrolling, window, zoom and pan. */
+import { Enums, RenderingEngine, cache, imageLoader, init as initCore, metaData } from '@cornerstonejs/core';
+import type { Types } from '@cornerstonejs/core';
+import { init as initLoader } from '@cornerstonejs/dicom-image-loader';
+import {
+  Enums as ToolEnums,
+  PanTool,
+  StackScrollTool,
+  ToolGroupManager,
+  WindowLevelTool,
+  ZoomTool,
+  addTool,
+  init as initTools,
+} from '@cornerstonejs/tools';
+import type { Types as ToolTypes } from '@cornerstonejs/tools';
+
+const { MouseBindings } = ToolEnums;
+
+const ENGINE = 'study';
+const VIEWPORT = 'ct';
+const TOOL_GROUP = 'ct';
+const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
+const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
+
+/** Window centre and width, HU. */
+export interface Window {
+  centre: number;
+  width: number;
+}
+
+/** The usual windows of chest CT. */
+export const PRESETS: Record<string, Window> = {
+  lung: { centre: -600, width: 1500 },
+  mediastinum: { centre: 40, width: 400 },
+  bone: { centre: 400, width: 1800 },
+};
+
+export type DragTool = 'window' | 'pan' | 'zoom';
+
+const DRAG_TOOLS: Record<DragTool, string> = {
+  window: WindowLevelTool.toolName,
+  pan: PanTool.toolName,
+  zoom: ZoomTool.toolName,
+};
+
+export interface CtEvents {
+  /** Something on screen moved: slice, zoom, pan, size. */
+  drawn(): void;
+  windowed(window: Window): void;
+  sliced(index: number): void;
+  loaded(count: number): void;
+  broken(index: number): void;
+}
+
+export class Ct {
+  private constructor(
+    readonly element: HTMLDivElement,
+    private readonly engine: RenderingEngine,
+    private readonly viewport: Types.IStackViewport,
+    private readonly imageIds: string[],
+    private readonly events: CtEvents,
+  ) {}
+
+  static async open(element: HTMLDivElement, files: string[], start: number, events: CtEvents): Promise<Ct> {
+    initCore({ rendering: { webGlContextCount: 1 }, debug: {} }); // one viewport: more contexts only cost time
+    initTools();
+    initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) });
+    cache.setMaxCacheSize(CACHE_BYTES);
+
+    const engine = new RenderingEngine(ENGINE);
+    engine.enableElement({ viewportId: VIEWPORT, type: Enums.ViewportType.STACK, element });
+    const viewport = engine.getViewport(VIEWPORT) as Types.IStackViewport;
+    const imageIds = files.map((file) => `wadouri:${new URL(file, location.href).href}`);
+    const ct = new Ct(element, engine, viewport, imageIds, events);
+    ct.bindTools();
+    ct.listen();
+    await viewport.setStack(imageIds, start);
+    ct.setWindow(PRESETS.lung!);
+    void ct.prefetch(start);
+    return ct;
+  }
+
+  get index(): number {
+    return this.viewport.getCurrentImageIdIndex();
+  }
+
+  async go(index: number): Promise<void> {
+    const wanted = Math.max(0, Math.min(this.imageIds.length - 1, index));
+    if (wanted !== this.viewport.getTargetImageIdIndex()) await this.viewport.setImageIdIndex(wanted);
+  }
+
+  step(by: number): Promise<void> {
+    return this.go(this.viewport.getTargetImageIdIndex() + by);
+  }
+
+  setWindow({ centre, width }: Window): void {
+    this.viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } });
+    this.viewport.render();
+  }
+
+  reset(): void {
+    this.viewport.resetCamera();
+    this.setWindow(PRESETS.lung!);
+  }
+
+  setDragTool(tool: DragTool): void {
+    const group = ToolGroupManager.getToolGroup(TOOL_GROUP)!;
+    for (const name of Object.values(DRAG_TOOLS)) group.setToolPassive(name, { removeAllBindings: true });
+    const others = { pan: MouseBindings.Auxiliary, zoom: MouseBindings.Secondary } as const;
+    for (const [key, name] of Object.entries(DRAG_TOOLS) as [DragTool, string][]) {
+      const bindings: ToolTypes.IToolBinding[] = [];
+      if (key === tool) bindings.push({ mouseButton: MouseBindings.Primary }, { numTouchPoints: 2 });
+      if (key !== 'window') bindings.push({ mouseButton: others[key] });
+      if (bindings.length > 0) group.setToolActive(name, { bindings });
+    }
+  }
+
+  /** Canvas positions (CSS pixels) of the image's outer corners: top left, top right, bottom left. */
+  corners(): [Types.Point2, Types.Point2, Types.Point2] | null {
+    const image = this.viewport.getImageData();
+    if (!image) return null;
+    const { origin, direction, spacing, dimensions } = image;
+    const at = (column: number, row: number): Types.Point2 => {
+      const world = [0, 1, 2].map(
+        (axis) =>
+          origin[axis]! +
+          direction[axis]! * spacing[0] * column +
+          direction[3 + axis]! * spacing[1] * row,
+      ) as Types.Point3;
+      return this.viewport.worldToCanvas(world);
+    };
+    const [columns, rows] = dimensions;
+    return [at(-0.5, -0.5), at(columns - 0.5, -0.5), at(-0.5, rows - 0.5)];
+  }
+
+  /** Direction cosines (DICOM patient coordinates, LPS) of the row and the column on screen. */
+  orientation(): { row: Types.Point3; column: Types.Point3 } | null {
+    const plane = metaData.get('imagePlaneModule', this.viewport.getCurrentImageId()) as
+      | { rowCosines?: Types.Point3; columnCosines?: Types.Point3 }
+      | undefined;
+    return plane?.rowCosines && plane.columnCosines ? { row: plane.rowCosines, column: plane.columnCosines } : null;
+  }
+
+  private bindTools(): void {
+    for (const tool of [WindowLevelTool, PanTool, ZoomTool, StackScrollTool]) addTool(tool);
+    const group = ToolGroupManager.createToolGroup(TOOL_GROUP)!;
+    for (const tool of [WindowLevelTool, PanTool, ZoomTool, StackScrollTool]) group.addTool(tool.toolName);
+    group.addViewport(VIEWPORT, ENGINE);
+    group.setToolActive(StackScrollTool.toolName, {
+      bindings: [{ mouseButton: MouseBindings.Wheel }, { numTouchPoints: 1 }],
+    });
+    this.setDragTool('window');
+  }
+
+  private listen(): void {
+    const { element, events } = this;
+    element.addEventListener('contextmenu', (event) => event.preventDefault());
+    const drawn = (): void => events.drawn();
+    element.addEventListener(Enums.Events.IMAGE_RENDERED, drawn);
+    element.addEventListener(Enums.Events.CAMERA_MODIFIED, drawn);
+    element.addEventListener(Enums.Events.STACK_NEW_IMAGE, () => events.sliced(this.index));
+    element.addEventListener(Enums.Events.VOI_MODIFIED, (event) => {
+      const { range } = (event as CustomEvent<{ range: Types.VOIRange }>).detail;
+      events.windowed({ centre: (range.lower + range.upper) / 2, width: range.upper - range.lower });
+    });
+    new ResizeObserver(() => {
+      if (element.clientWidth === 0) return;
+      this.engine.resize(true, true);
+      events.drawn();
+    }).observe(element);
+  }
+
+  /** Loads every slice, the nearest to the first one shown first, so that scrolling never waits. */
+  private async prefetch(start: number): Promise<void> {
+    const order = this.imageIds.map((_, index) => index).sort((a, b) => Math.abs(a - start) - Math.abs(b - start));
+    let done = 0;
+    const work = async (): Promise<void> => {
+      for (let index = order.shift(); index !== undefined; index = order.shift()) {
+        try {
+          await imageLoader.loadAndCacheImage(this.imageIds[index]!);
+        } catch {
+          this.events.broken(index);
+        }
+        this.events.loaded(++done);
+      }
+    };
+    await Promise.all(Array.from({ length: PREFETCH_AT_ONCE }, work));
+  }
+}

@@ -1,0 +1,85 @@
+/** The heat map over the CT: red where the network sees disease, blue where it sees little (Gozes et al. 2020). */
+import type { Ct } from './ct';
+import type { Scan } from './scan';
+
+/** Red, green and blue (0 to 255) of an activation of 0 (blue) to 1 (red): the "jet" map of the paper's figures. */
+function colour(activation: number): [number, number, number] {
+  const ramp = (centre: number): number =>
+    255 * Math.max(0, Math.min(1, 1.5 - Math.abs(4 * activation - centre)));
+  return [ramp(3), ramp(2), ramp(1)];
+}
+
+const COLOURS = Array.from({ length: 256 }, (_, value) => colour(value / 255));
+const EDGE = 12; // steps of the 8-bit map over which the colour fades in above the threshold
+
+export interface HeatmapSettings {
+  on: boolean;
+  /** 0 to 1 */
+  opacity: number;
+  /** Activations below it are not drawn; 0 to 1. */
+  threshold: number;
+}
+
+export class Heatmap {
+  private readonly context: CanvasRenderingContext2D;
+  private readonly plane: HTMLCanvasElement;
+  private readonly pixels: ImageData;
+
+  private constructor(
+    private readonly canvas: HTMLCanvasElement,
+    private readonly values: Uint8Array,
+    private readonly size: number,
+    readonly settings: HeatmapSettings,
+  ) {
+    this.context = canvas.getContext('2d')!;
+    this.plane = Object.assign(document.createElement('canvas'), { width: size, height: size });
+    this.pixels = new ImageData(size, size);
+  }
+
+  static async load(canvas: HTMLCanvasElement, scan: Scan, settings: HeatmapSettings): Promise<Heatmap | null> {
+    if (!scan.heatmap) return null;
+    const answer = await fetch(scan.heatmap.address);
+    if (!answer.ok) throw new Error(`The heat map could not be loaded (error ${answer.status}).`);
+    return new Heatmap(canvas, new Uint8Array(await answer.arrayBuffer()), scan.heatmap.size, settings);
+  }
+
+  /** Draws the plane over the image as the viewport shows it now. */
+  draw(ct: Ct, planeNumber: number | null): void {
+    const { canvas, context } = this;
+    const ratio = devicePixelRatio;
+    const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, width, height);
+    const corners = this.settings.on && planeNumber !== null ? ct.corners() : null;
+    if (!corners) return;
+    this.paint(planeNumber!);
+    const [[left, top], [right, rightTop], [lowerLeft, bottom]] = corners;
+    context.setTransform(
+      ((right - left) * ratio) / this.size,
+      ((rightTop - top) * ratio) / this.size,
+      ((lowerLeft - left) * ratio) / this.size,
+      ((bottom - top) * ratio) / this.size,
+      left * ratio,
+      top * ratio,
+    );
+    context.imageSmoothingEnabled = true;
+    context.drawImage(this.plane, 0, 0);
+  }
+
+  private paint(planeNumber: number): void {
+    const { size, pixels, settings } = this;
+    const from = planeNumber * size * size;
+    const threshold = Math.max(1, settings.threshold * 255);
+    for (let i = 0; i < size * size; i++) {
+      const value = this.values[from + i]!;
+      const above = Math.max(0, Math.min(1, (value - threshold) / EDGE + (value >= threshold ? 0.35 : 0)));
+      const [red, green, blue] = COLOURS[value]!;
+      pixels.data[4 * i] = red;
+      pixels.data[4 * i + 1] = green;
+      pixels.data[4 * i + 2] = blue;
+      pixels.data[4 * i + 3] = 255 * settings.opacity * above;
+    }
+    this.plane.getContext('2d')!.putImageData(pixels, 0, 0);
+  }
+}

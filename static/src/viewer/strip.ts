@@ -1,0 +1,80 @@
+/** The strip under the image: each slice's probability, head to feet; click, drag or keys go to a slice. */
+import type { Slice } from './scan';
+
+const SVG = 'http://www.w3.org/2000/svg';
+const HEIGHT = 56;
+const BASE = 3; // height of the mark of a lung slice of probability 0, so that it differs from no lung
+
+function svg<K extends keyof SVGElementTagNameMap>(
+  name: K,
+  attributes: Record<string, string | number>,
+): SVGElementTagNameMap[K] {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  return element;
+}
+
+export class Strip {
+  private readonly drawing: SVGSVGElement;
+  private readonly marker = svg('rect', { class: 'strip-marker', y: 0, height: HEIGHT });
+  private width = 0;
+
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly slices: Slice[],
+    private readonly go: (index: number) => void,
+  ) {
+    this.drawing = svg('svg', { 'aria-hidden': 'true', height: HEIGHT, width: '100%' });
+    root.append(this.drawing);
+    root.setAttribute('aria-valuemin', '1');
+    root.setAttribute('aria-valuemax', String(slices.length));
+    const pick = (event: PointerEvent): void => {
+      const box = this.drawing.getBoundingClientRect();
+      const index = Math.floor(((event.clientX - box.left) / box.width) * slices.length);
+      this.go(Math.max(0, Math.min(slices.length - 1, index)));
+    };
+    root.addEventListener('pointerdown', (event) => {
+      root.setPointerCapture(event.pointerId);
+      pick(event);
+    });
+    root.addEventListener('pointermove', (event) => {
+      if (event.buttons & 1) pick(event);
+    });
+    new ResizeObserver(() => this.draw()).observe(root);
+  }
+
+  /** Moves the marker and says the slice's result in words. */
+  show(index: number): void {
+    const step = this.width / this.slices.length;
+    this.marker.setAttribute('x', String(index * step + step / 2 - Math.max(step, 2) / 2));
+    this.marker.setAttribute('width', String(Math.max(step, 2)));
+    this.root.setAttribute('aria-valuenow', String(index + 1));
+    this.root.setAttribute('aria-valuetext', `Slice ${index + 1} of ${this.slices.length}, ${words(this.slices[index]!)}`);
+  }
+
+  private draw(): void {
+    const width = this.drawing.clientWidth;
+    if (width === this.width || width === 0) return;
+    this.width = width;
+    const step = width / this.slices.length;
+    const hatch = svg('pattern', { id: 'hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' });
+    hatch.append(svg('rect', { width: 5, height: 5, class: 'strip-hatch-ground' }), svg('rect', { width: 1.6, height: 5, class: 'strip-hatch-line' }));
+    const defs = svg('defs', {});
+    defs.append(hatch);
+    const bars = this.slices.flatMap((slice, index) => {
+      if (slice.probability === null) return [];
+      const height = BASE + slice.probability * (HEIGHT - BASE - 2);
+      const place = { x: index * step, width: Math.max(step - (step > 4 ? 1 : 0), 0.7), y: HEIGHT - height, height };
+      return [svg('rect', { ...place, class: slice.positive ? 'strip-positive' : 'strip-negative' })];
+    });
+    const middle = svg('line', { class: 'strip-guide', x1: 0, x2: width, y1: HEIGHT / 2, y2: HEIGHT / 2 });
+    this.drawing.replaceChildren(defs, middle, ...bars, this.marker);
+    this.show(Number(this.root.getAttribute('aria-valuenow') ?? 1) - 1);
+  }
+}
+
+/** One slice's result in words. */
+export function words(slice: Slice): string {
+  if (slice.probability === null) return 'not a lung slice';
+  return `${slice.positive ? 'positive' : 'negative'}, probability ${slice.probability.toFixed(2)}`;
+}
