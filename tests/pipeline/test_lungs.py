@@ -29,6 +29,13 @@ def test_fills_vessels_and_consolidation_within_a_slice() -> None:
     np.testing.assert_array_equal(cleaned, two_lungs() > 0)
 
 
+def test_dome_of_the_diaphragm_stays_outside() -> None:
+    logits = np.full((12, 64, 64), -4, np.float32)
+    logits[2:10, 10:50, 5:45] = 4
+    logits[8, 20:40, 15:35] = -4  # seen in one slice it is a hole, of 400 pixels
+    np.testing.assert_array_equal(clean(logits) > 0, logits > 0)
+
+
 def test_nothing_found_stays_nothing() -> None:
     assert not (clean(np.full((3, 8, 8), -1, np.float32)) > 0).any()
 

@@ -1,0 +1,69 @@
+"""Find the lungs: the U-Net slice by slice, then a clean-up in 3D."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
+from scipy import ndimage
+from torch import Tensor
+
+from analysis.pipeline.grid import from_grid
+from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, window
+from analysis.pipeline.weights import Models
+
+BATCH = 16
+# A piece smaller than this share of the largest one is bowel gas, trachea or table, not lung: the smaller lung of
+# a healthy adult has about 0.8 of the larger one's volume, a collapsed one still more than 0.1.
+MIN_PIECE = 0.05
+# Larger holes in one slice are no vessel but the dome of the diaphragm: about 5 cm² in a usual field of view.
+MAX_HOLE = 150  # pixels of 192²
+SURE = 8.0  # logit of what the clean-up decides
+
+
+def lung_logits(grid_hu: Tensor, models: Models, on_batch: Callable[[float], None]) -> npt.NDArray[np.float32]:
+    """Logits of lung (slice, 192, 192) from HU (slice, 1, 256, 256).
+
+    ``on_batch`` is told the share done after each batch.
+    """
+    logits = []
+    with torch.inference_mode():
+        for start in range(0, len(grid_hu), BATCH):
+            hu = F.interpolate(grid_hu[start : start + BATCH], size=(LUNG_INPUT, LUNG_INPUT), mode="bilinear")
+            image = window(hu, LUNG_WINDOW_HU).to(models.device, memory_format=torch.channels_last)
+            logits.append(models.lung_unet(image).float().cpu())
+            on_batch(min(1.0, (start + BATCH) / len(grid_hu)))
+    joined: npt.NDArray[np.float32] = torch.cat(logits)[:, 0].numpy()
+    return joined
+
+
+def clean(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Drop small pieces (by 3D connection) and fill small holes slice by slice (vessels, consolidation).
+
+    ``logits``: (slice, row, column), lung where positive; returns a copy in which what changed is ±8.
+    """
+    lung = logits > 0
+    pieces, count = ndimage.label(lung)
+    if count == 0:
+        return logits.copy()
+    sizes = np.bincount(pieces.ravel())[1:]
+    large = np.concatenate([[False], sizes >= MIN_PIECE * sizes.max()])
+    kept = large[pieces]
+    filled = np.stack([_without_small_holes(one_slice) for one_slice in kept])
+    cleaned = np.where(lung & ~filled, np.float32(-SURE), logits)
+    return np.where(filled & ~lung, np.float32(SURE), cleaned)
+
+
+def _without_small_holes(lung: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    holes, _ = ndimage.label(ndimage.binary_fill_holes(lung) & ~lung)
+    small = np.bincount(holes.ravel()) <= MAX_HOLE
+    small[0] = False  # what is no hole
+    filled: npt.NDArray[np.bool_] = lung | small[holes]
+    return filled
+
+
+def lung_mask(logits: npt.NDArray[np.float32], rows: int, columns: int) -> npt.NDArray[np.bool_]:
+    """The lungs at (slice, rows, columns) from the logits (slice, n, n)."""
+    cells = torch.from_numpy(logits)[:, None, None]  # (slice, 1, 1, n, n)
+    return np.concatenate([(from_grid(one_slice, rows, columns) > 0)[:, 0].numpy() for one_slice in cells])

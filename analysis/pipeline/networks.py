@@ -1,0 +1,124 @@
+"""The two networks: a lung U-Net and a ResNet-50 slice classifier whose head is its own heat map."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
+from torch import Tensor, nn
+
+from analysis.pipeline.torchvision_import import resnet50
+
+LUNG_INPUT = 192  # pixels: input side of the lung U-Net
+SLICE_INPUT = 224  # pixels: input side of the slice classifier (Gozes et al. 2020, section 2)
+MAP_STRIDE = 8  # input pixels per cell of the classifier's map: layer2 of ResNet-50
+
+LUNG_WINDOW_HU = (-1000.0, 0.0)  # Gozes et al. 2020, section 2: clipped and scaled to [0, 1]
+SLICE_WINDOW_HU = (-1000.0, 200.0)  # keeps air, ground-glass, consolidation and soft tissue apart
+
+# Keras Applications' ResNet-50, whose weights start the training: BGR, 0–255, minus these means.
+_IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
+_IMAGENET_BATCHNORM_EPS = 1.001e-5
+
+
+def window(hu: Tensor, window_hu: tuple[float, float]) -> Tensor:
+    """Scale HU linearly so that the window becomes [0, 1], clipping outside."""
+    low, high = window_hu
+    return ((hu - low) / (high - low)).clamp(0, 1)
+
+
+class _DoubleConv(nn.Sequential):
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(inplace=True),
+        )
+
+
+class LungUNet(nn.Module):
+    """U-Net (Ronneberger et al. 2015) for lung against the rest, 0.8 M parameters.
+
+    The image enters as 2×2 blocks of pixels at half the resolution and the logits leave the same way: a third of
+    the time of a full-resolution first level. Input: float32 (N, 1, 192, 192), HU scaled by ``LUNG_WINDOW_HU``.
+    Output: float32 logits of the same shape.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 128)) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(_DoubleConv(a, b) for a, b in zip((4, *widths[:-1]), widths, strict=True))
+        self.up = nn.ModuleList(
+            _DoubleConv(deep + skip, skip) for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.head = nn.Conv2d(widths[0], 4, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(image, 2)  # (N, 4, 96, 96)
+        skips = []
+        for level, block in enumerate(self.down):
+            x = block(x if level == 0 else F.max_pool2d(x, 2))
+            skips.append(x)  # 24×96², 48×48², 96×24², 128×12²
+        for block, skip in zip(self.up, skips[-2::-1], strict=True):
+            x = block(torch.cat([F.interpolate(x, scale_factor=2.0, mode="bilinear"), skip], dim=1))
+        return F.pixel_shuffle(self.head(x), 2)  # (N, 1, 192, 192)
+
+
+class SliceClassifier(nn.Module):
+    """ResNet-50 cut after layer3, with a linear head at every location of layer2 ⊕ upsampled layer3.
+
+    The head gives one logit per 8×8-pixel cell, for the share of its lung that is opaque; their log-mean-exp over the
+    lung's cells (Pinheiro and Collobert 2015), scaled and shifted, is the slice's logit. Since the head is linear and
+    the pooling weights sum to one, the gradient of the slice's logit, averaged over locations, is the head's weight
+    vector times one constant: Grad-CAM (Selvaraju et al. 2017, section 3 and its proof that it generalises CAM)
+    reduces to CAM, and the map costs no backward pass. The two scales, 28×28 (layer2) and 14×14 (layer3), are those
+    of Gozes et al. 2020, added as logits instead of multiplied after a scaling per slice, so that one fixed scale
+    (the sigmoid) serves all slices.
+    """
+
+    mean_bgr: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        backbone = resnet50(weights=None)
+        for stage in (backbone.layer2, backbone.layer3):
+            # The ImageNet weights are of ResNet v1, which strides in the first 1×1 convolution.
+            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
+        for module in backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = _IMAGENET_BATCHNORM_EPS
+        self.conv1, self.bn1 = backbone.conv1, backbone.bn1
+        self.layer1, self.layer2, self.layer3 = backbone.layer1, backbone.layer2, backbone.layer3
+        self.head2 = nn.Conv2d(512, 1, 1)
+        self.head3 = nn.Conv2d(1024, 1, 1, bias=False)
+        self.slice_scale = nn.Parameter(torch.ones(1))
+        self.slice_bias = nn.Parameter(torch.zeros(1))
+        self.register_buffer("mean_bgr", torch.tensor(_IMAGENET_MEAN_BGR).view(1, 3, 1, 1), persistent=False)
+
+    def early(self, image: Tensor) -> Tensor:
+        """Stem and layer1, which training leaves as ImageNet made them."""
+        x = image.expand(-1, 3, -1, -1) * 255 - self.mean_bgr  # (N, 3, 224, 224)
+        x = F.relu(self.bn1(self.conv1(x)))  # (N, 64, 112, 112)
+        features: Tensor = self.layer1(F.max_pool2d(x, 3, 2, 1))  # (N, 256, 56, 56)
+        return features
+
+    def location_logits(self, image: Tensor) -> Tensor:
+        """Image float32 (N, 1, 224, 224), HU scaled by ``SLICE_WINDOW_HU``; returns logits (N, 1, 28, 28)."""
+        layer2 = self.layer2(self.early(image))  # (N, 512, 28, 28)
+        layer3 = self.layer3(layer2)  # (N, 1024, 14, 14)
+        coarse = F.interpolate(self.head3(layer3), scale_factor=2.0, mode="bilinear")
+        logits: Tensor = self.head2(layer2) + coarse
+        return logits
+
+    def forward(self, image: Tensor, lung: Tensor) -> tuple[Tensor, Tensor]:
+        """``lung``: float32 (N, 1, 28, 28), the share of each cell that is lung.
+
+        Returns the slice's logit (N,) and the location logits (N, 1, 28, 28).
+        """
+        locations = self.location_logits(image)
+        return self.slice_scale * pool(locations, lung) + self.slice_bias, locations
+
+
+def pool(locations: Tensor, lung: Tensor) -> Tensor:
+    """Log-mean-exp of location logits (N, 1, h, w) over the lung (N, 1, h, w in [0, 1]); returns (N,)."""
+    weight = lung.clamp_min(1e-12)  # a slice without lung still gets a finite logit
+    return torch.logsumexp((locations + weight.log()).flatten(1), 1) - weight.flatten(1).sum(1).log()

@@ -1,0 +1,171 @@
+"""The whole pipeline: a DICOM series in, a frozen report and its arrays out."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from analysis.pipeline.grid import GRID, cell_area_mm2, from_grid, to_grid
+from analysis.pipeline.lungs import clean, lung_logits, lung_mask
+from analysis.pipeline.pixels import looks_like_chest, read_volume
+from analysis.pipeline.quality import pixel_flags
+from analysis.pipeline.report import QualityFlag, Report, SliceReport
+from analysis.pipeline.score import Scores, corona_scores, positive_ratio, positive_slices
+from analysis.pipeline.series import Geometry, UnusableSeries
+from analysis.pipeline.slices import classify, slab_size
+from analysis.pipeline.volume import Volume
+from analysis.pipeline.weights import Models, choose_device, released
+
+MIN_LUNG_ML = 500.0
+"""Less is no adult chest: lungs of adults hold 2–8 l, a single diseased one about 1 l."""
+MIN_LUNG_AREA_CM2 = 6.0
+"""Slices with less lung (the tips) are not scored: training saw no smaller ones."""
+CUT_OFF_AREA_CM2 = 20.0
+"""More lung than this on the first or last slice: the scan begins or ends inside the lungs."""
+
+_STAGES = {"reading": 0.25, "lungs": 0.25, "slices": 0.45, "score": 0.05}
+"""Share of each stage in the whole time, measured on a 148-slice scan on two CPU cores."""
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """``lungs`` bool and ``heatmap`` uint8, both (slice, row, column) at full resolution; 255 in the heat map is an
+    activation of 1. The map is there on all lung slices, the scores sum positive slices only."""
+
+    report: Report
+    volume: Volume
+    lungs: npt.NDArray[np.bool_]
+    heatmap: npt.NDArray[np.uint8]
+
+
+class _Clock:
+    """Tells the progress and keeps the seconds of each stage."""
+
+    def __init__(self, on_progress: Progress) -> None:
+        self.seconds: dict[str, float] = {}
+        self._on_progress = on_progress
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
+        names = list(_STAGES)
+        before = sum(_STAGES[earlier] for earlier in names[: names.index(name)])
+        started = time.perf_counter()
+        self._on_progress(name, before)
+        yield lambda done: self._on_progress(name, before + done * _STAGES[name])
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+
+
+def analyse(
+    geometry: Geometry, *, device: str = "auto", on_progress: Progress = lambda stage, fraction: None
+) -> Analysis:
+    """Read and analyse one series with the released weights.
+
+    ``on_progress(stage, fraction)`` is called after every batch; the fraction is of the whole. Raises UnusableSeries
+    where the pixels cannot be decoded or hold no lungs, and WeightsMissing.
+    """
+    clock = _Clock(on_progress)
+    models = released(choose_device(device))
+    with clock.stage("reading") as on_part:
+        if not looks_like_chest(geometry):
+            raise UnusableSeries("no_chest", "No lungs were found in the images: is this a chest CT?")
+        volume = read_volume(geometry, on_progress=on_part)
+        flags = (*geometry.quality, *pixel_flags(volume))
+    return _analyse(volume, flags, models, clock)
+
+
+def analyse_volume(volume: Volume, models: Models) -> Analysis:
+    """Analyse a volume that is already in memory, with any pair of networks."""
+    return _analyse(volume, (), models, _Clock(lambda stage, fraction: None))
+
+
+def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clock: _Clock) -> Analysis:
+    _, rows, columns = volume.hu.shape
+    with clock.stage("lungs") as on_part:
+        grid_hu = to_grid(volume.hu)
+        logits = clean(lung_logits(grid_hu, models, on_part))
+        lungs = lung_mask(logits, rows, columns)
+        area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
+        lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)
+        if lung_volume_ml < MIN_LUNG_ML:
+            raise UnusableSeries("no_lungs", f"Only {lung_volume_ml:.0f} ml of lung were found: is this a chest CT?")
+    with clock.stage("slices") as on_part:
+        lung = lung_mask(logits, GRID, GRID)
+        probability, activation = classify(
+            grid_hu,
+            lung,
+            area_cm2 >= MIN_LUNG_AREA_CM2,
+            slab=slab_size(volume.spacing_mm[0]),
+            models=models,
+            on_batch=on_part,
+        )
+    with clock.stage("score"):
+        scores = corona_scores(
+            activation,
+            grid_hu[:, 0].numpy(),
+            positive_slices(probability, models.slice_threshold),
+            cell_area_mm2=cell_area_mm2(volume),
+            slice_spacing_mm=volume.spacing_mm[0],
+        )
+        heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs)
+    ratio = positive_ratio(probability, models.slice_threshold)
+    report = Report(
+        series_instance_uid=volume.series_instance_uid,
+        slices=_slice_reports(volume, area_cm2, probability, scores, models.slice_threshold),
+        lung_volume_ml=lung_volume_ml,
+        positive_ratio=ratio,
+        threshold=models.case_threshold,
+        suspected=ratio > models.case_threshold,
+        corona_score_cm3=scores.corona_score_cm3,
+        corona_score_paper_cm3=scores.corona_score_paper_cm3,
+        opacity=None,
+        findings=None,
+        quality=(*flags, *_lung_flags(area_cm2)),
+        models=models.versions,
+        seconds=clock.seconds,
+    )
+    return Analysis(report=report, volume=volume, lungs=lungs, heatmap=heatmap)
+
+
+def _full_resolution(activation: Tensor, lungs: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Activation (slice, 1, 256, 256) as 0…255 on the lungs' own grid, 0 outside them."""
+    heatmap = np.zeros(lungs.shape, np.uint8)
+    for index in np.flatnonzero(lungs.any((1, 2))):
+        full = from_grid(activation[index : index + 1], *lungs.shape[1:])[0, 0].numpy()
+        heatmap[index] = np.where(lungs[index], np.rint(full * 255), 0)
+    return heatmap
+
+
+def _slice_reports(
+    volume: Volume,
+    area_cm2: npt.NDArray[np.float64],
+    probability: npt.NDArray[np.float64],
+    scores: Scores,
+    threshold: float,
+) -> tuple[SliceReport, ...]:
+    positive = positive_slices(probability, threshold)
+    return tuple(
+        SliceReport(
+            sop_instance_uid=uid,
+            z_mm=float(volume.z_mm[index]),
+            lung_area_cm2=float(area_cm2[index]),
+            probability=float(probability[index]) if in_lungs else None,
+            positive=bool(positive[index]) if in_lungs else None,
+            activation_cm2=float(scores.activation_cm2[index]) if in_lungs else None,
+        )
+        for index, (uid, in_lungs) in enumerate(zip(volume.sop_instance_uids, np.isfinite(probability), strict=True))
+    )
+
+
+def _lung_flags(area_cm2: npt.NDArray[np.float64]) -> list[QualityFlag]:
+    ends = [end for end, area in (("top", area_cm2[0]), ("bottom", area_cm2[-1])) if area > CUT_OFF_AREA_CM2]
+    if not ends:
+        return []
+    message = f"The lungs are cut off at the {' and the '.join(ends)} of the scan; volumes and scores are too small."
+    return [QualityFlag("lungs_cut_off", message)]

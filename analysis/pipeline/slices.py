@@ -1,0 +1,107 @@
+"""Classify each slice of the lungs as normal or abnormal, and say where."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
+from torch import Tensor
+
+from analysis.pipeline.grid import GRID
+from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, window
+from analysis.pipeline.weights import Models
+
+BATCH = 8
+BOX_MARGIN = 1.1  # side of the crop ÷ the longer side of the lungs
+SLAB_MM = 4.0  # thinner slices are averaged to about this: less noise, and time that does not grow with their number
+AIR_HU = -1000.0  # outside the slice
+
+
+def crop(
+    images: Tensor, boxes: Tensor, size: int, *, angle: Tensor | None = None, flip: Tensor | None = None
+) -> Tensor:
+    """Sample square boxes of images (N, C, H, W), bilinear, zero outside the image, to (N, C, size, size).
+
+    ``boxes``: (N, 3) centre row, centre column and side in pixels; ``angle``: (N,) radians and ``flip``: (N,) ±1
+    (-1 mirrors left and right) turn the box, as training does.
+    """
+    height, width = images.shape[-2:]
+    angle = torch.zeros(len(images)) if angle is None else angle
+    flip = torch.ones(len(images)) if flip is None else flip
+    row, column, side = boxes.T
+    cos, sin = angle.cos(), angle.sin()
+    theta = torch.stack(
+        [
+            torch.stack([cos * side / width * flip, -sin * side / width, 2 * column / width - 1], -1),
+            torch.stack([sin * side / height * flip, cos * side / height, 2 * row / height - 1], -1),
+        ],
+        1,
+    )
+    grid = F.affine_grid(theta, [len(images), images.shape[1], size, size], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def lung_box(lung: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    """The square that holds the lungs of all slices: centre row, centre column and side, in pixels.
+
+    One box for the whole series, so that a lesion has the same size on every slice. ``lung``: (slice, row, column),
+    with at least one voxel.
+    """
+    rows, columns = np.flatnonzero(lung.any((0, 2))), np.flatnonzero(lung.any((0, 1)))
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    return (rows[0] + height / 2, columns[0] + width / 2, BOX_MARGIN * max(height, width))
+
+
+def slab_size(slice_spacing_mm: float) -> int:
+    """How many neighbouring slices are averaged to one slab of about ``SLAB_MM``."""
+    return max(1, round(SLAB_MM / slice_spacing_mm))
+
+
+def classify(
+    grid_hu: Tensor,
+    lung: npt.NDArray[np.bool_],
+    scored: npt.NDArray[np.bool_],
+    *,
+    slab: int,
+    models: Models,
+    on_batch: Callable[[float], None],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    """Probability of disease of each slice and the activation map behind it.
+
+    ``grid_hu``: (slice, 1, 256, 256); ``lung``: (slice, 256, 256); ``scored``: (slice,) slices with enough lung.
+    Slices are averaged to slabs of ``slab`` neighbours, each of which gets its slab's result. Returns probabilities
+    (slice,), NaN where not scored, and activations in [0, 1] (slice, 256, 256), 0 outside the lung and where not
+    scored: the expected share of opaque lung at each place, on one scale for all slices and scans.
+    """
+    probability = np.full(len(lung), np.nan)
+    activation = np.zeros(lung.shape, np.float32)
+    slabs = [slice(start, min(start + slab, len(lung))) for start in range(0, len(lung), slab)]
+    slabs = [members for members in slabs if scored[members].any()]
+    box = torch.tensor([lung_box(lung)], dtype=torch.float32)
+    back = torch.tensor([[*((GRID / 2 - box[0, :2]) / box[0, 2] + 0.5), GRID / box[0, 2]]])
+    for start in range(0, len(slabs), BATCH):
+        batch = slabs[start : start + BATCH]
+        hu = torch.stack([grid_hu[members].mean(0) for members in batch])
+        share = torch.stack([torch.from_numpy(lung[members]).float().mean(0, keepdim=True) for members in batch])
+        logits, locations = _run(hu, share, box, models)
+        cells = locations.sigmoid()
+        maps = crop(cells, (back * cells.shape[-1]).expand(len(batch), -1), GRID)
+        for members, logit, one_map in zip(batch, logits, maps, strict=True):
+            probability[members] = float(logit.sigmoid())
+            activation[members] = one_map.numpy() * lung[members]
+        on_batch(min(1.0, (start + BATCH) / len(slabs)))
+    probability[~scored] = np.nan
+    activation[~scored] = 0
+    return probability, activation
+
+
+def _run(hu: Tensor, lung: Tensor, box: Tensor, models: Models) -> tuple[Tensor, Tensor]:
+    """Slice logits (N,) and location logits (N, 1, 28, 28) of slabs (N, 1, 256, 256)."""
+    cropped = crop(torch.cat([hu - AIR_HU, lung], 1), box.expand(len(hu), -1), SLICE_INPUT)
+    image = window(cropped[:, :1] + AIR_HU, SLICE_WINDOW_HU)
+    share = F.avg_pool2d(cropped[:, 1:], MAP_STRIDE)
+    with torch.inference_mode():
+        image = image.to(models.device, memory_format=torch.channels_last)
+        logits, locations = models.slice_classifier(image, share.to(models.device))
+    return logits.float().cpu(), locations.float().cpu()

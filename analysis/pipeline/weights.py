@@ -1,0 +1,83 @@
+"""The released weights: loaded once per process, in full precision, with what their file says about itself."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from analysis.pipeline.networks import LungUNet, SliceClassifier
+from analysis.pipeline.report import ModelVersion
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+class WeightsMissing(Exception):
+    """A weights file is not there or not one of ours."""
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """Both networks, ready to run on ``device``, and the two thresholds that were chosen with them.
+
+    ``slice_threshold``: a slice is positive from this probability on. ``case_threshold``: a case is suspected where
+    the share of positive lung slices exceeds it.
+    """
+
+    lung_unet: LungUNet
+    slice_classifier: SliceClassifier
+    slice_threshold: float
+    case_threshold: float
+    versions: tuple[ModelVersion, ...]
+    device: torch.device
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+@cache
+def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
+    """The networks of ``folder``. Raises WeightsMissing with a hint."""
+    lung_unet, slice_classifier = LungUNet(), SliceClassifier()
+    lung_version, _ = _load(lung_unet, folder / "lung_unet.safetensors")
+    slice_version, described = _load(slice_classifier, folder / "slice_classifier.safetensors")
+    return Models(
+        lung_unet=prepared(lung_unet, device),
+        slice_classifier=prepared(slice_classifier, device),
+        slice_threshold=float(described["slice_threshold"]),
+        case_threshold=float(described["case_threshold"]),
+        versions=(lung_version, slice_version),
+        device=device,
+    )
+
+
+def prepared(network: _Network, device: torch.device) -> _Network:
+    """The network for inference on ``device``, in the memory layout that runs fastest."""
+    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _load(network: nn.Module, path: Path) -> tuple[ModelVersion, dict[str, str]]:
+    """Fill the network from a half-precision safetensors file; returns its version and its header."""
+    if not path.is_file():
+        raise WeightsMissing(f"The network weights {path} are missing; `make train` makes them anew.")
+    with safe_open(path, framework="pt") as file:
+        described = file.metadata() or {}
+        state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
+        raise WeightsMissing(f"The weights {path} belong to another version of the network; restore the file.")
+    return ModelVersion(described["name"], described["version"], sha256_of(path)), described
+
+
+@cache
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,110 @@
+"""Cases for the evaluation: whole series with their truth, run through the very pipeline that users run."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render
+from analysis.pipeline.networks import LungUNet, SliceClassifier
+from analysis.pipeline.pixels import read_volume
+from analysis.pipeline.report import ModelVersion
+from analysis.pipeline.run import Analysis, analyse_volume
+from analysis.pipeline.series import check_series, find_series
+from analysis.pipeline.volume import Volume
+from analysis.pipeline.weights import Models, prepared, sha256_of
+from analysis.training import data
+
+# opacity_masks does not say its spacings. Only shares of the lung are quoted from it, so any will do.
+NOMINAL_SPACING_MM = (8.0, 1.4, 1.4)
+CT_CASES = ("covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A volume, the truth about it and what the pipeline made of it; all arrays (slice, row, column)."""
+
+    name: str
+    truth: data.Slices
+    analysis: Analysis
+
+    @property
+    def probability(self) -> npt.NDArray[np.float64]:
+        """Of each slice, NaN where the pipeline saw no lung."""
+        values = [one_slice.probability for one_slice in self.analysis.report.slices]
+        return np.array([np.nan if value is None else value for value in values])
+
+    @property
+    def counts(self) -> npt.NDArray[np.bool_]:
+        """Slices that count for the AUC: lung slices with a clear label."""
+        return np.isfinite(self.probability) & (self.truth.label >= 0)
+
+    @property
+    def opacity_percent(self) -> float:
+        return float(100 * self.truth.opacity.sum() / self.truth.lung.sum())
+
+    def score_percent(self, paper: bool = False) -> float:
+        """Corona score as a share of the lung found."""
+        report = self.analysis.report
+        score = report.corona_score_paper_cm3 if paper else report.corona_score_cm3
+        return 100 * score / report.lung_volume_ml
+
+
+def fold_models(fold: str, seed: int) -> Models:
+    """The two networks of a run, with the protocol's thresholds, in the precision that is released."""
+    networks = []
+    for name, network in (("lung_unet", LungUNet()), ("slice_classifier", SliceClassifier())):
+        data.load_run(name, fold, seed, network)
+        networks.append(prepared(network.half().float(), torch.device("cpu")))
+    working_point = data.protocol()["working_point"]
+    return Models(
+        lung_unet=networks[0],
+        slice_classifier=networks[1],
+        slice_threshold=working_point["slice_threshold"],
+        case_threshold=working_point["case_threshold"],
+        versions=tuple(
+            ModelVersion(name, f"fold {fold} seed {seed}", sha256_of(data.run_path(name, fold, seed)))
+            for name in ("lung_unet", "slice_classifier")
+        ),
+        device=torch.device("cpu"),
+    )
+
+
+def volume_of(hu: npt.NDArray[np.int16], spacing_mm: tuple[float, float, float], name: str) -> Volume:
+    """An array as a series of its own."""
+    slice_mm, row_mm, column_mm = spacing_mm
+    z_mm = -np.arange(len(hu)) * slice_mm
+    return Volume(hu, np.diag([column_mm, row_mm, -slice_mm, 1.0]), z_mm, name, tuple(f"{name}.{i}" for i in z_mm))
+
+
+def opacity_cases(volumes: list[int], models: Models) -> list[Case]:
+    """Volumes of opacity_masks through the pipeline, each slice on its own."""
+    slices = data.opacity_masks(volumes)
+    cases = []
+    for volume in volumes:
+        truth = slices.where(slices.group == str(volume))
+        series = volume_of(truth.hu, NOMINAL_SPACING_MM, f"volume {volume}")
+        cases.append(Case(f"volume {volume}", truth, analyse_volume(series, models)))
+    return cases
+
+
+def ct_volume(name: str) -> Volume:
+    return read_volume(check_series(find_series(data.SHARED_DATA / "ct" / name)))
+
+
+def phantom_case(
+    seed: int, percent_of_lung: float, spacing_mm: tuple[float, float, float], models: Models
+) -> tuple[Case, float]:
+    """A synthetic patient through the pipeline, and its true opacity in cm³."""
+    patient = make_patient(seed)
+    matrix = round(360 / spacing_mm[1])
+    phantom = render(
+        Visit(patient, random_opacities(patient, seed, percent_of_lung)), Grid.over_lungs(patient, spacing_mm, matrix)
+    )
+    name = f"phantom {seed}, {percent_of_lung} %, {spacing_mm[0]} × {spacing_mm[1]} mm"
+    volume = volume_of(phantom.hu, spacing_mm, name)
+    index = np.arange(len(phantom.hu))
+    truth = data.Slices(phantom.hu, phantom.lungs > 0, phantom.opacity > 0, np.full(len(index), name), index)
+    opacity_cm3 = phantom.truth.ground_glass_ml + phantom.truth.consolidation_ml
+    return Case(name, truth, analyse_volume(volume, models)), opacity_cm3

@@ -1,0 +1,181 @@
+"""The training arrays: real slices in HU with their masks, how they are split, and the augmentation."""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED_DATA = Path(os.environ.get("CORONATREND_DATA", ROOT.parent / "shared" / "data"))
+RUNS = ROOT / "runs"
+FOLDS = ("A", "B", "release")
+
+# Grey levels of air and muscle in volumes 1–9 of opacity_masks, by which they become HU.
+_AIR_MUSCLE = {
+    1: (65, 231), 2: (59, 237), 3: (59, 235), 4: (59, 235), 5: (61, 237),
+    6: (59, 237), 7: (59, 237), 8: (29, 223), 9: (37, 217),
+}  # fmt: skip
+_AIR_HU, _MUSCLE_HU = -1000.0, 50.0
+# lung_masks is said to be in true HU, but in all of its slices the air around the body lies within 20 of this value
+# (and fat near -80): without this calibration its normal lungs would read like ground-glass.
+_LUNG_MASKS_AIR = -808.0
+
+POSITIVE_PIXELS = 20  # opacity pixels at 256² from which a slice is abnormal; with 1–19 it counts for nothing
+PHANTOM_SPACING_MM = (10.0, 1.4, 1.4)  # 256 cells of 1.4 mm, as the real slices have about
+WRONG_MASK = "ID_0254_Z_0075"  # its lung mask follows the edge of the body
+
+# Slices above and below the lungs, found by eye: (series, first, end) from the head.
+_WITHOUT_LUNG = (
+    ("nodules_LIDC-0003", 0, 16),
+    ("nodules_LIDC-0003", 135, 140),
+    ("tumour_A0002", 0, 1),
+    ("tumour_A0002", 29, 30),
+)
+
+
+def protocol() -> dict:
+    return tomllib.loads((Path(__file__).parent / "protocol.toml").read_text())
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """Axial slices. ``hu`` int16, ``lung`` bool, ``opacity`` bool, all (slice, 256, 256); ``group``: patient or volume
+    of each slice, ``index``: its place there, head to feet or feet to head as stored."""
+
+    hu: npt.NDArray[np.int16]
+    lung: npt.NDArray[np.bool_]
+    opacity: npt.NDArray[np.bool_]
+    group: npt.NDArray[np.str_]
+    index: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.hu)
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> "Slices":
+        return Slices(self.hu[keep], self.lung[keep], self.opacity[keep], self.group[keep], self.index[keep])
+
+    @property
+    def label(self) -> npt.NDArray[np.int64]:
+        """1 abnormal, 0 normal, -1 neither."""
+        pixels = self.opacity.sum((1, 2))
+        return np.select([pixels >= POSITIVE_PIXELS, pixels == 0], [1, 0], -1)
+
+
+_FIELDS = ("hu", "lung", "opacity", "group", "index")
+
+
+def join(parts: list[Slices]) -> Slices:
+    return Slices(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
+
+
+def lung_masks(*splits: str) -> Slices:
+    """Slices of the named splits (train, val, test) of lung_masks.npz, without the one wrong mask."""
+    with np.load(SHARED_DATA / "lung_masks.npz") as data:
+        name = np.char.partition(data["name"], ".")[:, 0]
+        keep = np.isin(data["split"], splits) & (name != WRONG_MASK)
+        stored, lung = data["image_hu"][keep].astype(np.float32), data["lung"][keep] > 0
+    hu = _calibrated(stored, _LUNG_MASKS_AIR, _MUSCLE_HU)
+    return Slices(hu, lung, np.zeros_like(lung), name[keep], np.arange(len(hu)))
+
+
+def opacity_masks(volumes: list[int]) -> Slices:
+    """Slices of the named volumes of opacity_masks.npz, calibrated to HU by their grey levels of air and muscle."""
+    with np.load(SHARED_DATA / "opacity_masks.npz") as data:
+        keep = np.isin(data["volume"], volumes)
+        grey, volume = data["image_u8"][keep].astype(np.float32), data["volume"][keep]
+        lung, opacity, index = data["lung"][keep] > 0, data["opacity"][keep] > 0, data["slice"][keep]
+    air, muscle = np.array([_AIR_MUSCLE[int(v)] for v in volume], np.float32).T[:, :, None, None]
+    return Slices(_calibrated(grey, air, muscle), lung, opacity & lung, volume.astype(str), index)
+
+
+def _calibrated(stored, air, muscle) -> npt.NDArray[np.int16]:
+    """HU by the line through the stored values of air and muscle, clipped to -1024…2000."""
+    hu = _AIR_HU + (stored - air) / (muscle - air) * (_MUSCLE_HU - _AIR_HU)
+    return hu.clip(-1024, 2000).astype(np.int16)
+
+
+def trained_volumes(fold: str) -> list[int]:
+    held_out = protocol()["held_out"][fold]
+    return [volume for volume in _AIR_MUSCLE if volume not in held_out]
+
+
+def without_lung() -> Slices:
+    """Neck and abdomen: lung_masks and opacity_masks hold none, and a network that never saw them finds lung there."""
+    import pydicom
+
+    found = []
+    for series, first, end in _WITHOUT_LUNG:
+        files = [pydicom.dcmread(path) for path in (SHARED_DATA / "ct" / series).glob("*.dcm")]
+        files.sort(key=lambda file: -float(file.ImagePositionPatient[2]))
+        for file in files[first:end]:
+            hu = file.pixel_array * float(file.RescaleSlope) + float(file.RescaleIntercept)
+            found.append(hu.reshape(256, 2, 256, 2).mean((1, 3)).astype(np.int16))
+    none = np.zeros((len(found), 256, 256), bool)
+    return Slices(np.stack(found), none, none, np.full(len(found), "without lung"), np.arange(len(found)))
+
+
+def phantoms() -> Slices:
+    """Synthetic patients, each once normal and once with opacities; made once and kept in runs/phantoms.npz."""
+    path = RUNS / "phantoms.npz"
+    if not path.exists():
+        RUNS.mkdir(exist_ok=True)
+        rendered = [_phantom(seed, percent) for seed in protocol()["phantoms"]["train"] for percent in (0.0, 10.0)]
+        joined = join(rendered)
+        np.savez(path, **{name: getattr(joined, name) for name in _FIELDS})
+    with np.load(path) as stored:
+        return Slices(*(stored[name] for name in _FIELDS))
+
+
+def _phantom(seed: int, percent_of_lung: float) -> Slices:
+    patient = make_patient(seed)
+    visit = Visit(patient, random_opacities(patient, seed, percent_of_lung))
+    phantom = render(visit, Grid.over_lungs(patient, PHANTOM_SPACING_MM))
+    group = np.full(len(phantom.hu), f"phantom {seed}, {percent_of_lung} %")
+    return Slices(phantom.hu, phantom.lungs > 0, phantom.opacity > 0, group, np.arange(len(phantom.hu)))
+
+
+def batches(parts: list[tuple[npt.NDArray[np.int64], float]], *, batch: int, steps: int, seed: int):
+    """Yield index arrays of ``batch`` slices: each part (indices, share) gives its share, by chance."""
+    random = np.random.default_rng(seed)
+    share = np.array([share for _, share in parts])
+    for _ in range(steps):
+        part = random.choice(len(parts), batch, p=share / share.sum())
+        yield np.array([random.choice(parts[p][0]) for p in part])
+
+
+def jitter_hu(hu: Tensor, random: torch.Generator) -> Tensor:
+    """Shift, stretch and add noise to HU (N, 1, H, W), so that 8-bit sources and calibrated scanners look alike."""
+    n = (len(hu), 1, 1, 1)
+    stretch = 1 + 0.04 * torch.randn(n, generator=random)
+    shift = 25 * torch.randn(n, generator=random)
+    noise_hu = 40 * torch.rand(n, generator=random) ** 2
+    return (hu + 1000) * stretch - 1000 + shift + noise_hu * torch.randn(hu.shape, generator=random)
+
+
+def run_path(network: str, fold: str, seed: int) -> Path:
+    return RUNS / f"{network}-{fold}-{seed}.pt"
+
+
+def save_run(network: str, fold: str, seed: int, module: torch.nn.Module, settings: dict) -> None:
+    """Keep a checkpoint with what made it, replacing the file in one move."""
+    RUNS.mkdir(exist_ok=True)
+    path = run_path(network, fold, seed)
+    held_out = protocol()["held_out"][fold]
+    content = {"state": module.state_dict(), "fold": fold, "held_out": held_out, "seed": seed, "settings": settings}
+    torch.save(content, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+
+
+def load_run(network: str, fold: str, seed: int, module: torch.nn.Module) -> torch.nn.Module:
+    path = run_path(network, fold, seed)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: run python -m analysis.training.{network} --fold {fold} first")
+    module.load_state_dict(torch.load(path, weights_only=True)["state"])
+    return module.eval()

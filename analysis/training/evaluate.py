@@ -1,0 +1,218 @@
+"""Measure after the protocol and write docs/evaluation: python -m analysis.training.evaluate
+
+Every figure is of volumes that the network it belongs to never saw. Takes about ten minutes on two CPU cores.
+"""
+
+import itertools
+import json
+import time
+from collections import defaultdict
+
+import numpy as np
+import torch
+
+from analysis.pipeline.grid import GRID, to_grid
+from analysis.pipeline.lungs import clean, lung_logits, lung_mask
+from analysis.pipeline.run import analyse_volume
+from analysis.pipeline.score import GATE_HU
+from analysis.pipeline.weights import Models, released
+from analysis.training import data
+from analysis.training.cases import CT_CASES, Case, ct_volume, fold_models, opacity_cases, phantom_case
+from analysis.training.evaluation_page import write_page
+from analysis.training.measures import agreement, auc, bootstrap, dice
+from analysis.training.release import commit
+from analysis.training.thresholds import MIN_OPACITY_PERCENT
+
+PHANTOM_SPACINGS_MM = ((1.0, 0.8, 0.8), (2.5, 0.8, 0.8), (5.0, 0.8, 0.8), (2.5, 1.2, 1.2))
+PHANTOM_SPACING_MM = (5.0, 1.2, 1.2)
+PHANTOM_PERCENTS = (0.0, 4.0, 15.0)
+MIN_SLICES_PER_CLASS = 10  # for an AUC of one volume
+
+
+def lung_slices(models: Models) -> dict:
+    """Dice per slice on lung_masks, which the released network trained on the other split of."""
+    figures = {}
+    for name, splits in (("test", ("test",)), ("val + test", ("val", "test"))):
+        slices = data.lung_masks(*splits)
+        logits = lung_logits(to_grid(slices.hu), models, lambda done: None)
+        found = [lung_mask(clean(one_slice[None]), GRID, GRID)[0] for one_slice in logits]
+        values = [dice(a, b) for a, b in zip(found, slices.lung, strict=True)]
+        figures[name] = {"slices": len(values), "mean": np.mean(values), "min": min(values)}
+    return figures
+
+
+def lung_volumes(cases: list[Case]) -> dict:
+    """Dice per volume, and what of the opacity the lung mask holds, of fold models on held-out volumes."""
+    found, truth = [case.analysis.lungs for case in cases], [case.truth for case in cases]
+    inside = [float((a & b.opacity).sum()) for a, b in zip(found, truth, strict=True)]
+    opacity = [float(b.opacity.sum()) for b in truth]
+    without_9 = [case.name != "volume 9" for case in cases]
+    empty = [a[~b.lung.any((1, 2))] for a, b in zip(found, truth, strict=True)]
+    return {
+        "dice": {case.name: dice(a, b.lung) for case, a, b in zip(cases, found, truth, strict=True)},
+        "opacity_inside": sum(inside) / sum(opacity),
+        "opacity_inside_without_volume_9": np.dot(inside, without_9) / np.dot(opacity, without_9),
+        "slices_without_lung": sum(len(one) for one in empty),
+        "lung_pixels_there": int(sum(one.sum() for one in empty)),
+    }
+
+
+def pooled(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
+    """Probability and label of all slices that count."""
+    return (
+        np.concatenate([case.probability[case.counts] for case in cases]),
+        np.concatenate([case.truth.label[case.counts] == 1 for case in cases]),
+    )
+
+
+def slice_figures(cases: list[Case]) -> dict:
+    threshold = data.protocol()["working_point"]["slice_threshold"]
+    probability, positive = pooled(cases)
+    by_name = {case.name: case for case in cases}
+    per_volume = {}
+    for case in cases:
+        score, label = pooled([case])
+        if min(label.sum(), (~label).sum()) >= MIN_SLICES_PER_CLASS:
+            per_volume[case.name] = auc(score, label)
+    return {
+        "slices": len(positive),
+        "positive": int(positive.sum()),
+        "auc": auc(probability, positive),
+        "auc_interval": bootstrap(list(by_name), lambda names: auc(*pooled([by_name[name] for name in names]))),
+        "auc_per_volume": per_volume,
+        "slice_threshold": threshold,
+        "sensitivity": float((probability[positive] >= threshold).mean()),
+        "specificity": float((probability[~positive] < threshold).mean()),
+    }
+
+
+def heat_figures(cases: list[Case]) -> dict:
+    """Per-pixel AUC and Dice in the reference lung, on positive slices."""
+    threshold = 255 * data.protocol()["working_point"]["heat_threshold"]
+    per_volume = {}
+    for case in cases:
+        positive = case.truth.label == 1
+        if not positive.any():
+            continue
+        heat, lung = case.analysis.heatmap[positive], case.truth.lung[positive]
+        opacity, dense = case.truth.opacity[positive], case.truth.hu[positive] > GATE_HU
+        per_volume[case.name] = {
+            "opacity_percent": case.opacity_percent,
+            "pixel_auc": auc(heat[lung].astype(np.float32), opacity[lung]),
+            "dice": dice((heat >= threshold) & lung, opacity),
+            "dice_gated": dice((heat >= threshold) & lung & dense, opacity),
+        }
+    clear = [figures for figures in per_volume.values() if figures["opacity_percent"] >= MIN_OPACITY_PERCENT]
+    summary = {
+        f"{name}_{word}": float(function([figures[name] for figures in clear]))
+        for name, (word, function) in itertools.product(
+            ("pixel_auc", "dice", "dice_gated"), (("median", np.median), ("worst", np.min))
+        )
+    }
+    return {"threshold": threshold / 255, "per_volume": per_volume, **summary}
+
+
+def density_percent(case: Case) -> float:
+    """Opacity by a density threshold without learning: −750…100 HU in the reference lung, eroded by 3 pixels."""
+    from scipy.ndimage import binary_erosion
+
+    eroded = np.stack([binary_erosion(lung, iterations=3) for lung in case.truth.lung])
+    between = (case.truth.hu > GATE_HU) & (case.truth.hu < 100)
+    return float(100 * (eroded & between).sum() / max(1, eroded.sum()))
+
+
+def score_figures(cases: list[Case]) -> dict:
+    true = [case.opacity_percent for case in cases]
+    measured = {
+        "headline": [case.score_percent() for case in cases],
+        "paper": [case.score_percent(paper=True) for case in cases],
+        "density threshold, no network": [density_percent(case) for case in cases],
+    }
+    keep = [index for index, case in enumerate(cases) if case.name != "volume 9"]
+    return {
+        "percent_of_lung": {
+            case.name: {"true": true[i], **{name: values[i] for name, values in measured.items()}}
+            for i, case in enumerate(cases)
+        },
+        "all": {name: agreement(values, true) for name, values in measured.items()},
+        "without_volume_9": {
+            name: agreement([values[i] for i in keep], [true[i] for i in keep]) for name, values in measured.items()
+        },
+    }
+
+
+def ct_figures(models_by_name: dict[str, Models]) -> dict:
+    """Decisions on the four real series. None was trained on for disease; two gave neck and abdomen slices."""
+    figures: dict = defaultdict(dict)
+    for name in CT_CASES:
+        volume = ct_volume(name)
+        for which, models in models_by_name.items():
+            report = analyse_volume(volume, models).report
+            scored = [one_slice for one_slice in report.slices if one_slice.probability is not None]
+            figures[name][which] = {
+                "suspected": report.suspected,
+                "positive_ratio": report.positive_ratio,
+                "positive_slices": sum(bool(one_slice.positive) for one_slice in scored),
+                "lung_slices": len(scored),
+                "lung_volume_ml": report.lung_volume_ml,
+                "corona_score_cm3": report.corona_score_cm3,
+                "corona_score_paper_cm3": report.corona_score_paper_cm3,
+            }
+    return dict(figures)
+
+
+def phantom_figures(models: Models) -> dict:
+    seeds = data.protocol()["phantoms"]["test"]
+    cases = {}
+    for seed, percent in itertools.product(seeds, PHANTOM_PERCENTS):
+        case, opacity_cm3 = phantom_case(seed, percent, PHANTOM_SPACING_MM, models)
+        report = case.analysis.report
+        cases[case.name] = {
+            "opacity_cm3": opacity_cm3,
+            "corona_score_cm3": report.corona_score_cm3,
+            "positive_ratio": report.positive_ratio,
+            "suspected": report.suspected,
+            "lung_dice": dice(case.analysis.lungs, case.truth.lung),
+        }
+    scores = {}
+    for spacing_mm in PHANTOM_SPACINGS_MM:
+        case, _ = phantom_case(seeds[0], PHANTOM_PERCENTS[-1], spacing_mm, models)
+        scores[f"{spacing_mm[0]} × {spacing_mm[1]} mm"] = case.analysis.report.corona_score_cm3
+    values = list(scores.values())
+    return {"cases": cases, "spacing": scores, "spacing_variation": float(np.std(values) / np.mean(values))}
+
+
+def main() -> None:
+    started = time.monotonic()
+    protocol = data.protocol()
+    release = released(torch.device("cpu"))
+    models = {"released": release}
+    cases = []
+    for fold in ("A", "B"):
+        for seed in protocol["seeds"][fold]:
+            models[f"fold {fold} seed {seed}"] = fold_models(fold, seed)
+        first = models[f"fold {fold} seed {protocol['seeds'][fold][0]}"]
+        cases += opacity_cases(protocol["held_out"][fold], first)
+    cases.sort(key=lambda case: case.name)
+    results = {
+        "command": "python -m analysis.training.evaluate",
+        "commit": commit(),
+        "weights": {version.name: version.sha256 for version in release.versions},
+        "fold_weights": {
+            which: {version.name: version.sha256 for version in one.versions} for which, one in models.items()
+        },
+        "seeds_per_fold": {fold: len(protocol["seeds"][fold]) for fold in ("A", "B")},
+        "lung_slices": lung_slices(release),
+        "lung_volumes": lung_volumes(cases),
+        "slices": slice_figures(cases),
+        "heat_map": heat_figures(cases),
+        "score": score_figures(cases),
+        "real_ct": ct_figures(models),
+        "phantoms": phantom_figures(release),
+    }
+    results["minutes"] = (time.monotonic() - started) / 60
+    write_page(json.loads(json.dumps(results, default=float)), *pooled(cases))
+
+
+if __name__ == "__main__":
+    main()

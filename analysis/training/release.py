@@ -1,0 +1,58 @@
+"""Make the released weights from the runs of the fold "release": python -m analysis.training.release
+
+Writes analysis/weights/*.safetensors in half precision, each with its origin and thresholds in the header.
+"""
+
+import subprocess
+
+import torch
+from safetensors.torch import save_file
+
+from analysis.pipeline.weights import WEIGHTS
+from analysis.training import data
+
+VERSION = "1.0"
+TRAINED_ON = {
+    "lung_unet": "lung_masks train; opacity_masks 1-9; neck and abdomen slices of LIDC-0003 and A0002; phantoms",
+    "slice_classifier": "opacity_masks 1-9; lung_masks train with pasted opacities; phantoms; ImageNet start",
+}
+
+
+def commit() -> str:
+    """The commit that the working tree stands on, with + where it differs."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+        cwd=data.ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return described.stdout.strip() or "unknown"
+
+
+def release(network: str) -> None:
+    protocol = data.protocol()
+    (seed,) = protocol["seeds"]["release"]
+    run = torch.load(data.run_path(network, "release", seed), weights_only=True)
+    state = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in run["state"].items()
+        if not name.endswith("num_batches_tracked")
+    }
+    header = {
+        "name": network,
+        "version": VERSION,
+        "trained_on": TRAINED_ON[network],
+        "recipe": f"python -m analysis.training.{network} --fold release --seed {seed}",
+        "commit": commit(),
+        "use": "research use, not for diagnosis",
+    }
+    if network == "slice_classifier":
+        header |= {name: str(protocol["working_point"][name]) for name in ("slice_threshold", "case_threshold")}
+    save_file({name: value.contiguous() for name, value in state.items()}, WEIGHTS / f"{network}.safetensors", header)
+
+
+def main() -> None:
+    for network in TRAINED_ON:
+        release(network)
+
+
+if __name__ == "__main__":
+    main()

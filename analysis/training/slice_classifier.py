@@ -1,0 +1,173 @@
+"""Train the slice classifier: python -m analysis.training.slice_classifier --fold A|B|release [--seed N]
+
+Writes runs/slice_classifier-FOLD-SEED.pt. About a quarter of an hour on two CPU cores.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, SliceClassifier, window
+from analysis.pipeline.slices import crop, lung_box
+from analysis.training import data
+from analysis.training.lesions import paste_opacities
+
+# Training sees windows of the pipeline's input, at its scale: half the time, and the network is convolutional.
+WINDOW_INPUT = 160  # pixels
+
+# Augmentation
+SIDE = (0.95, 1.2)  # side of the lung's box ÷ the pipeline's
+SHIFT = 0.2  # of the box: how far the window's centre lies from the box's at most
+ANGLE = 0.15  # radians
+AIR_HU = -1000.0  # outside the slice
+
+# lung_masks train slices that show disease (by eye), so they serve neither as normal slices nor to paste into
+DISEASED = (26, 40, 45, 49, 52, 57, 66, 95, 101, 114, 115, 172, 181)
+MIN_LUNG_PIXELS = 300  # at 256², 6 cm²: with less lung the pipeline does not score a slice either
+
+
+def from_imagenet() -> SliceClassifier:
+    """The network with ImageNet's stem and layers 1–3 and a fresh head that starts at "mostly normal"."""
+    network = SliceClassifier()
+    with np.load(data.SHARED_DATA / "imagenet" / "resnet50_to_layer3.npz") as weights:
+        state = {name: torch.from_numpy(weights[name].astype(np.float32)) for name in weights.files}
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    head = {"head2.weight", "head2.bias", "head3.weight", "slice_scale", "slice_bias"}
+    if unexpected or {name for name in missing if not name.endswith("num_batches_tracked")} != head:
+        raise ValueError(f"ImageNet weights do not fit: missing {missing}, unexpected {unexpected}")
+    for layer in (network.head2, network.head3):
+        torch.nn.init.normal_(layer.weight, std=0.005)
+    torch.nn.init.constant_(network.head2.bias, -3.0)
+    torch.nn.init.constant_(network.slice_bias, 2.0)
+    return network
+
+
+def boxes_of(slices: data.Slices) -> np.ndarray:
+    """The pipeline's box of each slice's whole volume, (slice, 3)."""
+    boxes = np.zeros((len(slices), 3), np.float32)
+    for group in np.unique(slices.group):
+        members = slices.group == group
+        boxes[members] = lung_box(slices.lung[members])
+    return boxes
+
+
+def _labelled(slices: data.Slices) -> data.Slices:
+    return slices.where((slices.label >= 0) & (slices.lung.sum((1, 2)) >= MIN_LUNG_PIXELS))
+
+
+class Sources:
+    """All training slices in one table, drawn by source and label."""
+
+    def __init__(self, fold: str, seed: int) -> None:
+        settings = data.protocol()["slice_classifier"]
+        self.random = np.random.default_rng(seed)
+        volumes = _labelled(data.opacity_masks(data.trained_volumes(fold)))
+        phantoms = _labelled(data.phantoms())
+        normal = data.lung_masks("train")
+        normal = normal.where(~np.isin(normal.index, DISEASED))
+        self.slices = data.join([volumes, phantoms, normal])
+        self.boxes = np.concatenate([boxes_of(source) for source in (volumes, phantoms, normal)])
+        label, source = self.slices.label, np.repeat([0, 1, 2], [len(volumes), len(phantoms), len(normal)])
+        drawn = [  # source, label, whether opacities are pasted in, share of the source
+            (0, 1, False, settings["opacity_masks"]),
+            (0, 0, False, settings["opacity_masks"]),
+            (1, 1, False, settings["phantoms"]),
+            (1, 0, False, settings["phantoms"]),
+            (2, 0, True, settings["pasted"]),
+            (2, 0, False, settings["pasted"]),
+        ]
+        self.members = [np.flatnonzero((source == s) & (label == wanted)) for s, wanted, _, _ in drawn]
+        self.pasted = [pasted for _, _, pasted, _ in drawn]
+        self.share = np.array([share / 2 for *_, share in drawn])
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """HU, lung and opacity, each (N, 1, 256, 256), and boxes (N, 3)."""
+        images, lungs, opacities, boxes = [], [], [], []
+        for part in self.random.choice(len(self.members), size, p=self.share / self.share.sum()):
+            chosen = self.random.choice(self.members[part])
+            hu, lung, opacity = self.slices.hu[chosen], self.slices.lung[chosen], self.slices.opacity[chosen]
+            if self.pasted[part]:
+                hu, opacity = paste_opacities(hu, lung, self.random)
+            images.append(hu), lungs.append(lung), opacities.append(opacity), boxes.append(self.boxes[chosen])
+        stacked = [torch.from_numpy(np.stack(arrays)).float().unsqueeze(1) for arrays in (images, lungs, opacities)]
+        return stacked[0].clamp(-1024, 1000), stacked[1], stacked[2], torch.from_numpy(np.stack(boxes))
+
+
+def augmented(
+    hu: Tensor, lung: Tensor, opacity: Tensor, boxes: Tensor, random: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Image (N, 1, 160, 160) scaled to [0, 1], lung share and opaque share of it, both (N, 1, 20, 20), and the opacity
+    in the window (N,) in pixels of the slice."""
+    n = len(hu)
+    side = boxes[:, 2:] * (SIDE[0] + (SIDE[1] - SIDE[0]) * torch.rand(n, 1, generator=random))
+    centre = boxes[:, :2] + SHIFT * side * (2 * torch.rand(n, 2, generator=random) - 1)
+    side = side * WINDOW_INPUT / SLICE_INPUT
+    sampled = crop(
+        torch.cat([hu - AIR_HU, lung, opacity], 1),
+        torch.cat([centre, side], 1),
+        WINDOW_INPUT,
+        angle=ANGLE * torch.randn(n, generator=random),
+        flip=torch.where(torch.rand(n, generator=random) < 0.5, -1.0, 1.0),
+    )
+    image = window(data.jitter_hu(sampled[:, :1] + AIR_HU, random), SLICE_WINDOW_HU)
+    lung_share, opacity_share = F.avg_pool2d(sampled[:, 1:], MAP_STRIDE).split(1, 1)
+    pixels = sampled[:, 2].mean((1, 2)) * side[:, 0] ** 2
+    return image, lung_share, (opacity_share / lung_share.clamp_min(1e-3)).clamp(0, 1), pixels
+
+
+def train(fold: str, seed: int) -> None:
+    settings = data.protocol()["slice_classifier"]
+    torch.manual_seed(seed)
+    random = torch.Generator().manual_seed(seed)
+    sources = Sources(fold, seed)
+    network = from_imagenet().to(memory_format=torch.channels_last)
+    network.eval()  # BatchNorm keeps ImageNet's statistics: the batches are small
+    for module in (network.conv1, network.bn1, network.layer1):
+        module.requires_grad_(False)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings["ema"]))
+    body = [*network.layer2.parameters(), *network.layer3.parameters()]
+    head = [*network.head2.parameters(), *network.head3.parameters(), network.slice_scale, network.slice_bias]
+    optimiser = torch.optim.AdamW(
+        [{"params": body, "lr": settings["learning_rate"]}, {"params": head, "lr": settings["head_learning_rate"]}],
+        weight_decay=settings["weight_decay"],
+    )
+    steps = settings["images"] // settings["batch"]
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    started, losses = time.monotonic(), []
+    for step in range(1, steps + 1):
+        hu, lung, opacity, boxes = sources.batch(settings["batch"])
+        image, lung_share, opaque_share, pixels = augmented(hu, lung, opacity, boxes, random)
+        clear = ((pixels >= data.POSITIVE_PIXELS) | (pixels < 1)).float()
+        label = (pixels >= data.POSITIVE_PIXELS).float()
+        logit, locations = network(image.contiguous(memory_format=torch.channels_last), lung_share)
+        slice_loss = F.binary_cross_entropy_with_logits(logit, label, weight=clear)
+        per_cell = F.binary_cross_entropy_with_logits(locations, opaque_share, reduction="none")
+        map_loss = (per_cell * lung_share).sum() / lung_share.sum()
+        optimiser.zero_grad()
+        (slice_loss + settings["map_loss"] * map_loss).backward()
+        optimiser.step()
+        schedule.step()
+        average.update_parameters(network)
+        losses.append((slice_loss.item(), map_loss.item()))
+        if step % 10 == 0 or step == steps:
+            data.save_run("slice_classifier", fold, seed, average.module, settings)
+            recent = np.mean(losses[-10:], 0)
+            seconds = time.monotonic() - started
+            print(f"step {step}/{steps} slice {recent[0]:.3f} map {recent[1]:.3f} {seconds:.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fold", choices=data.FOLDS, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    train(arguments.fold, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()
