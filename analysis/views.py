@@ -87,7 +87,14 @@ def home(request: HttpRequest) -> HttpResponse:
     rows = [PatientRow(patient, found[patient.pk]) for patient in page.object_list]
     runs = [(row.pending.pk, row.pending.state, row.pending.stage, row.pending.progress) for row in rows if row.pending]
     seen = [(row.patient.pk, _state(row.points)) for row in rows], runs, page.paginator.count
-    context = {"section": "patients", "query": query, "page": page, "rows": rows, "running": bool(runs)}
+    context = {
+        "section": "patients",
+        "query": query,
+        "page": page,
+        "rows": rows,
+        "running": bool(runs),
+        "sites": visible(Site, request.user),
+    }
     return _live(request, "pages/home.html", "parts/patient_list.html", context, seen)
 
 
@@ -99,8 +106,9 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
     patient = visible_or_404(Patient.objects.select_related("site"), request.user, pk)
     points = trend(patient)
     prefetch_related_objects([point.study for point in points], "series")
+    reasons = [series.reason for point in points for series in point.study.series.all()]
     context = {"section": "patients", "patient": patient} | _trend_context(points)
-    return _live(request, "pages/patient.html", "parts/timeline.html", context, _state(points))
+    return _live(request, "pages/patient.html", "parts/timeline.html", context, [_state(points), reasons])
 
 
 def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[str, Any]:
@@ -134,7 +142,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
         "seconds": sum(done.report["seconds"].values()) if done else None,
         "series": study.series.all(),
         "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
-        "gate_hu": round(GATE_HU),
+        "gate_hu": round(-GATE_HU),
     }
     return _live(request, "pages/study.html", "parts/trend.html", context, _state(points))
 
@@ -145,12 +153,12 @@ def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
         {each["sop_instance_uid"]: (plane, each) for plane, each in enumerate(done.report["slices"])} if done else {}
     )
     slices = []
-    for instance in series.instances.only("pk", "sop_instance_uid", "z_mm"):
-        plane, result = reported.get(instance.sop_instance_uid, (None, {}))
+    for pk, sop_instance_uid, z_mm in series.instances.values_list("pk", "sop_instance_uid", "z_mm"):
+        plane, result = reported.get(sop_instance_uid, (None, {}))
         slices.append(
             {
-                "file": reverse("pages:instance_file", args=[instance.pk]),
-                "z_mm": instance.z_mm,
+                "file": reverse("pages:instance_file", args=[pk]),
+                "z_mm": z_mm,
                 "probability": result.get("probability"),
                 "positive": result.get("positive"),
                 "activation_cm2": result.get("activation_cm2"),
@@ -165,7 +173,10 @@ def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
 def choose_series(request: HttpRequest, pk: int) -> HttpResponse:
     """The user says which series stands for the study."""
     study = visible_or_404(Study, request.user, pk)
-    series = visible_or_404(Series, request.user, request.POST.get("series") or 0)
+    named = request.POST.get("series", "")
+    if not named.isdecimal():
+        raise Http404
+    series = visible_or_404(Series, request.user, named)
     try:
         services.choose_series(study, series)
     except services.Refusal as refusal:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.phantom_series import write_exams
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -16,6 +18,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data is absent: set CORONATREND_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def exams(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two synthetic exams of one patient as DICOM folders: the second with half of the first's opacities."""
+    return write_exams(tmp_path_factory.mktemp("exams"), 0.5)
 
 
 @pytest.fixture(autouse=True)

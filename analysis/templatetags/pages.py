@@ -18,13 +18,15 @@ STAGES = {
 }
 """The pipeline's stages in words."""
 
+FINAL_WORDS = {"DONE": "Analysis done", "FAILED": "Analysis failed", "CANCELLED": "Analysis cancelled"}
+
 
 @register.filter
 def stage_words(analysis: Analysis) -> str:
     """What a run is doing now."""
     if analysis.state == Analysis.State.RUNNING:
         return STAGES.get(analysis.stage, "Starting")
-    return {"QUEUED": "Waiting for a free worker", "DONE": "Done", "FAILED": "Failed"}.get(analysis.state, "Cancelled")
+    return FINAL_WORDS.get(analysis.state, "Waiting for a free worker")
 
 
 @register.filter

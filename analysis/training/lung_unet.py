@@ -76,7 +76,7 @@ def train(fold: str, seed: int) -> None:
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
     )
-    steps = settings["images"][fold] // settings["batch"]
+    steps = settings["images"] // settings["batch"]
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     started, losses = time.monotonic(), []
     order = data.batches(parts, batch=settings["batch"], steps=steps, seed=seed)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.phantom_series import write_exams
 from tests.servers import wait_until
 from tests.stack import Stack, running_stack, zipped
 
@@ -32,9 +31,9 @@ def backend(kind: str):
 
 
 @pytest.fixture(scope="module")
-def scan(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def scan(exams: list[Path]) -> bytes:
     """A zipped synthetic series with opacities."""
-    return zipped(write_exams(tmp_path_factory.mktemp("scan"), slice_mm=3)[0])
+    return zipped(exams[0])
 
 
 @pytest.mark.parametrize("kind", [EMBEDDED, SERVICES, RABBITMQ, S3])

@@ -37,5 +37,5 @@ def log_in(page: Page, url: str, user: str = "clinician") -> None:
     page.goto(f"{url}/accounts/login/")
     page.fill("input[name=login]", user)
     page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit]")
+    page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{url}/")

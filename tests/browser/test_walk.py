@@ -9,16 +9,9 @@ from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 
 from tests.browser.browser import chromium, log_in
-from tests.phantom_series import write_exams
 from tests.stack import Stack, running_stack, zipped
 
 ANALYSED_WITHIN_MS = 180_000
-
-
-@pytest.fixture(scope="module")
-def exams(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A first scan, and a follow-up with half of its opacities."""
-    return write_exams(tmp_path_factory.mktemp("exams"), 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +36,7 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, exams: list[
         page.get_by_role("link", name="Synthetic").first.click()
         expect(page.locator("[data-chart]")).to_have_attribute("data-points", "1")
 
-        page.locator("input[type=file]").first.set_input_files(follow_up)
+        page.locator("input[type=file]:not([webkitdirectory])").set_input_files(follow_up)
         expect(page.locator("[data-chart]")).to_have_attribute("data-points", "2", timeout=ANALYSED_WITHIN_MS)
 
         patient = stack.get("/api/v1/patients/")["results"][0]["id"]

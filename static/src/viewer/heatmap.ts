@@ -70,7 +70,7 @@ export class Heatmap {
   private paint(planeNumber: number): void {
     const { size, pixels, settings } = this;
     const from = planeNumber * size * size;
-    const threshold = Math.max(1, settings.threshold * 255);
+    const threshold = Math.max(1, settings.threshold * 256); // at 1 nothing is drawn
     for (let i = 0; i < size * size; i++) {
       const value = this.values[from + i]!;
       const above = Math.max(0, Math.min(1, (value - threshold) / EDGE + (value >= threshold ? 0.35 : 0)));
