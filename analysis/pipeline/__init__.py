@@ -5,6 +5,6 @@ Plain Python, NumPy and torch: knows no Django, no Celery and no settings.
 
 import os
 
-# Before torch is imported: threads that wait for work sleep instead of spinning, else two analyses on one
-# machine (or an analysis beside a busy web server) take the processor from each other and both run several times slower.
+# Before torch is imported: waiting threads sleep instead of spinning, else two analyses on one machine take the
+# processor from each other and both run several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

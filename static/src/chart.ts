@@ -20,10 +20,14 @@ interface PlotlyElement extends HTMLElement {
   on(name: 'plotly_click', handler: (event: ClickEvent) => void): void;
 }
 
-/** plotly.min.js is a script of its own on the page (it comes with the Python package). */
-declare const Plotly: {
+interface PlotlyLibrary {
   react(element: HTMLElement, data: object[], layout: object, config: object): Promise<PlotlyElement>;
-};
+}
+
+declare global {
+  /** plotly.min.js is a script of its own on the page (it comes with the Python package). */
+  var Plotly: PlotlyLibrary | undefined;
+}
 
 const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: 'reset' };
 
@@ -84,7 +88,7 @@ export class TrendChart {
       button.setAttribute('aria-pressed', String(button.dataset.measure === this.measure));
     }
     const figure = this.figures[this.measure];
-    const plot = await Plotly.react(this.canvas, figure.data, { ...figure.layout, template: template() }, CONFIG);
+    const plot = await Plotly!.react(this.canvas, figure.data, { ...figure.layout, template: template() }, CONFIG);
     if (this.listens) return;
     this.listens = true;
     plot.on('plotly_click', (event) => {
@@ -94,8 +98,9 @@ export class TrendChart {
   }
 }
 
-/** Draws every chart below `root`, and again when the theme changes. */
+/** Draws every chart below `root` not drawn yet, and again when the theme changes; waits for nothing. */
 export function drawCharts(root: ParentNode, open: (address: string) => void): void {
+  if (!globalThis.Plotly) return; // not here yet: the page calls again once all scripts are
   for (const element of root.querySelectorAll<HTMLElement>('[data-chart]')) {
     if (element.dataset.drawn) continue;
     element.dataset.drawn = 'true';

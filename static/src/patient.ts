@@ -3,5 +3,6 @@ import { drawCharts } from './chart';
 
 const open = (address: string): void => location.assign(address);
 
-drawCharts(document, open);
+// Plotly's script stands after this one, so that the rest of the page answers first.
+document.addEventListener('DOMContentLoaded', () => drawCharts(document, open));
 document.body.addEventListener('htmx:afterSettle', () => drawCharts(document, open));

@@ -56,10 +56,12 @@ class UploadForm {
     this.status = document.getElementById('upload-status')!;
     const zone = find<HTMLElement>('[data-drop-zone]');
     for (const input of form.querySelectorAll<HTMLInputElement>('input[type=file]')) {
-      input.addEventListener('change', () => {
+      const sendChosen = (): void => {
         this.send([...(input.files ?? [])].map((file) => ({ file, name: file.webkitRelativePath || file.name })));
         input.value = '';
-      });
+      };
+      input.addEventListener('change', sendChosen);
+      if (input.files?.length) queueMicrotask(sendChosen); // chosen before this script had arrived
     }
     find('[data-upload-cancel]').addEventListener('click', () => this.request?.abort());
     // Anywhere on the page counts, so that a file that misses the zone is not opened by the browser.
