@@ -54,11 +54,15 @@ lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types an
 	$(BIN)/lint-imports
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent check
 
-train: $(VENV)/dev.stamp ## Train the networks anew (hours; needs the data of CORONATREND_DATA)
-	$(BIN)/python -m analysis.training.lung_unet
-	$(BIN)/python -m analysis.training.slice_classifier
+train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; needs the data of CORONATREND_DATA)
+	for fold in release A B; do \
+	  $(BIN)/python -m analysis.training.lung_unet --fold $$fold && \
+	  $(BIN)/python -m analysis.training.slice_classifier --fold $$fold || exit 1; \
+	done
+	$(BIN)/python -m analysis.training.thresholds
+	$(BIN)/python -m analysis.training.release
 
-evaluate: $(VENV)/dev.stamp ## Measure the networks and write docs/evaluation/
+evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write docs/evaluation/
 	$(BIN)/python -m analysis.training.evaluate
 
 screenshots: $(VENV)/dev.stamp static/dist/.built ## Take the pictures of the README and every page into docs/screenshots/

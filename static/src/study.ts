@@ -109,6 +109,7 @@ class Viewer {
         input.nextElementSibling!.textContent = `${input.value} %`;
         this.drawOverlay();
       });
+      input.addEventListener('pointerup', () => input.blur()); // the arrow keys go back to the slices
     }
     this.root.querySelector('[data-heatmap-switch]')!.addEventListener('click', () => this.toggleHeatmap());
     this.root.querySelector('[data-reset]')!.addEventListener('click', () => this.ct?.reset());
@@ -127,7 +128,9 @@ class Viewer {
 
   private key(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input, select, textarea, summary')) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (target.matches('input:not([type=range]), select, textarea')) return;
+    if (target.matches('input') && event.key.length > 1) return; // arrows, Home and the like move the slider itself
     const last = this.scan.slices.length - 1;
     const presets = Object.values(PRESETS);
     const actions: Record<string, () => void> = {
