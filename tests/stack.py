@@ -48,7 +48,7 @@ class Stack:
     def prepare(self) -> None:
         self.manage("migrate", "--verbosity", "0")
         self.manage("collectstatic", "--noinput", "--verbosity", "0")
-        self.manage("seed_demo", "--users-only")
+        self.manage("seed_demo", "--no-scans")
 
     def _start(self, *module: str) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:

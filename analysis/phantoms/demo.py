@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from .anatomy import make_patient
+from .build import Build
 from .dicom import Header, write_series
 from .lesions import random_nodules, random_opacities
 from .render import Grid, render
@@ -33,6 +34,18 @@ class DemoPatient:
     @property
     def patient_id(self) -> str:
         return f"DEMO-{self.number:02d}"
+
+    @property
+    def header(self) -> Header:
+        build = Build.of_seed(self.seed)
+        birth_year = self.first_scan.year - build.age
+        return Header(
+            patient_id=self.patient_id,
+            patient_name=f"Synthetic^Demo {self.number:02d}",
+            birth_date=self.first_scan.date().replace(year=birth_year, day=self.number),
+            sex=build.sex,
+            first_scan=self.first_scan,
+        )
 
     def visits(self) -> Iterator[Visit]:
         anatomy = make_patient(self.seed)
@@ -79,15 +92,7 @@ def write_demo(folder: Path, *, processes: int = 2) -> Iterator[DemoSeries]:
 def _write_patient(folder: Path, patient: DemoPatient) -> list[DemoSeries]:
     written = []
     for visit in patient.visits():
-        build = visit.anatomy.build
-        header = Header(
-            patient_id=patient.patient_id,
-            patient_name=f"Synthetic^Demo {patient.number:02d}",
-            birth_date=patient.first_scan.date().replace(year=patient.first_scan.year - build.age, day=patient.number),
-            sex=build.sex,
-            first_scan=patient.first_scan,
-        )
         place = folder / patient.patient_id / f"day-{visit.day:03d}"
-        write_series(render(visit, Grid.over_lungs(visit.anatomy, SPACING_MM, MATRIX)), place, header)
+        write_series(render(visit, Grid.over_lungs(visit.anatomy, SPACING_MM, MATRIX)), place, patient.header)
         written.append(DemoSeries(patient.patient_id, visit.day, place))
     return written

@@ -81,7 +81,7 @@ class Viewer {
   private loaded(count: number): void {
     const all = this.scan.slices.length;
     this.root.dataset.loaded = String(count);
-    this.root.querySelector('[data-loading]')!.textContent = count < all ? `Loading slices: ${count} of ${all}` : '';
+    this.root.querySelector('[data-loading]')!.textContent = count < all ? `Loading ${count} / ${all}` : '';
   }
 
   private say(sentence: string): void {

@@ -39,7 +39,7 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, exams: list[
         page.locator("input[type=file]:not([webkitdirectory])").set_input_files(follow_up)
         expect(page.locator("[data-chart]")).to_have_attribute("data-points", "2", timeout=ANALYSED_WITHIN_MS)
 
-        patient = stack.get("/api/v1/patients/")["results"][0]["id"]
+        patient = stack.get("/api/v1/patients/?search=SYN-")["results"][0]["id"]
         _, second = stack.get(f"/api/v1/patients/{patient}/trend/")["points"]
         assert 0 < second["relative_corona_score"] < 1
         page.goto(f"{stack.url}/studies/{second['study']}/")

@@ -27,7 +27,7 @@ class Command(BaseCommand):
         _ask_for_port(port)
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
-        call_command("seed_demo", users_only=True)
+        call_command("seed_demo", no_scans=True)
         signal.signal(signal.SIGTERM, _interrupt)
         running = [_start(command) for command in _commands(port)]
         seeding: list[subprocess.Popen[bytes]] = []

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 
 from analysis.phantoms.demo import DEMO_PATIENTS, write_demo
-from patients.models import Membership, Site, Study
+from patients.models import Membership, Patient, Site, Study
 
 from .import_dicom import import_paths, work_off
 
@@ -23,17 +23,34 @@ class Command(BaseCommand):
     help = "Make the demo site with its users, then its synthetic patients; what is there already stays."
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("--users-only", action="store_true", help="make the site and the users, no patients")
+        parser.add_argument("--no-scans", action="store_true", help="make the site, its users and patients alone")
 
-    def handle(self, *, users_only: bool, **options: Any) -> None:
+    def handle(self, *, no_scans: bool, **options: Any) -> None:
         site, _ = Site.objects.get_or_create(code=SITE, defaults={"name": "Demo hospital"})
         make_users(site, demo_password())
+        make_patients(site)
         planned = sum(len(patient.days) for patient in DEMO_PATIENTS)
-        if users_only or Study.objects.filter(patient__site=site, patient__synthetic=True).count() >= planned:
+        if no_scans or Study.objects.filter(patient__site=site, patient__synthetic=True).count() >= planned:
             return
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             for series in write_demo(Path(folder)):
                 work_off(import_paths([series.folder], site))
+
+
+def make_patients(site: Site) -> None:
+    """The patients are known before their scans arrive, as in a hospital."""
+    for header in (patient.header for patient in DEMO_PATIENTS):
+        Patient.objects.get_or_create(
+            site=site,
+            patient_id=header.patient_id,
+            issuer_of_patient_id="",
+            defaults={
+                "patient_name": header.patient_name,
+                "birth_date": header.birth_date,
+                "sex": header.sex,
+                "synthetic": True,
+            },
+        )
 
 
 def demo_password() -> str:
