@@ -70,19 +70,23 @@ def pooled(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
 
 def slice_figures(cases: list[Case]) -> dict:
     threshold = data.protocol()["working_point"]["slice_threshold"]
+    by_name = {case.name: pooled([case]) for case in cases}
+
+    def pooled_auc(names: list[str]) -> float:
+        drawn = [by_name[name] for name in names]
+        return auc(np.concatenate([score for score, _ in drawn]), np.concatenate([label for _, label in drawn]))
+
     probability, positive = pooled(cases)
-    by_name = {case.name: case for case in cases}
-    per_volume = {}
-    for case in cases:
-        score, label = pooled([case])
-        if min(label.sum(), (~label).sum()) >= MIN_SLICES_PER_CLASS:
-            per_volume[case.name] = auc(score, label)
     return {
         "slices": len(positive),
         "positive": int(positive.sum()),
         "auc": auc(probability, positive),
-        "auc_interval": bootstrap(list(by_name), lambda names: auc(*pooled([by_name[name] for name in names]))),
-        "auc_per_volume": per_volume,
+        "auc_interval": bootstrap(list(by_name), pooled_auc),
+        "auc_per_volume": {
+            name: auc(score, label)
+            for name, (score, label) in by_name.items()
+            if min(label.sum(), (~label).sum()) >= MIN_SLICES_PER_CLASS
+        },
         "slice_threshold": threshold,
         "sensitivity": float((probability[positive] >= threshold).mean()),
         "specificity": float((probability[~positive] < threshold).mean()),

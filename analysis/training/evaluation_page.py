@@ -112,7 +112,7 @@ def _slices(results: dict) -> str:
 {one["slices"]} lung slices of volumes never trained on, {one["positive"]} of them abnormal (≥ {data.POSITIVE_PIXELS}
 opacity pixels at 256²; slices with fewer, but some, are left out).
 
-Pooled AUC **{one["auc"]:.3f}** (95 % bootstrap over volumes {low:.3f}–{high:.3f}). At the working point
+Pooled AUC **{one["auc"]:.4f}** (95 % bootstrap over volumes {low:.3f}–{high:.3f}). At the working point
 (probability ≥ {one["slice_threshold"]}): sensitivity {one["sensitivity"]:.3f}, specificity {one["specificity"]:.3f}.
 AUC of the volumes with at least 10 slices of either kind:
 

@@ -89,6 +89,7 @@ def _coloured_pixels(page: Page) -> int:
 
 def _keys_wheel_and_strip_go_through_the_slices(page: Page) -> None:
     viewer = page.locator("[data-viewer]")
+    page.locator(".screen").focus()  # from the slider, where these keys move its handle
     page.keyboard.press("Home")
     expect(viewer).to_have_attribute("data-slice-index", "0")
     page.keyboard.press("ArrowDown")
