@@ -81,7 +81,9 @@ class Viewer {
   private loaded(count: number): void {
     const all = this.scan.slices.length;
     this.root.dataset.loaded = String(count);
-    this.root.querySelector('[data-loading]')!.textContent = count < all ? `Loading ${count} / ${all}` : '';
+    const bar = this.root.querySelector<HTMLProgressElement>('[data-loading]')!;
+    bar.value = count;
+    bar.hidden = count === all;
   }
 
   private say(sentence: string): void {
