@@ -67,8 +67,7 @@ export class Strip {
       const place = { x: index * step, width: Math.max(step - (step > 4 ? 1 : 0), 0.7), y: HEIGHT - height, height };
       return [svg('rect', { ...place, class: slice.positive ? 'strip-positive' : 'strip-negative' })];
     });
-    const middle = svg('line', { class: 'strip-guide', x1: 0, x2: width, y1: HEIGHT / 2, y2: HEIGHT / 2 });
-    this.drawing.replaceChildren(defs, middle, ...bars, this.marker);
+    this.drawing.replaceChildren(defs, ...bars, this.marker);
     this.show(Number(this.root.getAttribute('aria-valuenow') ?? 1) - 1);
   }
 }
