@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 
 from tests.browser.browser import chromium, log_in
+from tests.servers import wait_until
 from tests.stack import Stack, running_stack, zipped
 
 ANALYSED_WITHIN_MS = 180_000
@@ -55,15 +56,12 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, exams: list[
 def _heat_map_can_be_toggled(page: Page) -> None:
     viewer = page.locator("[data-viewer]")
     expect(viewer).to_have_attribute("data-ready", "true", timeout=60_000)
-    page.wait_for_timeout(500)  # the first frames settle
+    expect(page.locator("[data-loading]")).to_be_hidden(timeout=60_000)  # nothing else on the picture moves any more
     shown = _picture(page)
     page.keyboard.press("h")
-    page.wait_for_timeout(200)
-    hidden = _picture(page)
+    wait_until(lambda: _picture(page) != shown, 10, "the heat map to go")
     page.keyboard.press("h")
-    page.wait_for_timeout(200)
-    assert hidden != shown
-    assert _picture(page) == shown
+    wait_until(lambda: _picture(page) == shown, 10, "the heat map to come back")
     assert _coloured_pixels(page) > 100
     page.locator("input[name=threshold]").fill("100")
     page.wait_for_timeout(200)
@@ -72,6 +70,7 @@ def _heat_map_can_be_toggled(page: Page) -> None:
 
 
 def _picture(page: Page) -> str:
+    """What the user sees of the slice with its heat map."""
     return hashlib.sha256(page.locator("[data-ct]").screenshot()).hexdigest()
 
 
