@@ -16,11 +16,6 @@ from matplotlib import pyplot
 
 WANTED_SEEDS = 3
 FOLDER = data.ROOT / "docs" / "evaluation"
-# The design's first throw-away baseline, one seed, other folds by volume: A tests 4, 8, 9, B tests 1, 2, 3, 5.
-BASELINE = (
-    "\nplain ResNet-50 cut at layer3: pooled AUC .936 (A); stride-8 head with slice labels alone: .977 (A), .982 (B); "
-    "\nscore against opacity r .93, gated .98 (7 volumes), without volume 9 .83, gated .92; lung Dice .9865"
-)
 
 
 def write_page(results: dict, probability: np.ndarray, positive: np.ndarray) -> None:
@@ -75,9 +70,7 @@ Made by `{results["command"]}` at commit `{results["commit"]}` in {results["minu
 Slice, heat map and score figures are of two models, each tested on the volumes that neither of its networks saw
 (fold A: volumes {_listed("A")}; fold B: {_listed("B")}). Training runs (seeds): {seeds}.{few}
 No model trained on `covid_P001` or `normal_001`, and nothing was chosen by them. The thresholds were chosen on the
-folds' training volumes. Research use, not for diagnosis.
-
-For comparison, the first throw-away baseline: {BASELINE}."""
+folds' training volumes. Research use, not for diagnosis."""
 
 
 def _listed(fold: str) -> str:
