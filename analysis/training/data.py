@@ -1,5 +1,6 @@
 """The training arrays: real slices in HU with their masks, how they are split, and the augmentation."""
 
+import argparse
 import os
 import tomllib
 from dataclasses import dataclass
@@ -179,3 +180,12 @@ def load_run(network: str, fold: str, seed: int, module: torch.nn.Module) -> tor
         raise FileNotFoundError(f"{path} is missing: run python -m analysis.training.{network} --fold {fold} first")
     module.load_state_dict(torch.load(path, weights_only=True)["state"])
     return module.eval()
+
+
+def asked_run(description: str | None) -> tuple[str, int]:
+    """Fold and seed that the command line of a training script names."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--fold", choices=FOLDS, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    return arguments.fold, arguments.seed

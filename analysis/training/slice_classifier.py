@@ -3,7 +3,6 @@
 Writes runs/slice_classifier-FOLD-SEED.pt. About a quarter of an hour on two CPU cores.
 """
 
-import argparse
 import time
 
 import numpy as np
@@ -161,13 +160,5 @@ def train(fold: str, seed: int) -> None:
             print(f"step {step}/{steps} slice {recent[0]:.3f} map {recent[1]:.3f} {seconds:.0f} s", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fold", choices=data.FOLDS, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    train(arguments.fold, arguments.seed)
-
-
 if __name__ == "__main__":
-    main()
+    train(*data.asked_run(__doc__))
