@@ -1,0 +1,88 @@
+"""The trend's figures: which points they draw, where, and what a point says."""
+
+import datetime
+
+import pytest
+
+from analysis.charts import HEADROOM, trend_figures
+from analysis.models import Analysis
+from analysis.trend import trend
+from patients.models import Patient, Series, Study
+
+LINE, SUSPECTED, NOT_SUSPECTED, HERE = range(4)
+
+
+@pytest.fixture
+def patient(site):
+    return Patient.objects.create(site=site, patient_id="1")
+
+
+def time_point(patient, day, score, *, suspected=True, state="DONE"):
+    uid = f"1.{Study.objects.count() + 1}"
+    date = None if day is None else datetime.date(2020, 3, 1) + datetime.timedelta(days=day)
+    study = Study.objects.create(patient=patient, study_instance_uid=uid, study_date=date)
+    study.chosen_series = Series.objects.create(study=study, series_instance_uid=uid + ".1", usable=True)
+    study.save()
+    report = {} if state == "DONE" else None
+    Analysis.objects.create(
+        series=study.chosen_series, state=state, corona_score_cm3=score, suspected=suspected, report=report
+    )
+    return study
+
+
+def drawn(trace):
+    return list(zip(trace["x"], trace["y"], strict=True))
+
+
+def test_points_stand_at_their_days_by_decision(patient):
+    time_point(patient, 0, 200.0)
+    time_point(patient, 6, 300.0)
+    time_point(patient, 20, 10.0, suspected=False)
+    figures = trend_figures(trend(patient))
+    absolute, relative = figures["absolute"]["data"], figures["relative"]["data"]
+    assert drawn(absolute[LINE]) == [(0, 200.0), (6, 300.0), (20, 10.0)]
+    assert drawn(absolute[SUSPECTED]) == [(0, 200.0), (6, 300.0)]
+    assert drawn(absolute[NOT_SUSPECTED]) == [(20, 10.0)]
+    assert drawn(relative[LINE]) == [(0, 1.0), (6, 1.5), (20, 0.05)]
+
+
+def test_a_point_says_date_score_and_change_and_leads_to_its_study(patient):
+    time_point(patient, 0, 200.0)
+    second = time_point(patient, 6, 300.0)
+    address, *words = trend_figures(trend(patient))["relative"]["data"][SUSPECTED]["customdata"][1]
+    assert address == f"/studies/{second.pk}/"
+    assert words == ["7 Mar 2020", "300.0 cm³", "1.50 (+50 %)", "suspected"]
+
+
+def test_undated_failed_and_waiting_studies_are_no_points(patient):
+    time_point(patient, 0, 80.0)
+    time_point(patient, 3, None, state="FAILED")
+    time_point(patient, 5, None, state="QUEUED")
+    time_point(patient, None, 40.0)
+    assert drawn(trend_figures(trend(patient))["absolute"]["data"][LINE]) == [(0, 80.0)]
+
+
+def test_without_a_relative_score_its_chart_is_empty_and_the_other_is_not(patient):
+    time_point(patient, 0, 0.0, suspected=False)
+    time_point(patient, 5, 12.0)
+    figures = trend_figures(trend(patient))
+    assert drawn(figures["relative"]["data"][LINE]) == []
+    assert drawn(figures["absolute"]["data"][LINE]) == [(0, 0.0), (5, 12.0)]
+
+
+def test_the_study_on_show_is_ringed(patient):
+    time_point(patient, 0, 200.0)
+    second = time_point(patient, 6, 100.0)
+    figures = trend_figures(trend(patient), here=second)
+    assert drawn(figures["relative"]["data"][HERE]) == [(6, 0.5)]
+    assert drawn(trend_figures(trend(patient))["relative"]["data"][HERE]) == []
+
+
+def test_axes_hold_all_points(patient):
+    time_point(patient, 0, 200.0)
+    time_point(patient, 40, 500.0)
+    layout = trend_figures(trend(patient))["absolute"]["layout"]
+    low, high = layout["xaxis"]["range"]
+    assert low < 0
+    assert high > 40
+    assert layout["yaxis"]["range"] == [0, pytest.approx(HEADROOM * 500)]

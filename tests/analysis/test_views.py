@@ -1,0 +1,237 @@
+"""The pages' answers: who sees what, what the moving parts say, what the buttons do."""
+
+import datetime
+import gzip
+
+import pytest
+from django.core.files.base import ContentFile
+from django.urls import reverse
+
+from analysis import services
+from analysis.models import Analysis
+from patients.models import Patient, Series, Study, Upload
+from tests.analysis.finished import SLICES, finished_analysis
+
+DAY = datetime.date(2020, 3, 5)
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def browser(client, user):
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def patient(site):
+    return Patient.objects.create(site=site, patient_id="0193", patient_name="Doe^Jane")
+
+
+@pytest.fixture
+def analysis(patient, tmp_path):
+    return finished_analysis(patient, tmp_path, date=DAY, activation_cm2={5: 12.0, 6: 8.0})
+
+
+@pytest.fixture
+def held(site, user, patient):
+    """An upload whose scan is not of the patient named."""
+    state = Upload.State.NEEDS_CONFIRMATION
+    return Upload.objects.create(site=site, user=user, patient=patient, state=state, reason="Please check: another ID")
+
+
+def addresses(analysis, upload):
+    series = analysis.series
+    return [
+        reverse("pages:patient", args=[series.study.patient_id]),
+        reverse("pages:study", args=[series.study_id]),
+        reverse("pages:analysis_progress", args=[analysis.pk]),
+        reverse("pages:heatmap", args=[analysis.pk]),
+        reverse("pages:instance_file", args=[series.instances.first().pk]),
+        reverse("pages:upload_status", args=[upload.pk]),
+    ]
+
+
+def actions(analysis, upload):
+    return [
+        (reverse("pages:retry", args=[analysis.pk]), {}),
+        (reverse("pages:choose_series", args=[analysis.series.study_id]), {"series": analysis.series_id}),
+        (reverse("pages:decide_upload", args=[upload.pk, "confirm"]), {}),
+        (reverse("pages:decide_upload", args=[upload.pk, "discard"]), {}),
+    ]
+
+
+def test_without_log_in_every_page_leads_to_it(client, analysis, held):
+    for address in [*addresses(analysis, held), reverse("pages:home"), reverse("pages:upload")]:
+        assert client.get(address).headers["Location"].startswith("/accounts/login/"), address
+    for address, fields in actions(analysis, held):
+        assert client.post(address, fields).headers["Location"].startswith("/accounts/login/"), address
+
+
+def test_other_sites_pages_files_and_buttons_do_not_exist(client, stranger, analysis, held):
+    client.force_login(stranger)
+    for address in addresses(analysis, held):
+        assert client.get(address).status_code == 404, address
+    for address, fields in actions(analysis, held):
+        assert client.post(address, fields).status_code == 404, address
+    held.refresh_from_db()
+    assert held.state == Upload.State.NEEDS_CONFIRMATION
+    assert "Doe" not in client.get(reverse("pages:home")).content.decode()
+
+
+def test_every_page_opens_with_its_numbers(browser, analysis, held):
+    for address in addresses(analysis, held):
+        assert browser.get(address).status_code in (200, 286), address
+    assert "10.0 cm³" in browser.get(reverse("pages:study", args=[analysis.series.study_id])).content.decode()
+    assert "10.0 cm³" in browser.get(reverse("pages:patient", args=[analysis.series.study.patient_id])).content.decode()
+    assert "10.0 cm³" in browser.get(reverse("pages:home")).content.decode()
+
+
+def test_the_list_is_searched_by_every_word_of_name_or_id(browser, site, patient):
+    Patient.objects.create(site=site, patient_id="77", patient_name="Roe^Richard")
+    for words, found in (("", 2), ("doe", 1), ("jane 0193", 1), ("jane roe", 0), ("7", 1)):
+        answer = browser.get(reverse("pages:home"), {"q": words})
+        assert len(answer.context["rows"]) == found, words
+
+
+def test_names_are_never_taken_for_html(browser, site):
+    evil = Patient.objects.create(site=site, patient_id="<b>9", patient_name="<script>alert(1)</script>")
+    for address in (reverse("pages:home"), reverse("pages:patient", args=[evil.pk])):
+        assert "<script>alert" not in browser.get(address).content.decode()
+        assert "<b>9" not in browser.get(address).content.decode()
+
+
+def test_a_fragment_that_has_not_changed_is_not_sent_again(browser, analysis):
+    address = reverse("pages:patient", args=[analysis.series.study.patient_id])
+    seen = browser.get(address).context["seen"]
+    assert browser.get(address, {"seen": seen}, headers=HTMX).status_code == 204
+    Analysis.objects.create(series=analysis.series)
+    changed = browser.get(address, {"seen": seen}, headers=HTMX)
+    assert changed.status_code == 200
+    assert "<html" not in changed.content.decode()
+
+
+def test_pages_take_as_many_queries_for_many_time_points_as_for_two(
+    browser, patient, tmp_path, django_assert_max_num_queries
+):
+    def add(days):
+        for day in days:
+            finished_analysis(patient, tmp_path / str(day), date=DAY + datetime.timedelta(days=day))
+
+    def queries(address):
+        with django_assert_max_num_queries(100) as taken:
+            assert browser.get(address).status_code == 200
+        return len(taken)
+
+    add((0, 4))
+    study = Study.objects.first()
+    pages = [
+        reverse("pages:home"),
+        reverse("pages:patient", args=[patient.pk]),
+        reverse("pages:study", args=[study.pk]),
+    ]
+    before = [queries(address) for address in pages]
+    add((8, 12, 16))
+    assert [queries(address) for address in pages] == before
+
+
+def test_a_first_score_of_0_leaves_the_relative_score_not_defined(browser, patient, tmp_path):
+    first = finished_analysis(patient, tmp_path / "1", date=DAY)
+    second = finished_analysis(patient, tmp_path / "2", date=DAY + datetime.timedelta(days=7), activation_cm2={5: 9.0})
+    assert first.corona_score_cm3 == 0
+    for study in (first.series.study, second.series.study):
+        answer = browser.get(reverse("pages:study", args=[study.pk]))
+        assert "not defined" in answer.content.decode()
+        assert not answer.context["relative_defined"]
+    text = browser.get(reverse("pages:patient", args=[patient.pk])).content.decode()
+    assert "not defined" in text
+    assert "inf" not in [word.strip(' <>",') for word in text.lower().split()]
+
+
+def test_the_viewer_gets_the_slices_head_to_feet_with_their_planes(browser, analysis):
+    scan = browser.get(reverse("pages:study", args=[analysis.series.study_id])).context["scan"]
+    assert len(scan["slices"]) == SLICES
+    assert [one["heatmap_plane"] for one in scan["slices"]] == list(range(SLICES))
+    assert scan["slices"][5]["positive"] is True
+    assert scan["slices"][0]["probability"] is None
+    heat = gzip.decompress(browser.get(scan["heatmap"]["address"]).getvalue())
+    assert len(heat) == SLICES * scan["heatmap"]["size"] ** 2
+    file = browser.get(scan["slices"][0]["file"]).getvalue()
+    assert file[128:132] == b"DICM"
+
+
+def test_a_study_without_a_usable_series_says_why(browser, patient):
+    study = Study.objects.create(patient=patient, study_instance_uid="9", study_date=DAY)
+    Series.objects.create(study=study, series_instance_uid="9.1", usable=False, reason="Only 4 slices were received.")
+    text = browser.get(reverse("pages:study", args=[study.pk])).content.decode()
+    assert "Not analysed" in text
+    assert "Only 4 slices were received." in text
+
+
+def test_progress_stops_the_polling_once_the_run_is_over(browser, analysis):
+    waiting = Analysis.objects.create(series=analysis.series, state="RUNNING", progress=0.4)
+    going_on = browser.get(reverse("pages:analysis_progress", args=[waiting.pk]))
+    assert (going_on.status_code, going_on.headers.get("HX-Trigger")) == (200, None)
+    assert "40" in going_on.content.decode()
+    over = browser.get(reverse("pages:analysis_progress", args=[analysis.pk]))
+    assert (over.status_code, over.headers["HX-Trigger"]) == (286, "analysis-finished")
+
+
+def test_a_failed_analysis_is_tried_again_by_the_button(browser, analysis):
+    failed = Analysis.objects.create(series=analysis.series, state="FAILED", error="The disk was full.")
+    answer = browser.post(reverse("pages:retry", args=[failed.pk]), headers=HTMX)
+    assert answer.headers["HX-Refresh"] == "true"
+    assert Analysis.objects.filter(series=analysis.series, state="QUEUED").exists()
+
+
+def test_what_cannot_be_tried_again_is_said(browser, analysis):
+    browser.post(reverse("pages:retry", args=[analysis.pk]), headers=HTMX)
+    page = browser.get(reverse("pages:study", args=[analysis.series.study_id]))
+    assert [str(message) for message in page.context["messages"]]
+    assert not Analysis.objects.filter(series=analysis.series, state="QUEUED").exists()
+
+
+def test_choosing_another_series_queues_its_analysis(browser, analysis):
+    study = analysis.series.study
+    other = Series.objects.create(study=study, series_instance_uid="9.2", usable=True, slice_count=40)
+    browser.post(reverse("pages:choose_series", args=[study.pk]), {"series": other.pk})
+    study.refresh_from_db()
+    assert study.chosen_series == other
+    assert other.analyses.get().state == "QUEUED"
+
+
+@pytest.mark.parametrize("named", ["", "x", "999999", "-1"])
+def test_choosing_no_series_is_not_found(browser, analysis, named):
+    address = reverse("pages:choose_series", args=[analysis.series.study_id])
+    assert browser.post(address, {"series": named}).status_code == 404
+
+
+def test_a_held_upload_asks_and_confirming_works_it_off_again(browser, held):
+    asked = browser.get(reverse("pages:upload_status", args=[held.pk])).content.decode()
+    assert "another ID" in asked
+    assert "Yes, store it with this patient" in asked
+    browser.post(reverse("pages:decide_upload", args=[held.pk, "confirm"]))
+    held.refresh_from_db()
+    assert (held.state, held.confirmed) == (Upload.State.RECEIVED, True)
+
+
+def test_discarding_a_held_upload_ends_it_and_a_second_decision_changes_nothing(browser, held):
+    for decision in ("discard", "confirm"):
+        answer = browser.post(reverse("pages:decide_upload", args=[held.pk, decision]))
+        assert "discarded" in answer.content.decode()
+    held.refresh_from_db()
+    assert (held.state, held.confirmed) == (Upload.State.DONE, False)
+
+
+def test_an_unknown_decision_is_not_found(browser, held):
+    assert browser.post(reverse("pages:decide_upload", args=[held.pk, "maybe"])).status_code == 404
+
+
+def test_refused_files_are_listed_by_their_reason(browser, site, user):
+    upload = services.receive([ContentFile(b"x", name="a.txt")], site=site, user=user)
+    reason = "This is no DICOM file."
+    files = [{"name": name, "outcome": "refused", "reason": reason} for name in ("a.txt", "b.txt")]
+    Upload.objects.filter(pk=upload.pk).update(state=Upload.State.FAILED, files=files)
+    answer = browser.get(reverse("pages:upload_status", args=[upload.pk]))
+    assert answer.context["problems"] == {reason: ["a.txt", "b.txt"]}
+    assert "a.txt" in answer.content.decode()
+    assert answer.headers["HX-Trigger"] == "upload-finished"
