@@ -1,4 +1,4 @@
-"""How numbers are written for people: one rounding for pages, report and messages.
+"""How results are shown to people: one rounding for pages, report and messages.
 
 None means "not computed" and is written as a dash, except where a function says otherwise.
 """
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 DASH = "–"
 MINUS = "−"
 DATE_FORMAT = "j M Y"
+
+# How a heat map is first drawn, in the viewer (which has sliders for both) and in the report.
+HEAT_OPACITY = 0.45
+HEAT_THRESHOLD = 0.2  # activations below are not drawn
 
 
 def _fixed(value: float, digits: int) -> str:

@@ -21,6 +21,7 @@ from reportlab.platypus import Flowable
 from scipy import ndimage
 
 from . import storage
+from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .models import Analysis
 from .pipeline.pixels import read_slice_hu
 from .pipeline.series import SliceHeader, UnusableSeries, read_header
@@ -43,9 +44,8 @@ BODY_CELL_MM = 4.0
 """Cell size at which the body is looked for; thin things such as a blanket vanish in it."""
 PIXELS_WIDE = 640
 """Width of a picture: 58 mm in print at 280 dots per inch."""
-HEAT_OPACITY, HEAT_THRESHOLD, HEAT_EDGE = 0.45, 0.2, 12 / 255
-"""As the viewer first shows the map (``templates/parts/viewer.html``, ``static/src/viewer/heatmap.ts``): values below
-the threshold are not drawn, and the colour fades in over the edge."""
+HEAT_EDGE = 12 / 255
+"""Activations above the threshold over which the colour fades in, as in ``static/src/viewer/heatmap.ts``."""
 JPEG_QUALITY = 90
 SCALE_BAR_MM = 50
 

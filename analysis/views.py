@@ -20,6 +20,7 @@ from patients.models import Instance, Patient, Series, Site, Study, Upload
 
 from . import services
 from .charts import trend_figures
+from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .models import Analysis
 from .pipeline.score import GATE_HU
 from .storage import HEATMAP_SIZE
@@ -143,6 +144,8 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
         "series": study.series.all(),
         "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
         "gate_hu": round(-GATE_HU),
+        "heat_opacity": HEAT_OPACITY,
+        "heat_threshold": HEAT_THRESHOLD,
     }
     return _live(request, "pages/study.html", "parts/trend.html", context, _state(points))
 
