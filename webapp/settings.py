@@ -113,7 +113,7 @@ if bucket := env.str("STORAGE_S3_BUCKET", default=""):
     }
 else:
     _default_storage = {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "BACKEND": "webapp.files.WholeFileStorage",
         "OPTIONS": {"location": DATA_DIR / "files", "allow_overwrite": True},
     }
 STORAGES = {
