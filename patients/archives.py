@@ -15,6 +15,8 @@ MAX_DIRECTORY_BYTES = 8 * 2**20
 """Size of a zip's own table of contents, which is read into memory: about 100 bytes a file."""
 MAX_MEMBER_BYTES = 64 * 2**20
 """One unpacked file, unless it is a zip itself."""
+MAX_NESTED_ZIP_BYTES = 2 * 2**30
+"""A zip inside a zip, which is unpacked to disk before its own files are."""
 MAX_TOTAL_BYTES = 16 * 2**30
 """All files of one upload unpacked: 30,000 slices of 512 × 512."""
 MAX_RATIO = 200
@@ -33,32 +35,29 @@ _DAMAGED = "The zip file is damaged or incomplete: pack and upload it again."
 _TOO_LARGE = "The zip file unpacks to far more than a CT study can hold: it was not opened."
 
 
-def iter_members(name: str, path: Path) -> Iterator[tuple[str, Path | Refused]]:
-    """The files of an upload: those inside a zip (zips in it included), or the file itself.
-
-    Yields (name to show, local path or Refused). The path of a zip's member is a temporary file that
-    lasts until the next step. Left out without a word: folders and what macOS and Windows add to them.
-    """
-    if _is_clutter(name):
-        return
-    with path.open("rb") as file:
-        is_zip = file.read(4) in _ZIP_STARTS
-    if is_zip:
-        yield from _Opened().members(name, path, depth=1)
-    elif name.lower().endswith(".zip"):
-        yield _shown(name), Refused(_DAMAGED, "damaged_zip")
-    else:
-        yield _shown(name), path
-
-
-class _Opened:
+class Unpacking:
     """What is left of the limits while one upload is unpacked."""
 
     def __init__(self) -> None:
         self.members_left = MAX_MEMBERS
         self.bytes_left = MAX_TOTAL_BYTES
 
-    def members(self, name: str, path: Path, depth: int) -> Iterator[tuple[str, Path | Refused]]:
+    def iter_members(self, name: str, path: Path) -> Iterator[tuple[str, Path | Refused]]:
+        """The files that one received file stands for: those inside a zip (zips in it included), or itself.
+
+        Yields (name to show, local path or Refused). The path of a zip's member is a temporary file that
+        lasts until the next step. Left out without a word: folders and what macOS and Windows add to them.
+        """
+        if _is_clutter(name):
+            return
+        if _is_zip(path):
+            yield from self._members(name, path, depth=1)
+        elif name.lower().endswith(".zip"):
+            yield _shown(name), Refused(_DAMAGED, "damaged_zip")
+        else:
+            yield _shown(name), path
+
+    def _members(self, name: str, path: Path, depth: int) -> Iterator[tuple[str, Path | Refused]]:
         with path.open("rb") as file, tempfile.TemporaryDirectory(prefix="zip-") as folder:
             try:
                 archive = zipfile.ZipFile(_with_bounded_directory(file))
@@ -78,12 +77,12 @@ class _Opened:
     def _take(self, infos: list[zipfile.ZipInfo], packed_bytes: int) -> None:
         """Count the members against the limits; zipfile never unpacks more than they declare."""
         total = sum(info.file_size for info in infos)
+        if len(infos) > self.members_left:
+            raise Refused(f"The upload holds more than {MAX_MEMBERS:,} files: send it in parts.", "zip_too_large")
+        if total > min(self.bytes_left, max(RATIO_FREE_BYTES, MAX_RATIO * packed_bytes)):
+            raise Refused(_TOO_LARGE, "zip_too_large")
         self.members_left -= len(infos)
         self.bytes_left -= total
-        if self.members_left < 0:
-            raise Refused(f"The zip file holds more than {MAX_MEMBERS:,} files: send it in parts.", "zip_too_large")
-        if self.bytes_left < 0 or total > max(RATIO_FREE_BYTES, MAX_RATIO * packed_bytes):
-            raise Refused(_TOO_LARGE, "zip_too_large")
 
     def _member(
         self, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, depth: int
@@ -95,14 +94,26 @@ class _Opened:
         except Refused as refused:
             yield _shown(shown), refused
             return
-        with target.open("rb") as file:
-            is_zip = file.read(4) in _ZIP_STARTS
-        if not is_zip:
+        if not _is_zip(target):
             yield _shown(shown), target
         elif depth < MAX_DEPTH:
-            yield from self.members(shown, target, depth + 1)
+            yield from self._members(shown, target, depth + 1)
         else:
             yield _shown(shown), Refused("A zip in a zip in a zip is not opened: unpack it first.", "nested_zip")
+
+
+def count_members(path: Path) -> int:
+    """How many files a received file stands for, as far as a look at a zip's table of contents tells."""
+    try:
+        with path.open("rb") as file:
+            return max(1, len(zipfile.ZipFile(_with_bounded_directory(file)).infolist())) if _is_zip(path) else 1
+    except Exception:  # a damaged zip is one refused file
+        return 1
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in _ZIP_STARTS
 
 
 def _check_member(info: zipfile.ZipInfo) -> None:
@@ -113,8 +124,9 @@ def _check_member(info: zipfile.ZipInfo) -> None:
         raise Refused("This is a DICOMDIR, the index of a disc: not needed.", "dicomdir")
     if info.flag_bits & 0x1:
         raise Refused("It is encrypted with a password: unpack the zip and upload the files.", "encrypted")
-    if info.file_size > MAX_MEMBER_BYTES and not member.name.lower().endswith(".zip"):
-        raise Refused("The file is far larger than one CT slice.", "too_large")
+    is_zip = member.name.lower().endswith(".zip")
+    if info.file_size > (MAX_NESTED_ZIP_BYTES if is_zip else MAX_MEMBER_BYTES):
+        raise Refused("The file is far larger than one CT slice." if not is_zip else _TOO_LARGE, "too_large")
 
 
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:

@@ -7,7 +7,7 @@ same outcomes, so a worker that died half-way is simply followed by another.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 
-from .archives import iter_members
+from .archives import Unpacking, count_members
 from .dicom import DicomFile, Refused, check_file
 from .models import Instance, Patient, Series, Study, Upload
 
@@ -28,6 +28,7 @@ COLLISION = (
     "This file was kept aside and not used; ask the source to send the series with correct identifiers."
 )
 OTHER_PATIENTS_IMAGE = "This very image is stored already, with another patient of this site: it was not stored again."
+SENT_TWICE = "The same image came twice in this upload: it is stored once."
 SYNTHETIC_MANUFACTURER = "CoronaTrend phantom"  # Manufacturer of series made by analysis/phantoms
 
 
@@ -42,29 +43,33 @@ class FileOutcome:
 
 @dataclass
 class Ingested:
-    """The outcome of an upload. ``collisions`` counts, per series pk, files that clash with a stored one."""
+    """The outcome of an upload. ``collisions`` counts, per series pk, files that clash with a stored one; ``handled``:
+    instances (pk) that a file of this upload brought or met."""
 
     files: list[FileOutcome] = field(default_factory=list)
     series: dict[int, Series] = field(default_factory=dict)
     collisions: Counter[int] = field(default_factory=Counter)
+    handled: set[int] = field(default_factory=set)
     mismatch: str = ""  # why the scan may not be of the patient it was sent to
 
 
 def store(
-    upload: Upload, received: Iterable[tuple[str, Path]], on_progress: Callable[[int], None] = lambda done: None
+    upload: Upload, received: Sequence[tuple[str, Path]], on_progress: Callable[[float], None] = lambda done: None
 ) -> Ingested:
     """Store the upload's files, given as (name, local path); zips are opened.
 
-    ``on_progress`` is called with the number of files (zip members included) looked at so far.
+    ``on_progress`` is called after each file with the share done; a zip counts as many files as it lists.
     """
     ingested = Ingested()
+    total = sum(count_members(path) for _, path in received)
+    unpacking = Unpacking()
     for name, path in received:
-        for member_name, member in iter_members(name, path):
+        for member_name, member in unpacking.iter_members(name, path):
             if isinstance(member, Refused):
                 ingested.files.append(FileOutcome(member_name, "refused", member.reason))
             else:
                 ingested.files.append(_store_file(upload, member_name, member, ingested))
-            on_progress(len(ingested.files))
+            on_progress(min(1.0, len(ingested.files) / total))
     return ingested
 
 
@@ -83,6 +88,7 @@ def _store_file(upload: Upload, name: str, path: Path, ingested: Ingested) -> Fi
     if stored is None:
         stored, is_new = _store_instance(upload, patient, dicom, path, sha256)
         if is_new:
+            ingested.handled.add(stored.pk)
             ingested.series[stored.series_id] = stored.series
             return FileOutcome(name, "stored")
     return _outcome_of_known(upload, patient, name, path, sha256, stored, ingested)
@@ -100,9 +106,11 @@ def _outcome_of_known(
         with path.open("rb") as file:
             default_storage.save(f"collisions/{upload.pk}/{sha256}.dcm", File(file))
         return FileOutcome(name, "collision", COLLISION)
-    if stored.upload_id == upload.pk:  # by an earlier attempt at this same upload
-        return FileOutcome(name, "stored")
-    return FileOutcome(name, "already_stored")
+    if stored.pk in ingested.handled:
+        return FileOutcome(name, "already_stored", SENT_TWICE)
+    ingested.handled.add(stored.pk)
+    by_an_earlier_attempt = stored.upload_id == upload.pk
+    return FileOutcome(name, "stored" if by_an_earlier_attempt else "already_stored")
 
 
 def _patient_for(upload: Upload, dicom: DicomFile) -> Patient:
@@ -133,6 +141,8 @@ def identity_difference(patient: Patient, dicom: DicomFile) -> str:
     differences = []
     if dicom.patient_id and dicom.patient_id != patient.patient_id:
         differences.append("patient ID")
+    elif dicom.issuer_of_patient_id and patient.issuer_of_patient_id not in ("", dicom.issuer_of_patient_id):
+        differences.append("issuer of the patient ID")
     if dicom.birth_date and patient.birth_date and dicom.birth_date != patient.birth_date:
         differences.append("birth date")
     if dicom.patient_name and patient.patient_name and _plain(dicom.patient_name) != _plain(patient.patient_name):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from patients import archives
-from patients.archives import iter_members
+from patients.archives import Unpacking, count_members
 from patients.part10 import Refused
 
 
@@ -20,7 +20,7 @@ def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFL
 def opened(path: Path, name: str = "scan.zip") -> dict[str, bytes | str]:
     """Each member's content, or the code of its refusal."""
     found = {}
-    for shown, member in iter_members(name, path):
+    for shown, member in Unpacking().iter_members(name, path):
         assert shown not in found
         found[shown] = member.code if isinstance(member, Refused) else member.read_bytes()
         assert not isinstance(member, Refused) or member.reason.endswith((".", "!"))
@@ -30,7 +30,7 @@ def opened(path: Path, name: str = "scan.zip") -> dict[str, bytes | str]:
 def test_a_single_file_is_its_own_member(tmp_path):
     path = tmp_path / "0001"
     path.write_bytes(b"abc")
-    assert list(iter_members("IM0001", path)) == [("IM0001", path)]
+    assert list(Unpacking().iter_members("IM0001", path)) == [("IM0001", path)]
 
 
 def test_streams_members_of_nested_folders_and_one_level_of_zips(tmp_path):
@@ -53,7 +53,7 @@ def test_refuses_a_third_level_of_zips(tmp_path):
 
 def test_temporary_members_last_until_the_next_step(tmp_path):
     path = zipped(tmp_path / "a.zip", {"1": b"one", "2": b"two"})
-    members = iter_members("a.zip", path)
+    members = Unpacking().iter_members("a.zip", path)
     _, first = next(members)
     assert first.read_bytes() == b"one"
     _, second = next(members)
@@ -173,3 +173,37 @@ def test_no_outcome_depends_on_luck_with_flipped_bytes(tmp_path):
         changed[position] ^= 0xFF
         (tmp_path / "b.zip").write_bytes(changed)
         assert opened(tmp_path / "b.zip")
+
+
+def test_a_zip_that_is_too_large_leaves_the_limits_to_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+    large = zipped(tmp_path / "large.zip", {str(n): b"x" for n in range(5)})
+    small = zipped(tmp_path / "small.zip", {str(n): b"x" for n in range(2)})
+    unpacking = Unpacking()
+    (refused,) = [member for _, member in unpacking.iter_members("large.zip", large)]
+    assert refused.code == "zip_too_large"
+    assert all(isinstance(member, Path) for _, member in unpacking.iter_members("small.zip", small))
+
+
+def test_limits_hold_for_all_zips_of_an_upload_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+    path = zipped(tmp_path / "a.zip", {str(n): b"x" for n in range(2)})
+    unpacking = Unpacking()
+    assert all(isinstance(member, Path) for _, member in unpacking.iter_members("a.zip", path))
+    (refused,) = [member for _, member in unpacking.iter_members("b.zip", path)]
+    assert refused.code == "zip_too_large"
+
+
+def test_a_zip_in_a_zip_has_a_size_limit_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_NESTED_ZIP_BYTES", 1000)
+    path = zipped(tmp_path / "a.zip", {"in.zip": bytes(2000), "1": b"one"})
+    assert opened(path) == {"scan.zip/in.zip": "too_large", "scan.zip/1": b"one"}
+
+
+def test_members_are_counted_by_the_table_of_contents(tmp_path):
+    file = tmp_path / "1.dcm"
+    file.write_bytes(b"x")
+    damaged = tmp_path / "damaged.zip"
+    damaged.write_bytes(b"PK\x03\x04 nothing more")
+    path = zipped(tmp_path / "a.zip", {str(n): b"x" for n in range(7)})
+    assert [count_members(one) for one in (path, file, damaged)] == [7, 1, 1]

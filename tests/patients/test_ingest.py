@@ -179,3 +179,32 @@ def test_sites_keep_their_patients_apart(upload, stranger, tmp_path):
     other = Upload.objects.create(site=stranger.sites.get())
     assert set(outcomes(store(other, received(paths)))) == {"stored"}
     assert Patient.objects.count() == 2
+
+
+def test_a_file_sent_twice_in_one_upload_is_stored_once(upload, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    ingested = store(upload, received([*paths, paths[0]]))
+    assert outcomes(ingested) == ["stored"] * 12 + ["already_stored"]
+    assert "twice" in ingested.files[-1].reason
+    assert Instance.objects.count() == 12
+
+
+def test_progress_counts_the_files_of_a_zip(upload, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    with zipfile.ZipFile(tmp_path / "ct.zip", "w") as archive:
+        for path in paths[:8]:
+            archive.write(path, path.name)
+    seen = []
+    store(upload, [("ct.zip", tmp_path / "ct.zip"), *received(paths[8:])], seen.append)
+    assert seen == pytest.approx([n / 12 for n in range(1, 13)])
+
+
+def test_the_same_id_of_another_issuer_is_another_patient(site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="0193", issuer_of_patient_id="NORTH")
+    to_patient = Upload.objects.create(site=site, patient=patient)
+    elements = {"PatientID": "0193", "IssuerOfPatientID": "SOUTH"}
+    held = store(to_patient, received(make_series(tmp_path / "ct", **elements)))
+    assert outcomes(held) == ["refused"] * 12
+    assert "issuer" in held.mismatch
+    same = store(to_patient, received(make_series(tmp_path / "same", PatientID="0193", IssuerOfPatientID="NORTH")))
+    assert outcomes(same) == ["stored"] * 12
