@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from botocore.exceptions import BotoCoreError, ClientError
 from celery import current_app
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, QuerySet
+from django.db.models.lookups import IsNull
 from django.utils import timezone
 
 from patients.models import Upload
@@ -25,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 TASK = "analysis.work"  # by name, so that the web process does not import what the worker needs
 GIVEN_UP = "The computation was interrupted {n} times and was given up. Try again; if it happens again, tell your IT."
+
+# Storage or database out of reach: worth another attempt.
+PASSING_FAULTS = (OSError, OperationalError, InterfaceError, BotoCoreError, ClientError)
 
 Task = Upload | Analysis
 
@@ -42,8 +47,9 @@ def wake() -> None:
 
 
 def _waiting(model: type[Task]) -> QuerySet:
-    order = ["priority", "created_at", "pk"] if model is Analysis else ["created_at"]
-    return model._default_manager.filter(state=WAITING[model]).order_by(*order)
+    """The most urgent first: a person's before batch work, then by age."""
+    urgency = "priority" if model is Analysis else IsNull(F("user"), True)
+    return model._default_manager.filter(state=WAITING[model]).order_by(urgency, "created_at", "pk")
 
 
 def anything_waits() -> bool:
@@ -64,7 +70,7 @@ def claim(model: type[Task], pk: object) -> Task | None:
 
 
 def claim_next() -> Task | None:
-    """Claim the most urgent waiting job: uploads first, then analyses by priority and age."""
+    """Claim the most urgent waiting job, uploads first."""
     for model in (Upload, Analysis):
         while (pk := _waiting(model).values_list("pk", flat=True).first()) is not None:
             if job := claim(model, pk):
@@ -94,6 +100,7 @@ def lease(job: Task) -> Iterator[None]:
                 held(job).update(lease_until=timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS))
             except Exception:
                 logger.exception("could not renew the lease of %s", job)
+                connection.close()  # a broken one would never heal
         connection.close()
 
     thread = threading.Thread(target=renew, name=f"lease of {job}", daemon=True)
@@ -120,8 +127,8 @@ def fail(job: Task, sentence: str) -> None:
     """End a job with a sentence for a clinician."""
     if isinstance(job, Analysis):
         held(job).update(state=Analysis.State.FAILED, error=sentence, finished_at=timezone.now(), lease_until=None)
-    else:
-        held(job).update(state=Upload.State.FAILED, reason=sentence, lease_until=None)
+    elif held(job).update(state=Upload.State.FAILED, reason=sentence, lease_until=None):
+        job.forget_parts()  # nobody can ask for them again: the user sends them anew
 
 
 def sweep() -> None:

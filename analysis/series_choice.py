@@ -1,7 +1,10 @@
 """Which series of a study can be analysed, and which one stands for it."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
+
+from django.db import transaction
 
 from patients.models import Instance, Series, Study
 
@@ -17,35 +20,61 @@ NO_CHEST = "No lung was found in this series: only CT of the chest can be analys
 NOT_CHOSEN = "Usable, but another series of the same study suits the analysis better."
 
 
+@dataclass(frozen=True)
+class _Judgement:
+    """What the stored slices of a series come to. ``z_mm``: position of each instance (by pk) where it is usable."""
+
+    instances: frozenset[int]
+    reason: str = ""
+    slice_spacing_mm: float | None = None
+    z_mm: dict[int, float] = field(default_factory=dict)
+
+
 def judge(series: Series, *, clashes: int) -> None:
     """Write whether the series, as it is stored now, can be analysed, and why not.
 
-    ``clashes``: files that came with the SOP Instance UID of a stored slice but other content.
+    ``clashes``: files that came with the SOP Instance UID of a stored slice but other content. Where another worker
+    stored more slices of the series meanwhile, it is looked at again.
     """
-    series.slice_count = series.instances.count()
+    while not _write(series, _judgement(series, clashes)):
+        pass
+
+
+def _judgement(series: Series, clashes: int) -> _Judgement:
+    instances = list(series.instances.all())
+    pks = frozenset(instance.pk for instance in instances)
     try:
-        if series.slice_count == 1 and clashes + 1 >= MIN_SLICES:
+        if len(instances) == 1 and clashes + 1 >= MIN_SLICES:
             raise UnusableSeries("one_sop_instance_uid", ONE_SOP_UID.format(n=clashes + 1))
-        with storage.local_files(series) as paths:
+        with storage.local_copies([instance.file for instance in instances]) as paths:
             geometry = check_series([read_header(path) for path in paths])
             if not looks_like_chest(geometry):
                 raise UnusableSeries("no_chest", NO_CHEST)
     except UnusableSeries as unusable:
-        series.usable, series.reason, series.slice_spacing_mm = False, str(unusable), None
-    else:
-        series.usable, series.reason = True, ""
-        series.slice_spacing_mm = geometry.slice_spacing_mm
-        _write_positions(
-            series, {h.sop_instance_uid: float(z) for h, z in zip(geometry.headers, geometry.z_mm, strict=True)}
-        )
-    series.save(update_fields=["slice_count", "usable", "reason", "slice_spacing_mm"])
+        return _Judgement(pks, reason=str(unusable))
+    z_mm = {header.path: float(z) for header, z in zip(geometry.headers, geometry.z_mm, strict=True)}
+    return _Judgement(
+        pks,
+        slice_spacing_mm=geometry.slice_spacing_mm,
+        z_mm={instance.pk: z_mm[path] for instance, path in zip(instances, paths, strict=True)},
+    )
 
 
-def _write_positions(series: Series, z_mm: dict[str, float]) -> None:
-    instances = list(series.instances.all())
-    for instance in instances:
-        instance.z_mm = z_mm[instance.sop_instance_uid]
-    Instance.objects.bulk_update(instances, ["z_mm"], batch_size=200)
+def _write(series: Series, judgement: _Judgement) -> bool:
+    """Store the judgement; False where it is not of the slices that are stored now."""
+    with transaction.atomic():
+        Study.objects.select_for_update().get(pk=series.study_id)
+        instances = list(series.instances.all())
+        if {instance.pk for instance in instances} != judgement.instances:
+            return False
+        for instance in instances:
+            instance.z_mm = judgement.z_mm.get(instance.pk)
+        Instance.objects.bulk_update(instances, ["z_mm"], batch_size=200)
+        series.slice_count = len(instances)
+        series.usable, series.reason = not judgement.reason, judgement.reason
+        series.slice_spacing_mm = judgement.slice_spacing_mm
+        series.save(update_fields=["slice_count", "usable", "reason", "slice_spacing_mm"])
+    return True
 
 
 def choose(study: Study) -> Series | None:

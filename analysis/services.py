@@ -4,6 +4,7 @@ Page, API, command and (later) the PACS listener call these functions; the worke
 :func:`work_off` and :func:`run`.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -22,7 +23,10 @@ from .models import PRIORITY_BATCH, PRIORITY_USER, Analysis
 from .pipeline.series import check_series, read_header
 from .trend import current
 
+logger = logging.getLogger(__name__)
+
 PROGRESS_EVERY_SECONDS = 0.5
+UNREADABLE = "This series could not be read for an unexpected reason, which is logged: tell your IT."
 
 
 class Refusal(Exception):
@@ -69,7 +73,7 @@ def discard(upload: Upload) -> None:
     held = Upload.objects.filter(pk=upload.pk, state=Upload.State.NEEDS_CONFIRMATION)
     if not held.update(state=Upload.State.DONE, reason="The files that did not fit the patient were discarded."):
         raise Refusal("This upload does not wait for a confirmation.")
-    _forget_parts(upload)
+    upload.forget_parts()
 
 
 def work_off(upload: Upload) -> None:
@@ -78,9 +82,9 @@ def work_off(upload: Upload) -> None:
     parts = list(upload.parts.all())
     with storage.local_copies([part.file for part in parts]) as paths:
         received = [(part.name, path) for part, path in zip(parts, paths, strict=True)]
-        ingested = ingest.store(upload, received, lambda done: write_progress(done / (done + len(parts))))
+        ingested = ingest.store(upload, received, write_progress)
     for series in ingested.series.values():
-        series_choice.judge(series, clashes=ingested.collisions[series.pk])
+        _judge(series, clashes=ingested.collisions[series.pk])
     studies = Study.objects.filter(series__in=ingested.series).distinct()
     runs = [run for study in studies if (run := _run_for(study, priority=_priority(upload)))]
     stored_some = any(outcome.outcome in ("stored", "already_stored") for outcome in ingested.files)
@@ -103,17 +107,24 @@ def work_off(upload: Upload) -> None:
         analyses=[run.pk for run in runs],
     )
     if not waits:
-        _forget_parts(upload)
+        upload.forget_parts()
+
+
+def _judge(series: Series, *, clashes: int) -> None:
+    """Judge one series; what goes wrong with it is its own reason, and nothing else in the upload is lost."""
+    try:
+        series_choice.judge(series, clashes=clashes)
+    except queue.PASSING_FAULTS:
+        raise
+    except Exception:
+        logger.exception("%s could not be judged", series)
+        Series.objects.filter(pk=series.pk).update(
+            usable=False, reason=UNREADABLE, slice_count=series.instances.count()
+        )
 
 
 def _priority(upload: Upload) -> int:
     return PRIORITY_USER if upload.user_id else PRIORITY_BATCH
-
-
-def _forget_parts(upload: Upload) -> None:
-    for part in upload.parts.all():
-        part.file.delete(save=False)
-    upload.parts.all().delete()
 
 
 # --- Analyses -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import connection
 from django.utils import timezone
 
 from patients.models import Upload
@@ -20,7 +20,6 @@ from .pipeline.series import UnusableSeries
 logger = logging.getLogger(__name__)
 
 UNEXPECTED = "An unexpected error stopped the work. It is logged; try again, and tell your IT if it happens again."
-PASSING_FAULTS = (OSError, OperationalError)  # storage or database out of reach: worth another attempt
 
 _stopping = threading.Event()
 
@@ -49,7 +48,7 @@ def do(job: queue.Task) -> None:
         logger.warning("%s was taken over; attempt %d stops", job, job.attempt)
     except UnusableSeries as unusable:
         queue.fail(job, str(unusable))
-    except PASSING_FAULTS:
+    except queue.PASSING_FAULTS:
         # No instant retry: the lease runs out, and the sweeper then gives the job to the next attempt.
         logger.exception("%s: attempt %d met a passing fault", job, job.attempt)
     except Exception:

@@ -207,6 +207,12 @@ class Upload(Job):
     def __str__(self) -> str:
         return f"upload {self.pk}"
 
+    def forget_parts(self) -> None:
+        """Delete the files as received."""
+        for part in self.parts.all():
+            part.file.delete(save=False)
+        self.parts.all().delete()
+
 
 def part_path(part: "UploadPart", _filename: str) -> str:
     return f"uploads/{part.upload_id}/{part.number:05d}"

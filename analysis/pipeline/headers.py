@@ -10,6 +10,8 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import CTImageStorage
 
+MAX_NAME = 32  # characters of a file name that people read
+
 # Real headers hold invalid UIDs, dates and numbers; those that matter are checked by meaning.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
@@ -52,8 +54,13 @@ class SliceHeader:
 
     @property
     def label(self) -> str:
-        """The file as people find it again, in a folder or in a viewer."""
-        return self.path.name + (f" (image {self.instance_number})" if self.instance_number is not None else "")
+        """The image as people find it again: by its number in a viewer, by its file in a folder.
+
+        A long file name (a hash, a UID) says nothing to people where there is a number.
+        """
+        if self.instance_number is None:
+            return f"the file {self.path.name}"
+        return f"image {self.instance_number}" + (f" ({self.path.name})" if len(self.path.name) <= MAX_NAME else "")
 
 
 _TAGS = [
@@ -97,9 +104,10 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
     thickness = _numbers(dataset, "SliceThickness", 1)
     tilt = _numbers(dataset, "GantryDetectorTilt", 1)
     frames = _numbers(dataset, "NumberOfFrames", 1)
+    file_meta = getattr(dataset, "file_meta", pydicom.Dataset())
     return SliceHeader(
         path=path,
-        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        sop_instance_uid=_text(dataset, "SOPInstanceUID") or _text(file_meta, "MediaStorageSOPInstanceUID"),
         series_instance_uid=_text(dataset, "SeriesInstanceUID"),
         modality=_text(dataset, "Modality").upper() or ("CT" if dataset.get("SOPClassUID") == CTImageStorage else ""),
         image_type=tuple(word.strip().upper() for word in _text(dataset, "ImageType").split("\\")),
@@ -119,11 +127,13 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
 
 
 def _text(dataset: pydicom.Dataset, keyword: str) -> str:
+    """The value as one clean line, several values joined by a backslash."""
     value = dataset.get(keyword)
     if value is None:
         return ""
     words = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
-    return "\\".join(str(word) for word in words).strip(" \0")
+    joined = "\\".join(str(word) for word in words)
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in joined).split())
 
 
 def _numbers(dataset: pydicom.Dataset, keyword: str, count: int) -> list[float] | None:

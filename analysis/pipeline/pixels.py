@@ -89,9 +89,7 @@ def read_slice_hu(header: SliceHeader) -> _Slice:
     if stored.shape != (header.rows, header.columns):
         raise UnusableSeries("damaged_pixels", f"The image in {header.label} is not of the size its header says.")
     if not (0 < slope <= MAX_RESCALE_SLOPE and abs(intercept) <= MAX_RESCALE_INTERCEPT):
-        raise UnusableSeries(
-            "no_rescale", f"The file {header.label} does not say how its values become Hounsfield units."
-        )
+        raise UnusableSeries("no_rescale", f"How the values become Hounsfield units is not said in {header.label}.")
     hu: _Slice = np.rint(stored * np.float32(slope) + np.float32(intercept)).clip(*HU_RANGE).astype(np.int16)
     hu[padding] = HU_RANGE[0]
     return hu

@@ -180,11 +180,11 @@ def _check_grid(headers: Sequence[SliceHeader]) -> tuple[float, float]:
         if header.position is None or header.orientation is None:
             raise UnusableSeries(
                 "no_position",
-                f"The file {header.label} does not say where its slice lies (no valid position or orientation).",
+                f"Where the slice lies is not said in {header.label} (no valid position or orientation).",
             )
         low, high = PIXEL_SPACING_RANGE_MM
         if header.pixel_spacing_mm is None or not all(low <= mm <= high for mm in header.pixel_spacing_mm):
-            raise UnusableSeries("no_pixel_spacing", f"The file {header.label} has no valid pixel spacing.")
+            raise UnusableSeries("no_pixel_spacing", f"There is no valid pixel spacing in {header.label}.")
     sizes = sorted({(header.columns, header.rows) for header in headers})
     if len(sizes) > 1:
         listed = ", ".join(f"{columns} × {rows}" for columns, rows in sizes)

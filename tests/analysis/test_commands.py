@@ -13,6 +13,7 @@ import requests
 from django.core.management import CommandError, call_command
 
 from analysis.models import PRIORITY_BATCH, Analysis
+from patients import ingest
 from patients.models import Instance
 from tests.conftest import ROOT
 from tests.dicom_series import make_series
@@ -47,6 +48,23 @@ def test_import_exits_1_when_nothing_was_stored(site, tmp_path):
         call_command("import_dicom", str(tmp_path / "notes.txt"), "--site", site.code, stdout=StringIO())
     assert exit_.value.code == 1
     assert not Instance.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_import_goes_on_after_a_passing_fault_without_a_worker(site, tmp_path, monkeypatch, settings):
+    settings.JOB_LEASE_SECONDS = 0.2
+    make_series(tmp_path / "exam")
+    store, calls = ingest.store, []
+
+    def out_of_reach_at_first(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise OSError("storage out of reach")
+        return store(*arguments)
+
+    monkeypatch.setattr(ingest, "store", out_of_reach_at_first)
+    upload = import_dicom(tmp_path / "exam", "--site", site.code)
+    assert (upload["state"], len(calls)) == ("done", 2)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from django.db import OperationalError
+from django.db import connection as django_connection
 from django.utils import timezone
 
 from analysis import queue
@@ -48,6 +51,34 @@ def test_uploads_go_first_then_users_before_imports_then_the_oldest(site, series
     first = Analysis.objects.create(series=series)
     upload = Upload.objects.create(site=site)
     assert [queue.claim_next() for _ in range(4)] == [upload, first, second, batch]
+
+
+def test_a_persons_upload_goes_before_an_older_import(site, user):
+    batch, persons = Upload.objects.create(site=site), Upload.objects.create(site=site, user=user)
+    assert [queue.claim_next() for _ in range(2)] == [persons, batch]
+
+
+def test_the_lease_is_renewed_again_after_the_database_was_away(queued, settings, monkeypatch):
+    settings.JOB_LEASE_SECONDS = 0.4
+    job = queue.claim_next()
+    held, closed, calls = queue.held, [], []
+
+    def away_at_first(job):
+        calls.append(job)
+        if len(calls) == 1:
+            raise OperationalError("server closed the connection")
+        return held(job)
+
+    monkeypatch.setattr(queue, "held", away_at_first)
+    connection = SimpleNamespace(close=lambda: (closed.append(len(calls)), django_connection.close()))
+    monkeypatch.setattr(queue, "connection", connection)
+    with queue.lease(job):
+        until = time.monotonic() + 5
+        while len(calls) < 3 and time.monotonic() < until:
+            time.sleep(0.02)
+    assert closed[0] == 1  # the broken connection is dropped before the next try
+    queued.refresh_from_db()
+    assert queued.lease_until > job.lease_until
 
 
 def test_a_late_worker_writes_nothing(queued):

@@ -1,12 +1,15 @@
 """From received files to a queued analysis, and what users may ask for afterwards."""
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
+from pydicom import dcmread
 
-from analysis import queue, services, tasks
+from analysis import queue, series_choice, services, storage, tasks
 from analysis.models import Analysis
+from analysis.pipeline.series import read_header
 from patients.models import Patient, Series, Study, Upload
 from tests.dicom_series import chest_hu, make_series
 
@@ -198,3 +201,89 @@ def test_a_file_out_of_reach_is_tried_again_then_given_up(site, tmp_path):
     analysis = Analysis.objects.get()
     assert (analysis.state, analysis.attempt) == ("FAILED", 3)
     assert "interrupted 3 times" in analysis.error
+
+
+def without_identifier_in_the_dataset(paths):
+    """The SOP Instance UID stands in the file meta alone, as some converters leave it."""
+    for path in paths:
+        dataset = dcmread(path)
+        del dataset.SOPInstanceUID
+        dataset.save_as(path)
+    return paths
+
+
+def with_two_blanks_in_the_identifier(paths):
+    for number, path in enumerate(paths):
+        dataset = dcmread(path)
+        dataset.SOPInstanceUID = f"1.2  {number}"
+        dataset.save_as(path)
+    return paths
+
+
+@pytest.mark.parametrize("made_odd", [without_identifier_in_the_dataset, with_two_blanks_in_the_identifier])
+def test_a_series_with_odd_identifiers_is_used(site, tmp_path, made_odd):
+    upload = receive(site, made_odd(make_series(tmp_path / "ct")))
+    assert [series["used"] for series in upload.series] == [True]
+    assert Series.objects.get().instances.filter(z_mm__isnull=True).count() == 0
+
+
+def test_the_reports_slices_carry_the_stored_identifiers(site, tmp_path):
+    receive(site, without_identifier_in_the_dataset(make_series(tmp_path / "ct")))
+    series = Series.objects.get()
+    with storage.local_files(series) as paths:
+        read = [read_header(path).sop_instance_uid for path in paths]
+    assert read == list(series.instances.values_list("sop_instance_uid", flat=True))
+
+
+def test_a_series_that_breaks_the_reader_costs_the_others_nothing(site, tmp_path, monkeypatch, caplog):
+    good, bad = make_series(tmp_path / "good", slices=14), make_series(tmp_path / "bad", slices=12)
+    judge = series_choice.judge
+
+    def fragile(series, *, clashes):
+        if series.instances.count() == 12:
+            raise KeyError("odd")
+        judge(series, clashes=clashes)
+
+    monkeypatch.setattr(series_choice, "judge", fragile)
+    upload = receive(site, bad + good)
+    assert upload.state == "done"
+    assert {series["used"]: series["reason"] for series in upload.series} == {True: "", False: services.UNREADABLE}
+    assert len(upload.analyses) == 1
+    assert "KeyError" in caplog.text
+
+
+def test_slices_that_another_worker_stores_meanwhile_are_looked_at_too(site, tmp_path, monkeypatch):
+    paths = make_series(tmp_path / "ct", slices=24)
+    check_series = series_choice.check_series
+
+    def while_another_stores(headers):
+        monkeypatch.setattr(series_choice, "check_series", check_series)
+        receive(site, paths[12:])
+        return check_series(headers)
+
+    monkeypatch.setattr(series_choice, "check_series", while_another_stores)
+    receive(site, paths[:12])
+    series = Series.objects.get()
+    assert (series.slice_count, series.usable) == (24, True)
+    assert series.instances.filter(z_mm__isnull=True).count() == 0
+
+
+def test_object_storage_out_of_reach_is_a_passing_fault(site, tmp_path, monkeypatch):
+    def out_of_reach(*args):
+        raise EndpointConnectionError(endpoint_url="http://storage.example")
+
+    monkeypatch.setattr(services.ingest, "store", out_of_reach)
+    upload = receive(site, make_series(tmp_path / "ct"))
+    assert upload.state == "working"  # until its lease runs out
+    Upload.objects.update(lease_until=timezone.now())
+    queue.sweep()
+    upload.refresh_from_db()
+    assert (upload.state, upload.parts.count()) == ("received", 12)
+
+
+def test_what_a_failed_upload_brought_is_not_kept(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(services.ingest, "store", lambda *args: 1 / 0)
+    upload = receive(site, make_series(tmp_path / "ct"))
+    assert upload.state == "failed"
+    assert not upload.parts.exists()
+    assert default_storage.listdir(f"uploads/{upload.pk}")[1] == []

@@ -62,12 +62,18 @@ def _opened(path: Path, name: str) -> File:
 
 
 def work_off(upload: Upload) -> Upload:
-    """Work the upload off here, unless a worker was quicker; wait until it is final."""
-    if job := queue.claim(Upload, upload.pk):
-        tasks.do(job)
+    """Work the upload off here, unless a worker was quicker; wait until it is final.
+
+    An attempt that met a passing fault (here or in a worker) is followed by another once its lease has run out, also
+    where no worker runs.
+    """
     upload.refresh_from_db()
     while upload.state in WORKING:
-        time.sleep(0.5)
+        if job := queue.claim(Upload, upload.pk):
+            tasks.do(job)
+        else:
+            time.sleep(0.5)
+            queue.sweep()
         upload.refresh_from_db()
     return upload
 
