@@ -112,7 +112,7 @@ KEYWORDS = [
     "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex",
     "StudyDate", "SeriesDate", "AcquisitionDate", "AcquisitionDateTime", "ContentDate",
     "StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime",
-    "StudyDescription", "SeriesDescription", "SeriesNumber", "InstanceNumber", "ConvolutionKernel", "BodyPartExamined",
+    "StudyDescription", "SeriesDescription", "SeriesNumber", "InstanceNumber", "ConvolutionKernel",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation",
     "RescaleSlope", "RescaleIntercept",
@@ -140,13 +140,9 @@ class DicomFile:
     series_number: int | None
     series_description: str
     convolution_kernel: str
-    body_part_examined: str
     manufacturer: str
     sop_instance_uid: str
     instance_number: int | None
-    rows: int
-    columns: int
-    transfer_syntax_uid: str
 
 
 def check_file(file: Path | BinaryIO) -> DicomFile:
@@ -178,7 +174,7 @@ def _check(file: BinaryIO) -> DicomFile:
     _check_image_format(dataset, syntax)
     _check_pixels(structure, structure.pixels, syntax)
     _check_place(dataset)
-    return _describe(structure, syntax)
+    return _describe(structure)
 
 
 def _check_kind(structure: Structure) -> None:
@@ -308,7 +304,7 @@ def _dot(a: list[float], b: list[float]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True))
 
 
-def _describe(structure: Structure, syntax: UID) -> DicomFile:
+def _describe(structure: Structure) -> DicomFile:
     dataset = structure.dataset
     patient_id = text(dataset, "PatientID")
     if len(patient_id) > MAX_PATIENT_ID_LENGTH:
@@ -329,13 +325,9 @@ def _describe(structure: Structure, syntax: UID) -> DicomFile:
         series_number=integer(dataset, "SeriesNumber"),
         series_description=text(dataset, "SeriesDescription", 128),
         convolution_kernel=text(dataset, "ConvolutionKernel", 64),
-        body_part_examined=text(dataset, "BodyPartExamined", 64),
         manufacturer=text(dataset, "Manufacturer", 64),
         sop_instance_uid=_uid(dataset, "SOPInstanceUID", text(structure.file_meta, "MediaStorageSOPInstanceUID")),
         instance_number=integer(dataset, "InstanceNumber"),
-        rows=int(dataset.Rows),
-        columns=int(dataset.Columns),
-        transfer_syntax_uid=str(syntax),
     )
 
 

@@ -127,7 +127,7 @@ def _patient_for(upload: Upload, dicom: DicomFile) -> Patient:
             "patient_name": dicom.patient_name,
             "birth_date": dicom.birth_date,
             "sex": dicom.sex,
-            "synthetic": dicom.manufacturer == SYNTHETIC_MANUFACTURER,
+            "synthetic": is_synthetic(dicom),
         },
     )
     return patient
@@ -147,9 +147,18 @@ def identity_difference(patient: Patient, dicom: DicomFile) -> str:
         differences.append("birth date")
     if dicom.patient_name and patient.patient_name and _plain(dicom.patient_name) != _plain(patient.patient_name):
         differences.append("name")
-    if not differences:
-        return ""
-    return f"the scan carries another {' and '.join(differences)} than this patient."
+    if differences:
+        return f"the scan carries another {' and '.join(differences)} than this patient."
+    if is_synthetic(dicom) != patient.synthetic:
+        if patient.synthetic:
+            return "the scan is of a person, but this patient is synthetic."
+        return "the scan is synthetic (made by a generator), but this patient is a person."
+    return ""
+
+
+def is_synthetic(dicom: DicomFile) -> bool:
+    """Made by our own generator, not a scan of a person."""
+    return dicom.manufacturer == SYNTHETIC_MANUFACTURER
 
 
 def _plain(name: str) -> str:

@@ -10,7 +10,6 @@ from .anatomy import STEP_MM, Anatomy
 
 GROUND_GLASS, CONSOLIDATION = "ground-glass", "consolidation"
 SOLID, PART_SOLID, GROUND_GLASS_NODULE, CALCIFIED = "solid", "part-solid", "ground-glass nodule", "calcified"
-OPACITIES = (GROUND_GLASS, CONSOLIDATION)
 NODULES = (SOLID, PART_SOLID, GROUND_GLASS_NODULE, CALCIFIED)
 # Mean HU inside; published ranges: ground-glass −750 to −300, consolidation above −300, calcified nodules above 200.
 HU = {GROUND_GLASS: -560, CONSOLIDATION: -20, SOLID: 30, PART_SOLID: -600, GROUND_GLASS_NODULE: -600, CALCIFIED: 350}

@@ -8,7 +8,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 
-from patients.ingest import store
+from patients.ingest import SYNTHETIC_MANUFACTURER, store
 from patients.models import Instance, Patient, Series, Study, Upload
 from tests.dicom_series import make_series
 
@@ -208,3 +208,15 @@ def test_the_same_id_of_another_issuer_is_another_patient(site, tmp_path):
     assert "issuer" in held.mismatch
     same = store(to_patient, received(make_series(tmp_path / "same", PatientID="0193", IssuerOfPatientID="NORTH")))
     assert outcomes(same) == ["stored"] * 12
+
+
+@pytest.mark.parametrize(("patient_is_synthetic", "words"), [(True, "of a person"), (False, "made by a generator")])
+def test_synthetic_and_real_scans_do_not_mix_unasked(site, tmp_path, patient_is_synthetic, words):
+    patient = Patient.objects.create(site=site, patient_id="0193", synthetic=patient_is_synthetic)
+    maker = "TEST" if patient_is_synthetic else SYNTHETIC_MANUFACTURER
+    paths = make_series(tmp_path / "ct", PatientID="0193", Manufacturer=maker)
+    held = store(Upload.objects.create(site=site), received(paths))
+    assert outcomes(held) == ["refused"] * 12
+    assert words in held.mismatch
+    confirmed = Upload.objects.create(site=site, patient=patient, confirmed=True)
+    assert outcomes(store(confirmed, received(paths))) == ["stored"] * 12
