@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 from django.conf import settings
@@ -190,6 +191,14 @@ def choose_series(study: Study, series: Series) -> None:
             state=Analysis.State.CANCELLED, finished_at=timezone.now()
         )
         _run_for(study, priority=PRIORITY_USER)
+
+
+def date_study(study: Study, day: date) -> None:
+    """A user says when an undated CT was taken. Refusal where it has a date, or the day is yet to come."""
+    if day > timezone.localdate():
+        raise Refusal("This day is yet to come: enter the day on which the CT was taken.")
+    if not Study.objects.filter(pk=study.pk, study_date=None).update(study_date=day):
+        raise Refusal("This CT has a date already.")
 
 
 def run(analysis: Analysis) -> None:

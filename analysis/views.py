@@ -3,6 +3,7 @@
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from django.contrib import messages
@@ -182,6 +183,19 @@ def choose_series(request: HttpRequest, pk: int) -> HttpResponse:
     series = visible_or_404(Series, request.user, named)
     try:
         services.choose_series(study, series)
+    except services.Refusal as refusal:
+        messages.error(request, str(refusal))
+    return redirect("pages:study", study.pk)
+
+
+@require_POST
+def date_study(request: HttpRequest, pk: int) -> HttpResponse:
+    """The user says when a CT was taken whose files carry no date."""
+    study = visible_or_404(Study, request.user, pk)
+    try:
+        services.date_study(study, date.fromisoformat(request.POST.get("date", "")))
+    except ValueError:
+        messages.error(request, "Enter the date as year, month and day.")
     except services.Refusal as refusal:
         messages.error(request, str(refusal))
     return redirect("pages:study", study.pk)

@@ -55,6 +55,7 @@ def actions(analysis, upload):
     return [
         (reverse("pages:retry", args=[analysis.pk]), {}),
         (reverse("pages:choose_series", args=[analysis.series.study_id]), {"series": analysis.series_id}),
+        (reverse("pages:date_study", args=[analysis.series.study_id]), {"date": "2020-01-01"}),
         (reverse("pages:decide_upload", args=[upload.pk, "confirm"]), {}),
         (reverse("pages:decide_upload", args=[upload.pk, "discard"]), {}),
     ]
@@ -203,6 +204,36 @@ def test_choosing_another_series_queues_its_analysis(browser, analysis):
 def test_choosing_no_series_is_not_found(browser, analysis, named):
     address = reverse("pages:choose_series", args=[analysis.series.study_id])
     assert browser.post(address, {"series": named}).status_code == 404
+
+
+def test_an_undated_study_asks_for_its_date_and_joins_the_trend(browser, patient, tmp_path):
+    study = finished_analysis(patient, tmp_path, date=None, activation_cm2={5: 9.0}).series.study
+    page = reverse("pages:study", args=[study.pk])
+    assert "When was it taken?" in browser.get(page).content.decode()
+    browser.post(reverse("pages:date_study", args=[study.pk]), {"date": "2020-03-09"})
+    study.refresh_from_db()
+    assert study.study_date == datetime.date(2020, 3, 9)
+    answer = browser.get(page)
+    assert "When was it taken?" not in answer.content.decode()
+    assert [point.days_since_first for point in answer.context["points"]] == [0]
+
+
+@pytest.mark.parametrize(
+    ("day", "words"), [("", "year, month and day"), ("9/3/2020", "year, month and day"), ("2999-01-01", "yet to come")]
+)
+def test_a_date_that_makes_no_sense_is_refused(browser, patient, tmp_path, day, words):
+    study = finished_analysis(patient, tmp_path, date=None).series.study
+    answer = browser.post(reverse("pages:date_study", args=[study.pk]), {"date": day}, follow=True)
+    assert words in answer.content.decode()
+    study.refresh_from_db()
+    assert study.study_date is None
+
+
+def test_a_date_from_the_files_is_not_changed(browser, analysis):
+    study = analysis.series.study
+    browser.post(reverse("pages:date_study", args=[study.pk]), {"date": "2020-01-01"})
+    study.refresh_from_db()
+    assert study.study_date == DAY
 
 
 def test_a_held_upload_asks_and_confirming_works_it_off_again(browser, held):
