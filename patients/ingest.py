@@ -114,23 +114,23 @@ def _outcome_of_known(
 
 
 def _patient_for(upload: Upload, dicom: DicomFile) -> Patient:
-    """The patient named by the upload, else the one the file names (made if new)."""
+    """The patient named by the upload, else the one the file names; a new one is not saved yet."""
     if upload.patient is not None:
         return upload.patient
     if not dicom.patient_id:
         raise Refused(NO_PATIENT_ID, code="no_patient_id")
-    patient, _ = Patient.objects.get_or_create(
-        site=upload.site,
-        patient_id=dicom.patient_id,
-        issuer_of_patient_id=dicom.issuer_of_patient_id,
-        defaults={
-            "patient_name": dicom.patient_name,
-            "birth_date": dicom.birth_date,
-            "sex": dicom.sex,
-            "synthetic": is_synthetic(dicom),
-        },
+    key = {
+        "site": upload.site,
+        "patient_id": dicom.patient_id,
+        "issuer_of_patient_id": dicom.issuer_of_patient_id,
+    }
+    return Patient.objects.filter(**key).first() or Patient(
+        **key,
+        patient_name=dicom.patient_name,
+        birth_date=dicom.birth_date,
+        sex=dicom.sex,
+        synthetic=is_synthetic(dicom),
     )
-    return patient
 
 
 def identity_difference(patient: Patient, dicom: DicomFile) -> str:
@@ -165,6 +165,15 @@ def _plain(name: str) -> str:
     return " ".join(name.split("=")[0].replace("^", " ").casefold().split())
 
 
+def _saved(patient: Patient) -> Patient:
+    """The patient's row, made where it is new (another worker may have been quicker)."""
+    if patient.pk is not None:
+        return patient
+    key = {name: getattr(patient, name) for name in ("site", "patient_id", "issuer_of_patient_id")}
+    described = {name: getattr(patient, name) for name in ("patient_name", "birth_date", "sex", "synthetic")}
+    return Patient.objects.get_or_create(**key, defaults=described)[0]
+
+
 def _store_instance(
     upload: Upload, patient: Patient, dicom: DicomFile, path: Path, sha256: str
 ) -> tuple[Instance, bool]:
@@ -172,7 +181,7 @@ def _store_instance(
     try:
         with transaction.atomic():
             study, _ = Study.objects.get_or_create(
-                patient=patient,
+                patient=_saved(patient),
                 study_instance_uid=dicom.study_instance_uid,
                 defaults={
                     "study_date": dicom.study_date,

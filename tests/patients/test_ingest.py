@@ -166,6 +166,18 @@ def test_an_image_of_another_patient_of_the_site_is_not_stored_twice(upload, sit
     assert "another patient" in again.files[0].reason
 
 
+def test_files_that_are_refused_leave_no_empty_patient(upload, site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    store(upload, received(paths))
+    for path in paths:
+        dataset = dcmread(path)
+        dataset.PatientID = "renamed"
+        dataset.save_as(path)
+    again = store(Upload.objects.create(site=site), received(paths))
+    assert set(outcomes(again)) == {"refused"}
+    assert Patient.objects.count() == 1
+
+
 def test_slices_that_share_one_sop_instance_uid_collide(upload, tmp_path):
     paths = make_series(tmp_path / "ct", SOPInstanceUID=generate_uid())
     ingested = store(upload, received(paths))
