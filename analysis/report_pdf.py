@@ -165,11 +165,8 @@ def _facts(analysis: Analysis, images: Sequence[KeyImage]) -> Table:
 
 
 def _age(patient: Patient, study: Study) -> str:
-    if patient.birth_date is None or study.study_date is None:
-        return "age not known"
-    born, then = patient.birth_date, study.study_date
-    years = then.year - born.year - ((then.month, then.day) < (born.month, born.day))
-    return f"{years} years at the scan"
+    years = patient.age_on(study.study_date)
+    return "age not known" if years is None else f"{years} years at the scan"
 
 
 def _slices_words(analysis: Analysis, images: Sequence[KeyImage]) -> str:

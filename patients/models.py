@@ -1,6 +1,7 @@
 """Sites and their users; patients, studies (time points), series, instances; uploads."""
 
 import uuid
+from datetime import date
 
 from django.conf import settings
 from django.db import models
@@ -64,6 +65,13 @@ class Patient(models.Model):
         """The name as people write it, or a word for its absence."""
         family, _, given = self.patient_name.split("=")[0].partition("^")
         return " ".join(part for part in (given.replace("^", " ").strip(), family.strip()) if part) or "No name given"
+
+    def age_on(self, day: date | None) -> int | None:
+        """Whole years on a day; None where the birth date or the day is not known."""
+        born = self.birth_date
+        if born is None or day is None:
+            return None
+        return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
 class Study(models.Model):

@@ -37,11 +37,7 @@ def percent(fraction: float) -> int:
 
 @register.filter
 def age_on(patient: Patient, day: date | None) -> int | None:
-    """Whole years on a day; None where the birth date or the day is not known."""
-    born = patient.birth_date
-    if born is None or day is None:
-        return None
-    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+    return patient.age_on(day)
 
 
 @register.filter

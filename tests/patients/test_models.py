@@ -1,0 +1,18 @@
+"""What the rows say of themselves."""
+
+from datetime import date
+
+import pytest
+
+from patients.models import Patient
+
+
+@pytest.mark.parametrize(
+    ("day", "age"), [(date(2020, 3, 4), 59), (date(2020, 3, 5), 60), (date(2021, 1, 1), 60), (None, None)]
+)
+def test_the_age_counts_whole_years(day, age):
+    assert Patient(birth_date=date(1960, 3, 5)).age_on(day) == age
+
+
+def test_the_age_is_unknown_without_a_birth_date():
+    assert Patient().age_on(date(2020, 3, 5)) is None
