@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import F, Max, Q, prefetch_related_objects
+from django.db.models import F, Max, prefetch_related_objects
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,6 +18,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from patients.access import visible, visible_or_404
 from patients.models import Instance, Patient, Series, Site, Study, Upload
+from patients.search import matching
 
 from . import services
 from .charts import trend_figures
@@ -81,8 +82,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """The patients of the user's sites, the newest study first; ``?q=`` words of name or ID."""
     query = request.GET.get("q", "").strip()
     patients = visible(Patient, request.user).select_related("site").annotate(newest=Max("studies__study_date"))
-    for word in query.split():
-        patients = patients.filter(Q(patient_name__icontains=word) | Q(patient_id__icontains=word))
+    patients = matching(patients, query)
     patients = patients.order_by(F("newest").desc(nulls_last=True), "patient_name", "pk")
     page = Paginator(patients, PATIENTS_A_PAGE).get_page(request.GET.get("page"))
     found = trends(page.object_list)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.db.models import Q
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,6 +14,7 @@ from rest_framework.response import Response
 
 from patients.access import visible
 from patients.models import Patient, Series, Site, Study, Upload
+from patients.search import matching
 
 from .. import results_csv, services
 from ..models import Analysis
@@ -53,10 +53,7 @@ class PatientViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
 
     def get_queryset(self) -> Any:
         rows = super().get_queryset()
-        if words := self.request.query_params.get("search", "").split() if self.request else []:
-            for word in words:
-                rows = rows.filter(Q(patient_name__icontains=word) | Q(patient_id__icontains=word))
-        return rows
+        return matching(rows, self.request.query_params.get("search", "")) if self.request else rows
 
     @extend_schema(parameters=[OpenApiParameter("search", description="Words of the name or the patient ID")])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
