@@ -128,6 +128,10 @@ class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixi
 class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     queryset = Analysis.objects.select_related("series__study__patient__site")
 
+    def get_queryset(self) -> Any:
+        rows = super().get_queryset()
+        return rows.defer("report") if self.action == "list" else rows  # a report is large, and lists do not show it
+
     def get_serializer_class(self) -> Any:
         return AnalysisSummarySerializer if self.action == "list" else AnalysisSerializer
 

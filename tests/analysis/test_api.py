@@ -146,6 +146,14 @@ def test_lists_take_a_constant_number_of_queries(api, site, django_assert_max_nu
             assert api.get(f"/api/v1/{kind}/").json()["count"] == 20
 
 
+def test_the_list_of_analyses_reads_no_reports(api, analysis, django_assert_max_num_queries):
+    with django_assert_max_num_queries(6) as asked:
+        (entry,) = api.get("/api/v1/analyses/").json()["results"]
+    assert entry["corona_score_cm3"] == 12.5
+    assert not [query["sql"] for query in asked.captured_queries if '"report"' in query["sql"]]
+    assert api.get(f"/api/v1/analyses/{analysis.pk}/").json()["report"] == {"slices": []}
+
+
 def test_the_schema_has_no_warnings():
     command = [sys.executable, "manage.py", "spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
