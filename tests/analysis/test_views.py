@@ -68,6 +68,16 @@ def test_without_log_in_every_page_leads_to_it(client, analysis, held):
         assert client.post(address, fields).headers["Location"].startswith("/accounts/login/"), address
 
 
+def test_a_moving_part_without_log_in_makes_the_page_load_anew(client, analysis, held):
+    for address in [*addresses(analysis, held), reverse("pages:home")]:
+        answer = client.get(address, headers=HTMX)
+        assert (answer.status_code, answer.headers.get("HX-Refresh"), answer.content) == (204, "true", b""), address
+    for address, fields in actions(analysis, held):
+        assert client.post(address, fields, headers=HTMX).headers.get("HX-Refresh") == "true", address
+    held.refresh_from_db()
+    assert held.state == Upload.State.NEEDS_CONFIRMATION
+
+
 def test_other_sites_pages_files_and_buttons_do_not_exist(client, stranger, analysis, held):
     client.force_login(stranger)
     for address in addresses(analysis, held):
