@@ -1,14 +1,26 @@
 """All addresses."""
 
+from allauth.account import views as account
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
 from . import health
 
+admin.site.login = secure_admin_login(admin.site.login)  # the one log-in page, whose attempts are limited
+
+# Of allauth's pages those that need no e-mail: nobody signs up, and forgotten passwords go to the administrator.
+account_urls = [
+    path("login/", account.login, name="account_login"),
+    path("logout/", account.logout, name="account_logout"),
+    path("inactive/", account.account_inactive, name="account_inactive"),
+    path("password/change/", account.password_change, name="account_change_password"),
+]
+
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include(account_urls)),
     path("admin/", admin.site.urls),
     path("api/", include("analysis.api.urls")),
     path("", include("analysis.page_urls")),
