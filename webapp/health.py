@@ -1,10 +1,13 @@
 """``/healthz``: the process answers. ``/readyz``: all that an analysis needs is there."""
 
+import secrets
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
@@ -31,8 +34,15 @@ def _broker() -> str:
 
 
 def _storage() -> str:
-    default_storage.exists("readyz")
-    return "ok"
+    """Write a small file under a name of its own, read it back and delete it."""
+    written = secrets.token_bytes(16)
+    name = default_storage.save(f"readyz-{uuid.uuid4()}", ContentFile(written))
+    try:
+        with default_storage.open(name) as file:
+            read = file.read()
+    finally:
+        default_storage.delete(name)
+    return "ok" if read == written else "does not give back what was written"
 
 
 def _weights() -> str:

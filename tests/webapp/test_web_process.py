@@ -1,9 +1,13 @@
 """The web process stays light and tells whether it is ready."""
 
+import os
 import subprocess
 import sys
 
+from django.core.files.base import ContentFile
+
 from tests.conftest import ROOT
+from tests.servers import s3_bucket
 
 LOADS_ALL = """
 import sys, django
@@ -44,6 +48,44 @@ def test_readyz_is_200_once_a_worker_was_seen(client, db):
     WorkerSeen.objects.create(hostname="worker")
     answer = client.get("/readyz")
     assert (answer.status_code, set(answer.json().values())) == (200, {"ok"})
+
+
+def with_files_at(settings, location):
+    settings.STORAGES = {**settings.STORAGES, "default": {**settings.STORAGES["default"]}}
+    settings.STORAGES["default"]["OPTIONS"] = {"location": location, "allow_overwrite": True}
+
+
+def test_readyz_writes_and_reads_the_storage_and_leaves_nothing(client, db, settings, tmp_path):
+    with_files_at(settings, tmp_path / "files")
+    assert client.get("/readyz").json()["storage"] == "ok"
+    assert list((tmp_path / "files").iterdir()) == []
+
+
+def test_readyz_sees_a_storage_that_cannot_be_written(client, db, settings, tmp_path):
+    (tmp_path / "file").touch()
+    with_files_at(settings, tmp_path / "file" / "files")
+    assert client.get("/readyz").json()["storage"] == "NotADirectoryError"
+
+
+def test_readyz_sees_a_storage_that_keeps_nothing(client, db, monkeypatch):
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage._open", lambda *_: ContentFile(b""))
+    assert client.get("/readyz").json()["storage"] == "does not give back what was written"
+
+
+def test_readyz_sees_a_missing_bucket(tmp_path):
+    with s3_bucket() as bucket:
+        seen = {
+            name: subprocess.run(
+                [sys.executable, "manage.py", "shell", "-c", "from webapp.health import _storage; print(_storage())"],
+                cwd=ROOT,
+                env={**os.environ, **bucket, "STORAGE_S3_BUCKET": name},
+                capture_output=True,
+                text=True,
+            )
+            for name in ("scans", "nowhere")
+        }
+    assert seen["scans"].stdout.strip().endswith("ok"), seen["scans"].stderr
+    assert "NoSuchBucket" in seen["nowhere"].stderr
 
 
 def test_everything_else_asks_for_log_in(client, db):
