@@ -13,9 +13,11 @@ from csp.constants import NONE, SELF
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var")))
-for folder in ("files", "static", "broker/messages", "broker/control"):
-    (DATA_DIR / folder).mkdir(parents=True, exist_ok=True)
+# Patients' data: what is made below this folder is for the user alone that the service runs as.
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+for folder in (".", "files", "static", "broker", "broker/messages", "broker/control"):
+    (DATA_DIR / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
 
 
 def _kept_secret_key() -> str:
@@ -84,7 +86,10 @@ TEMPLATES = [
 
 # --- Database -----------------------------------------------------------------------------------
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'coronatrend.sqlite3'}")}
+_SQLITE = DATA_DIR / "coronatrend.sqlite3"
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{_SQLITE}")}
+if DATABASES["default"]["NAME"] == str(_SQLITE):
+    _SQLITE.touch(mode=0o600)  # SQLite would let all users read it; its journals take its mode
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # Writers of several processes wait for each other instead of failing with "locked".

@@ -1,0 +1,50 @@
+"""What follows from the settings alone."""
+
+import os
+import stat
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+
+WRITES_ALL = """
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from webapp.celery import app
+call_command("migrate", verbosity=0)
+call_command("collectstatic", interactive=False, verbosity=0)
+default_storage.save("instances/ab/scan.dcm", ContentFile(b"a scan"))
+app.send_task("analysis.work")
+"""
+
+
+def test_no_other_user_of_the_machine_reads_what_is_kept(tmp_path):
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=0o755)  # as an operator may have made it
+    done = subprocess.run(
+        [sys.executable, "-c", f"import django; django.setup(){WRITES_ALL}"],
+        cwd=ROOT,
+        env={**os.environ, "DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": "webapp.settings"},
+        umask=0o022,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    tops = {path.name: stat.S_IMODE(path.stat().st_mode) for path in data_dir.iterdir()}
+    assert {name for name, mode in tops.items() if mode & 0o077} == set()
+    assert {"files", "static", "broker", "coronatrend.sqlite3", "secret_key"} <= tops.keys()
+    kept = (data_dir / "files").rglob("*")
+    assert sorted((path.name, stat.S_IMODE(path.stat().st_mode)) for path in kept) == [
+        ("ab", 0o700),
+        ("instances", 0o700),
+        ("scan.dcm", 0o600),
+    ]
+
+
+def test_a_data_folder_made_at_the_first_start_is_closed_to_others(tmp_path):
+    data_dir = tmp_path / "not" / "yet"
+    command = [sys.executable, "-c", "import webapp.settings"]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "DATA_DIR": str(data_dir)}, umask=0o022, check=True)
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
