@@ -2,7 +2,6 @@
 
 import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,6 +15,7 @@ from .render import Grid, render
 from .visit import Visit, follow_up
 
 SPACING_MM, MATRIX = (5.0, 1.5, 1.5), 256
+PATIENT_WITHIN_SECONDS = 1800  # some minutes on a slow machine; a process that was killed would never answer
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,10 @@ class DemoSeries:
 def write_demo(folder: Path, *, processes: int = 2) -> Iterator[DemoSeries]:
     """Write all series of all demo patients below ``folder``; yields them patient by patient, in order of time."""
     context = multiprocessing.get_context("spawn")  # the caller may hold database connections that must not be shared
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        for series in pool.map(partial(_write_patient, folder), DEMO_PATIENTS):
-            yield from series
+    with context.Pool(processes) as pool:  # leaving it ends its processes at once, also by an exception
+        patients = pool.imap(partial(_write_patient, folder), DEMO_PATIENTS)
+        for _ in DEMO_PATIENTS:
+            yield from patients.next(timeout=PATIENT_WITHIN_SECONDS)
 
 
 def _write_patient(folder: Path, patient: DemoPatient) -> list[DemoSeries]:

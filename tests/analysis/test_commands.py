@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import requests
 from django.core.management import CommandError, call_command
 
+from analysis.management.commands.demo import Command
 from analysis.models import PRIORITY_BATCH, Analysis
 from patients import ingest
 from patients.models import Instance
@@ -76,27 +78,61 @@ def test_import_says_what_is_wrong_with_its_arguments(site, site_code, path, wor
         call_command("import_dicom", path, "--site", site_code)
 
 
-def test_the_demo_serves_and_ctrl_c_stops_all_of_it(tmp_path: Path):
+def test_the_demo_serves_and_ctrl_c_stops_all_of_it_while_it_makes_its_patients(tmp_path: Path):
     port = free_port()
-    environment = {**os.environ, "DATA_DIR": str(tmp_path), "PORT": str(port), "DEMO_PASSWORD": "a-demo-password-1"}
-    with subprocess.Popen(
-        [sys.executable, "manage.py", "demo"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    ) as demo:
+    data_dir, temporary = tmp_path / "data", tmp_path / "tmp"
+    temporary.mkdir()
+    environment = {
+        **os.environ, "DATA_DIR": str(data_dir), "TMPDIR": str(temporary), "PORT": str(port),
+        "DEMO_PASSWORD": "a-demo-password-1", "http_proxy": f"http://127.0.0.1:{free_port()}", "no_proxy": "",
+    }  # fmt: skip
+    with (tmp_path / "errors").open("w") as errors, subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "demo"],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
+    ) as demo:  # fmt: skip
         try:
             assert demo.stdout
             lines = iter(demo.stdout.readline, "")
             assert next(line for line in lines if line.startswith("ready:")) == f"ready: http://127.0.0.1:{port}\n"
             assert "clinician" in next(lines)
             assert _logs_in(f"http://127.0.0.1:{port}", "clinician", "a-demo-password-1")
+            wait_until(lambda: _making_patients(data_dir), 60, "the patients to be made")
+            demo.send_signal(signal.SIGINT)
+            time.sleep(0.2)
             demo.send_signal(signal.SIGINT)
             assert demo.wait(30) == 0
         finally:
             demo.kill()
-    wait_until(lambda: not _processes_of(tmp_path), 10, "all processes to end")
+    wait_until(lambda: not _processes_of(data_dir), 10, "all processes to end")
+    assert list(temporary.iterdir()) == []
+    said = (tmp_path / "errors").read_text()
+    assert "Traceback" not in said
+    assert "leaked" not in said
+
+
+def _making_patients(data_dir: Path) -> bool:
+    """Both processes of the pool are there."""
+    return sum("multiprocessing.spawn" in command for command in _processes_of(data_dir)) == 2
+
+
+def test_the_demo_says_when_its_patients_could_not_be_made():
+    demo = Command()
+    demo.stopping, said = False, []
+
+    class Screen:
+        def write(self, text: str) -> None:
+            said.append(text)
+            demo.stopping = True
+
+    demo.stderr = Screen()
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as seeding:
+        demo._watch([], seeding=seeding)
+    assert "exit status 3" in said[0]
 
 
 def _logs_in(url: str, user: str, password: str) -> bool:
     session = requests.Session()
+    session.trust_env = False
     session.get(f"{url}/accounts/login/")
     form = {"login": user, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
     session.post(f"{url}/accounts/login/", form, headers={"Referer": url})

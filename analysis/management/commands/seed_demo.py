@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,15 @@ class Command(BaseCommand):
         planned = sum(len(patient.days) for patient in DEMO_PATIENTS)
         if no_scans or Study.objects.filter(patient__site=site, patient__synthetic=True).count() >= planned:
             return
+        signal.signal(signal.SIGTERM, _leave)
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             for series in write_demo(Path(folder)):
                 work_off(import_paths([series.folder], site))
+
+
+def _leave(number: int, _frame: Any) -> None:
+    """End by an exception, so that the pool's processes and the temporary folder go too."""
+    sys.exit(128 + number)
 
 
 def make_patients(site: Site) -> None:
