@@ -2,17 +2,18 @@
 
 from django.contrib import admin
 
+from patients.admin import LookOnly, OfTheUsersSites
+
 from .models import Analysis, WorkerSeen
 
 
 @admin.register(Analysis)
-class AnalysisAdmin(admin.ModelAdmin):
+class AnalysisAdmin(LookOnly, OfTheUsersSites):
     list_display = ("pk", "series", "state", "stage", "progress", "attempt", "created_at", "error")
     list_filter = ("state",)
     list_select_related = ("series",)
-    raw_id_fields = ("series",)
 
 
 @admin.register(WorkerSeen)
-class WorkerSeenAdmin(admin.ModelAdmin):
+class WorkerSeenAdmin(LookOnly):
     list_display = ("hostname", "seen_at")

@@ -1,8 +1,42 @@
 """Administrators make sites and memberships here, and look at what is stored."""
 
-from django.contrib import admin
+from typing import Any
 
+from django.contrib import admin
+from django.db.models import ForeignKey, QuerySet
+from django.forms import ModelChoiceField
+from django.http import HttpRequest
+
+from .access import visible
 from .models import Membership, Patient, Series, Site, Study, Upload
+
+
+class OfTheUsersSites(admin.ModelAdmin):
+    """Staff see, and point to, the rows of their own sites; superusers, who make the sites, those of all."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return _allowed(super().get_queryset(request), request)
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField | None:
+        if hasattr(db_field.related_model, "SITE_PATH"):
+            kwargs["queryset"] = _allowed(db_field.related_model._default_manager.all(), request)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+def _allowed(rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
+    return rows if request.user.is_superuser else visible(rows, request.user)
+
+
+class LookOnly(admin.ModelAdmin):
+    """Rows that the program alone writes, by conditional updates. They may be deleted, with what they belong to."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 class MembershipInline(admin.TabularInline):
@@ -11,34 +45,33 @@ class MembershipInline(admin.TabularInline):
 
 
 @admin.register(Site)
-class SiteAdmin(admin.ModelAdmin):
+class SiteAdmin(OfTheUsersSites):
     list_display = ("code", "name", "time_zone")
     inlines = (MembershipInline,)
 
 
 @admin.register(Patient)
-class PatientAdmin(admin.ModelAdmin):
+class PatientAdmin(OfTheUsersSites):
     list_display = ("patient_id", "display_name", "site", "birth_date", "sex")
-    list_filter = ("site",)
+    list_filter = (("site", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("patient_id", "patient_name")
 
 
 @admin.register(Study)
-class StudyAdmin(admin.ModelAdmin):
+class StudyAdmin(OfTheUsersSites):
     list_display = ("pk", "patient", "study_date", "description")
     list_select_related = ("patient",)
     raw_id_fields = ("patient", "chosen_series")
 
 
 @admin.register(Series)
-class SeriesAdmin(admin.ModelAdmin):
+class SeriesAdmin(OfTheUsersSites):
     list_display = ("pk", "study", "description", "slice_count", "usable", "reason")
     list_select_related = ("study",)
     raw_id_fields = ("study",)
 
 
 @admin.register(Upload)
-class UploadAdmin(admin.ModelAdmin):
+class UploadAdmin(LookOnly, OfTheUsersSites):
     list_display = ("id", "site", "user", "state", "created_at")
-    list_filter = ("state", "site")
-    raw_id_fields = ("patient", "user")
+    list_filter = ("state", ("site", admin.RelatedOnlyFieldListFilter))
