@@ -39,7 +39,7 @@ static/dist/.built: node_modules/.package-lock.json vite.config.ts $(shell find 
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent build
 	touch $@
 
-build: static/dist/.built ## Build the front end into static/dist
+build: $(VENV)/run.stamp static/dist/.built ## Set up .venv and build the front end into static/dist
 
 demo: $(VENV)/run.stamp static/dist/.built ## Serve the demo with synthetic patients on http://127.0.0.1:8000
 	@exec $(BIN)/python manage.py demo

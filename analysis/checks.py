@@ -4,7 +4,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, register
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.core.checks import CheckMessage, Error, Tags, register
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 WEIGHTS = ("lung_unet.safetensors", "slice_classifier.safetensors")
@@ -23,6 +25,20 @@ def weights_are_there(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="analysis.E001",
         )
         for name in missing_weights()
+    ]
+
+
+@register(Tags.staticfiles)
+def front_end_is_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Also asked by ``collectstatic``. What was collected may stand without its source."""
+    if finders.find("site.js") or (settings.STATIC_ROOT / "site.js").is_file():
+        return []
+    return [
+        Error(
+            "The pages' scripts and styles are not built, and every page would fail.",
+            hint="Run `make build`, then `python manage.py collectstatic --noinput`.",
+            id="analysis.E003",
+        )
     ]
 
 

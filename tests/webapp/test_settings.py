@@ -1,6 +1,7 @@
 """What follows from the settings alone."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -48,3 +49,10 @@ def test_a_data_folder_made_at_the_first_start_is_closed_to_others(tmp_path):
     command = [sys.executable, "-c", "import webapp.settings"]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "DATA_DIR": str(data_dir)}, umask=0o022, check=True)
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+
+
+def test_the_readme_lists_every_choice_that_the_settings_read():
+    read = set(re.findall(r'\benv\.\w+\(\s*"([A-Z0-9_]+)"', (ROOT / "webapp" / "settings.py").read_text()))
+    listed = set(re.findall(r"`([A-Z0-9_]+)(?:=1)?`", (ROOT / "README.md").read_text()))
+    assert "DATABASE_URL" in read
+    assert read <= listed

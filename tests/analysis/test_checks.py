@@ -1,0 +1,29 @@
+"""What is missing is said by ``manage.py check``."""
+
+import pytest
+from django.core.checks import Tags, run_checks
+
+
+def problems():
+    """As ``collectstatic`` asks for them."""
+    return [message.id for message in run_checks(tags=[Tags.staticfiles])]
+
+
+@pytest.fixture
+def front_end(settings, tmp_path):
+    """The folders that the build and ``collectstatic`` write to, empty."""
+    built, collected = tmp_path / "dist", tmp_path / "static"
+    built.mkdir()
+    collected.mkdir()
+    settings.STATICFILES_DIRS, settings.STATIC_ROOT = [built], collected
+    return built, collected
+
+
+def test_a_front_end_that_was_not_built_is_said(front_end):
+    assert problems() == ["analysis.E003"]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_built_or_collected_front_end_will_do(front_end, place):
+    (front_end[place] / "site.js").touch()
+    assert problems() == []
