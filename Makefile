@@ -55,9 +55,10 @@ lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types an
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent check
 
 train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; needs the data of CORONATREND_DATA)
-	for fold in release A B; do \
-	  $(BIN)/python -m analysis.training.lung_unet --fold $$fold && \
-	  $(BIN)/python -m analysis.training.slice_classifier --fold $$fold || exit 1; \
+	for run in release:0 A:0 B:0 A:1 B:1 A:2 B:2; do \
+	  for network in lung_unet slice_classifier; do \
+	    $(BIN)/python -m analysis.training.$$network --fold $${run%:*} --seed $${run#*:} || exit 1; \
+	  done; \
 	done
 	$(BIN)/python -m analysis.training.thresholds
 	$(BIN)/python -m analysis.training.release

@@ -23,7 +23,7 @@ from .models import Analysis
 if TYPE_CHECKING:
     from .pipeline.run import Analysis as Result
 
-HEATMAP_SIZE = 256  # pixels per side of the stored map: four times finer than the network's own cells
+HEATMAP_SIZE = 256  # pixels per side of the stored map, several to each of the network's own cells
 
 
 @contextmanager

@@ -10,7 +10,8 @@ LUNG_INPUT = 192  # pixels: input side of the lung U-Net
 SLICE_INPUT = 224  # pixels: input side of the slice classifier (Gozes et al. 2020, section 2)
 MAP_STRIDE = 8  # input pixels per cell of the classifier's map: layer2 of ResNet-50
 
-LUNG_WINDOW_HU = (-1000.0, 0.0)  # Gozes et al. 2020, section 2: clipped and scaled to [0, 1]
+# Gozes et al. 2020, section 2, clip at 0 HU; consolidation at the chest wall is told from muscle only above.
+LUNG_WINDOW_HU = (-1000.0, 200.0)
 SLICE_WINDOW_HU = (-1000.0, 200.0)  # keeps air, ground-glass, consolidation and soft tissue apart
 
 # Keras Applications' ResNet-50, whose weights start the training: BGR, 0–255, minus these means.
@@ -44,6 +45,8 @@ class LungUNet(nn.Module):
     Output: float32 logits of the same shape.
     """
 
+    input_format = f"{LUNG_INPUT} pixels, {LUNG_WINDOW_HU[0]:g} to {LUNG_WINDOW_HU[1]:g} HU"
+
     def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 128)) -> None:
         super().__init__()
         self.down = nn.ModuleList(_DoubleConv(a, b) for a, b in zip((4, *widths[:-1]), widths, strict=True))
@@ -75,6 +78,7 @@ class SliceClassifier(nn.Module):
     (the sigmoid) serves all slices.
     """
 
+    input_format = f"{SLICE_INPUT} pixels, {SLICE_WINDOW_HU[0]:g} to {SLICE_WINDOW_HU[1]:g} HU"
     mean_bgr: Tensor
 
     def __init__(self) -> None:

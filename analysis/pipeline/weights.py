@@ -8,13 +8,12 @@ from typing import TypeVar
 
 import torch
 from safetensors import safe_open
-from torch import nn
 
 from analysis.pipeline.networks import LungUNet, SliceClassifier
 from analysis.pipeline.report import ModelVersion
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-_Network = TypeVar("_Network", bound=nn.Module)
+_Network = TypeVar("_Network", LungUNet, SliceClassifier)
 
 
 class WeightsMissing(Exception):
@@ -65,7 +64,7 @@ def prepared(network: _Network, device: torch.device) -> _Network:
     return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def _load(network: nn.Module, path: Path) -> tuple[ModelVersion, dict[str, str]]:
+def _load(network: LungUNet | SliceClassifier, path: Path) -> tuple[ModelVersion, dict[str, str]]:
     """Fill the network from a half-precision safetensors file; returns its version and its header."""
     if not path.is_file():
         raise WeightsMissing(f"The network weights {path} are missing; `make train` makes them anew.")
@@ -73,7 +72,8 @@ def _load(network: nn.Module, path: Path) -> tuple[ModelVersion, dict[str, str]]
         described = file.metadata() or {}
         state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
     missing, unexpected = network.load_state_dict(state, strict=False)
-    if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
+    other_input = described.get("input") != network.input_format
+    if other_input or unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise WeightsMissing(f"The weights {path} belong to another version of the network; restore the file.")
     return ModelVersion(described["name"], described["version"], sha256_of(path)), described
 

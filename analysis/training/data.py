@@ -28,6 +28,7 @@ _AIR_HU, _MUSCLE_HU = -1000.0, 50.0
 # (and fat near -80): without this calibration its normal lungs would read like ground-glass.
 _LUNG_MASKS_AIR = -808.0
 
+MIN_LUNG_PIXELS = 300  # at 256², 6 cm²: with less lung the pipeline does not score a slice either
 POSITIVE_PIXELS = 20  # opacity pixels at 256² from which a slice is abnormal; with 1–19 it counts for nothing
 PHANTOM_SPACING_MM = (10.0, 1.4, 1.4)  # 256 cells of 1.4 mm, as the real slices have about
 WRONG_MASK = "ID_0254_Z_0075"  # its lung mask follows the edge of the body
@@ -48,7 +49,8 @@ def protocol() -> dict:
 @dataclass(frozen=True, eq=False)
 class Slices:
     """Axial slices. ``hu`` int16, ``lung`` bool, ``opacity`` bool, all (slice, 256, 256); ``group``: patient or volume
-    of each slice, ``index``: its place there, head to feet or feet to head as stored."""
+    of each slice, ``index``: its place there, head to feet or feet to head as stored. A little of the opacity may lie
+    outside the lung: the two were drawn by different hands."""
 
     hu: npt.NDArray[np.int16]
     lung: npt.NDArray[np.bool_]
@@ -93,7 +95,7 @@ def opacity_masks(volumes: list[int]) -> Slices:
         grey, volume = data["image_u8"][keep].astype(np.float32), data["volume"][keep]
         lung, opacity, index = data["lung"][keep] > 0, data["opacity"][keep] > 0, data["slice"][keep]
     air, muscle = np.array([_AIR_MUSCLE[int(v)] for v in volume], np.float32).T[:, :, None, None]
-    return Slices(_calibrated(grey, air, muscle), lung, opacity & lung, volume.astype(str), index)
+    return Slices(_calibrated(grey, air, muscle), lung, opacity, volume.astype(str), index)
 
 
 def _calibrated(stored, air, muscle) -> npt.NDArray[np.int16]:
@@ -142,15 +144,6 @@ def _phantom(seed: int, percent_of_lung: float) -> Slices:
     return Slices(phantom.hu, phantom.lungs > 0, phantom.opacity > 0, group, np.arange(len(phantom.hu)))
 
 
-def batches(parts: list[tuple[npt.NDArray[np.int64], float]], *, batch: int, steps: int, seed: int):
-    """Yield index arrays of ``batch`` slices: each part (indices, share) gives its share, by chance."""
-    random = np.random.default_rng(seed)
-    share = np.array([share for _, share in parts])
-    for _ in range(steps):
-        part = random.choice(len(parts), batch, p=share / share.sum())
-        yield np.array([random.choice(parts[p][0]) for p in part])
-
-
 def jitter_hu(hu: Tensor, random: torch.Generator) -> Tensor:
     """Shift, stretch and add noise to HU (N, 1, H, W), so that 8-bit sources and calibrated scanners look alike."""
     n = (len(hu), 1, 1, 1)
@@ -158,6 +151,11 @@ def jitter_hu(hu: Tensor, random: torch.Generator) -> Tensor:
     shift = 25 * torch.randn(n, generator=random)
     noise_hu = 40 * torch.rand(n, generator=random) ** 2
     return (hu + 1000) * stretch - 1000 + shift + noise_hu * torch.randn(hu.shape, generator=random)
+
+
+def autocast() -> torch.autocast:
+    """Half-precision arithmetic where the processor has it (almost twice as fast there), else none."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def run_path(network: str, fold: str, seed: int) -> Path:

@@ -8,6 +8,7 @@ import itertools
 import json
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from analysis.pipeline.weights import Models, released
 from analysis.training import data
 from analysis.training.cases import CT_CASES, Case, ct_volume, fold_models, opacity_cases, phantom_case
 from analysis.training.evaluation_page import write_page
-from analysis.training.measures import agreement, auc, bootstrap, dice
+from analysis.training.measures import agreement, auc, bootstrap, dice, over_runs
 from analysis.training.release import commit
 from analysis.training.thresholds import MIN_OPACITY_PERCENT
 
@@ -29,6 +30,7 @@ PHANTOM_SPACINGS_MM = ((1.0, 1.4, 1.4), (2.5, 1.4, 1.4), (5.0, 1.4, 1.4), (2.5, 
 PHANTOM_SPACING_MM = (5.0, 1.2, 1.2)
 PHANTOM_PERCENTS = (0.0, 4.0, 15.0)
 HELD_OUT_BY_ALL = ("covid_P001", "normal_001")  # the fold models are asked about these as well
+SUMMARIES = {"mean": np.mean, "min": np.min, "max": np.max}  # over the runs
 MIN_SLICES_PER_CLASS = 10  # for an AUC of one volume
 
 
@@ -47,14 +49,20 @@ def lung_slices(models: Models) -> dict:
 def lung_volumes(cases: list[Case]) -> dict:
     """Dice per volume, and what of the opacity the lung mask holds, of fold models on held-out volumes."""
     found, truth = [case.analysis.lungs for case in cases], [case.truth for case in cases]
-    inside = [float((a & b.opacity).sum()) for a, b in zip(found, truth, strict=True)]
-    opacity = [float(b.opacity.sum()) for b in truth]
-    without_9 = [case.name != "volume 9" for case in cases]
+    without_9 = [index for index, case in enumerate(cases) if case.name != "volume 9"]
     empty = [a[~b.lung.any((1, 2))] for a, b in zip(found, truth, strict=True)]
+
+    def opacity_inside(masks: list[np.ndarray], chosen: Sequence[int]) -> float:
+        inside = sum(int((masks[i] & truth[i].opacity).sum()) for i in chosen)
+        return inside / sum(int(truth[i].opacity.sum()) for i in chosen)
+
+    reference, everything = [one.lung for one in truth], range(len(cases))
     return {
         "dice": {case.name: dice(a, b.lung) for case, a, b in zip(cases, found, truth, strict=True)},
-        "opacity_inside": sum(inside) / sum(opacity),
-        "opacity_inside_without_volume_9": np.dot(inside, without_9) / np.dot(opacity, without_9),
+        "opacity_inside": opacity_inside(found, everything),
+        "opacity_inside_without_volume_9": opacity_inside(found, without_9),
+        "opacity_inside_reference": opacity_inside(reference, everything),
+        "opacity_inside_reference_without_volume_9": opacity_inside(reference, without_9),
         "slices_without_lung": sum(len(one) for one in empty),
         "lung_pixels_there": int(sum(one.sum() for one in empty)),
     }
@@ -70,27 +78,35 @@ def pooled(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
 
 def slice_figures(cases: list[Case]) -> dict:
     threshold = data.protocol()["working_point"]["slice_threshold"]
-    by_name = {case.name: pooled([case]) for case in cases}
-
-    def pooled_auc(names: list[str]) -> float:
-        drawn = [by_name[name] for name in names]
-        return auc(np.concatenate([score for score, _ in drawn]), np.concatenate([label for _, label in drawn]))
-
     probability, positive = pooled(cases)
+    per_volume = {case.name: pooled([case]) for case in cases}
     return {
         "slices": len(positive),
         "positive": int(positive.sum()),
         "auc": auc(probability, positive),
-        "auc_interval": bootstrap(list(by_name), pooled_auc),
         "auc_per_volume": {
             name: auc(score, label)
-            for name, (score, label) in by_name.items()
+            for name, (score, label) in per_volume.items()
             if min(label.sum(), (~label).sum()) >= MIN_SLICES_PER_CLASS
         },
         "slice_threshold": threshold,
         "sensitivity": float((probability[positive] >= threshold).mean()),
         "specificity": float((probability[~positive] < threshold).mean()),
     }
+
+
+def auc_interval(runs: list[list[Case]]) -> tuple[float, float]:
+    """95 % interval over volumes of the pooled slice AUC, mean over runs."""
+    slices = [{case.name: pooled([case]) for case in cases} for cases in runs]
+
+    def mean_auc(names: list[str]) -> float:
+        values = []
+        for by_name in slices:
+            score, label = zip(*(by_name[name] for name in names), strict=True)
+            values.append(auc(np.concatenate(score), np.concatenate(label)))
+        return float(np.mean(values))
+
+    return bootstrap([case.name for case in runs[0]], mean_auc)
 
 
 def heat_figures(cases: list[Case]) -> dict:
@@ -102,7 +118,7 @@ def heat_figures(cases: list[Case]) -> dict:
         if not positive.any():
             continue
         heat, lung = case.analysis.heatmap[positive], case.truth.lung[positive]
-        opacity, dense = case.truth.opacity[positive], case.truth.hu[positive] > GATE_HU
+        opacity, dense = case.truth.opacity[positive] & lung, case.truth.hu[positive] > GATE_HU
         per_volume[case.name] = {
             "opacity_percent": case.opacity_percent,
             "pixel_auc": auc(heat[lung].astype(np.float32), opacity[lung]),
@@ -204,18 +220,28 @@ def phantom_figures(models: Models) -> dict:
     return {"cases": cases, "spacing": scores, "spacing_variation": float(np.std(values) / np.mean(values))}
 
 
+def held_out_figures(cases: list[Case]) -> dict:
+    return {
+        "lung_volumes": lung_volumes(cases),
+        "slices": slice_figures(cases),
+        "heat_map": heat_figures(cases),
+        "score": score_figures(cases),
+    }
+
+
 def main() -> None:
     started = time.monotonic()
-    protocol = data.protocol()
+    held_out, seeds = data.protocol()["held_out"], data.protocol()["seeds"]
     release = released(torch.device("cpu"))
     models = {"released": release}
-    cases = []
-    for fold in ("A", "B"):
-        for seed in protocol["seeds"][fold]:
+    runs = []  # one for each pair of seeds: all volumes, each by the fold's networks that never saw it
+    for pair in zip(seeds["A"], seeds["B"], strict=True):
+        cases = []
+        for fold, seed in zip("AB", pair, strict=True):
             models[f"fold {fold} seed {seed}"] = fold_models(fold, seed)
-        first = models[f"fold {fold} seed {protocol['seeds'][fold][0]}"]
-        cases += opacity_cases(protocol["held_out"][fold], first)
-    cases.sort(key=lambda case: case.name)
+            cases += opacity_cases(held_out[fold], models[f"fold {fold} seed {seed}"])
+        runs.append(sorted(cases, key=lambda case: case.name))
+    figures = [held_out_figures(cases) for cases in runs]
     results = {
         "command": "python -m analysis.training.evaluate",
         "commit": commit(),
@@ -223,17 +249,15 @@ def main() -> None:
         "fold_weights": {
             which: {version.name: version.sha256 for version in one.versions} for which, one in models.items()
         },
-        "seeds_per_fold": {fold: len(protocol["seeds"][fold]) for fold in ("A", "B")},
+        "seeds_per_fold": len(runs),
         "lung_slices": lung_slices(release),
-        "lung_volumes": lung_volumes(cases),
-        "slices": slice_figures(cases),
-        "heat_map": heat_figures(cases),
-        "score": score_figures(cases),
+        "held_out": {name: over_runs(function, figures) for name, function in SUMMARIES.items()},
+        "auc_interval": auc_interval(runs),
         "real_ct": ct_figures(models),
         "phantoms": phantom_figures(release),
     }
     results["minutes"] = (time.monotonic() - started) / 60
-    write_page(json.loads(json.dumps(results, default=float)), *pooled(cases))
+    write_page(json.loads(json.dumps(results, default=float)), [pooled(cases) for cases in runs])
 
 
 if __name__ == "__main__":

@@ -14,16 +14,15 @@ from analysis.training.measures import roc
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-WANTED_SEEDS = 3
 FOLDER = data.ROOT / "docs" / "evaluation"
 
 
-def write_page(results: dict, probability: np.ndarray, positive: np.ndarray) -> None:
-    """``results`` of plain JSON types; the pooled slices' probabilities and labels draw the ROC curve."""
+def write_page(results: dict, runs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """``results`` of plain JSON types; ``runs``: the pooled slices' probabilities and labels, for the ROC curves."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    _draw_roc(results, probability, positive)
-    _draw_scores(results["score"]["percent_of_lung"])
+    _draw_roc(results, runs)
+    _draw_scores(results["held_out"]["mean"]["score"]["percent_of_lung"])
     text = "\n\n".join(
         [
             _head(results),
@@ -55,10 +54,6 @@ def _cell(value: object) -> str:
 
 
 def _head(results: dict) -> str:
-    seeds = ", ".join(f"fold {fold}: {number}" for fold, number in results["seeds_per_fold"].items())
-    few = ""
-    if min(results["seeds_per_fold"].values()) < WANTED_SEEDS:
-        few = f"\nAt least {WANTED_SEEDS} seeds are wanted: the spread between runs is not known here."
     weights = "\n".join(f"- {name}: `{sha256}`" for name, sha256 in results["weights"].items())
     return f"""# Evaluation
 
@@ -68,7 +63,8 @@ Made by `{results["command"]}` at commit `{results["commit"]}` in {results["minu
 {weights}
 
 Slice, heat map and score figures are of two models, each tested on the volumes that neither of its networks saw
-(fold A: volumes {_listed("A")}; fold B: {_listed("B")}). Training runs (seeds): {seeds}.{few}
+(fold A: volumes {_listed("A")}; fold B: {_listed("B")}), {results["seeds_per_fold"]} times with other seeds: means over
+the seeds, with their range in brackets.
 No model trained on `covid_P001` or `normal_001`, and nothing was chosen by them. The thresholds were chosen on the
 folds' training volumes. Research use, not for diagnosis."""
 
@@ -77,8 +73,14 @@ def _listed(fold: str) -> str:
     return ", ".join(map(str, data.protocol()["held_out"][fold]))
 
 
+def _ranged(results: dict, part: str, name: str, digits: int = 3) -> str:
+    """Mean over the seeds and range of one figure."""
+    mean, low, high = (f"{results['held_out'][which][part][name]:.{digits}f}" for which in ("mean", "min", "max"))
+    return f"{mean} ({low}–{high})"
+
+
 def _lung(results: dict) -> str:
-    slices, volumes = results["lung_slices"], results["lung_volumes"]
+    slices, volumes = results["lung_slices"], results["held_out"]["mean"]["lung_volumes"]
     rows = [[name, one["slices"], one["mean"], one["min"]] for name, one in slices.items()]
     return f"""## Lungs
 
@@ -90,30 +92,33 @@ Dice per volume of opacity_masks, by the fold's network that never saw it:
 
 {_table(list(volumes["dice"]), [list(volumes["dice"].values())])}
 
-Share of the reference opacity inside the lungs found: {volumes["opacity_inside"]:.3f}, without volume 9
-{volumes["opacity_inside_without_volume_9"]:.3f} (the reference lung masks themselves hold .993 and .987). On the
-{volumes["slices_without_lung"]} slices of these volumes without reference lung, {volumes["lung_pixels_there"]} pixels
-were called lung."""
+Share of the reference opacity inside the lungs found: {_ranged(results, "lung_volumes", "opacity_inside")},
+without volume 9 {_ranged(results, "lung_volumes", "opacity_inside_without_volume_9")}
+(the reference lung masks themselves hold {volumes["opacity_inside_reference"]:.3f} and
+{volumes["opacity_inside_reference_without_volume_9"]:.3f}). On the
+{volumes["slices_without_lung"]:.0f} slices of these volumes without reference lung,
+{_ranged(results, "lung_volumes", "lung_pixels_there", 0)} pixels were called lung."""
 
 
 def _slices(results: dict) -> str:
-    one = results["slices"]
-    low, high = one["auc_interval"]
+    one = results["held_out"]["mean"]["slices"]
+    low, high = results["auc_interval"]
     per_volume = one["auc_per_volume"]
     return f"""## Slices
 
-{one["slices"]} lung slices of volumes never trained on, {one["positive"]} of them abnormal (≥ {data.POSITIVE_PIXELS}
-opacity pixels at 256²; slices with fewer, but some, are left out).
+{one["slices"]:.0f} lung slices of volumes never trained on, {one["positive"]:.0f} of them abnormal
+(≥ {data.POSITIVE_PIXELS} opacity pixels at 256²; slices with fewer, but some, are left out).
 
-Pooled AUC **{one["auc"]:.4f}** (95 % bootstrap over volumes {low:.3f}–{high:.3f}). At the working point
-(probability ≥ {one["slice_threshold"]}): sensitivity {one["sensitivity"]:.3f}, specificity {one["specificity"]:.3f}.
+Pooled AUC **{_ranged(results, "slices", "auc", 4)}**, 95 % bootstrap over volumes {low:.3f}–{high:.3f}. At the working
+point (probability ≥ {one["slice_threshold"]}): sensitivity {_ranged(results, "slices", "sensitivity")}, specificity
+{_ranged(results, "slices", "specificity")}.
 AUC of the volumes with at least 10 slices of either kind:
 
 {_table(list(per_volume), [list(per_volume.values())])}"""
 
 
 def _heat(results: dict) -> str:
-    heat = results["heat_map"]
+    heat = results["held_out"]["mean"]["heat_map"]
     rows = [
         [name, one["opacity_percent"], one["pixel_auc"], one["dice"], one["dice_gated"]]
         for name, one in heat["per_volume"].items()
@@ -129,7 +134,7 @@ without and with the density gate. Over volumes with at least 1 % opacity: pixel
 
 
 def _score(results: dict) -> str:
-    score = results["score"]
+    score = results["held_out"]["mean"]["score"]
     names = list(score["all"])
     rows = [
         [name, cases, one[name]["r"], one[name]["rho"], one[name]["mean_absolute_error"]]
@@ -208,12 +213,14 @@ Score of one patient on several grids (slice distance × pixel), cm³; coefficie
 {_table(list(phantoms["spacing"]), [[f"{value:.1f}" for value in phantoms["spacing"].values()]])}"""
 
 
-def _draw_roc(results: dict, probability: np.ndarray, positive: np.ndarray) -> None:
+def _draw_roc(results: dict, runs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     figure, axes = pyplot.subplots(figsize=(4.5, 4.5))
-    axes.plot(*roc(probability, positive), label=f"held-out slices, AUC {results['slices']['auc']:.3f}")
-    one = results["slices"]
-    axes.plot(1 - one["specificity"], one["sensitivity"], "o", label="working point")
+    for number, (probability, positive) in enumerate(runs):
+        axes.plot(*roc(probability, positive), linewidth=1, label=f"seeds {number + 1} of {len(runs)}")
+    one = results["held_out"]["mean"]["slices"]
+    axes.plot(1 - one["specificity"], one["sensitivity"], "ko", label="working point, mean")
     axes.set(xlabel="False positive rate", ylabel="True positive rate", xlim=(0, 1), ylim=(0, 1.01))
+    axes.set_title(f"Held-out slices, AUC {one['auc']:.3f}", fontsize=10)
     axes.legend(loc="lower right")
     _save(figure, "roc.png")
 

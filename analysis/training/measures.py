@@ -1,6 +1,7 @@
 """The figures of the evaluation, as plain functions of arrays."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,14 @@ def bootstrap(groups: Sequence[str], figure: Callable[[list[str]], float], seed:
     values = [figure(list(random.choice(groups, len(groups)))) for _ in range(DRAWS)]
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def over_runs(figure: Callable[[list[float]], float], runs: list) -> Any:
+    """Combine the same nested figures of several runs, number by number (``figure``: their mean, say)."""
+    first = runs[0]
+    if isinstance(first, dict):
+        return {name: over_runs(figure, [run[name] for run in runs if name in run]) for name in first}
+    return float(figure(runs))
 
 
 def agreement(measured: Sequence[float], true: Sequence[float]) -> dict[str, float]:

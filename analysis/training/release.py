@@ -8,10 +8,12 @@ import subprocess
 import torch
 from safetensors.torch import save_file
 
+from analysis.pipeline.networks import LungUNet, SliceClassifier
 from analysis.pipeline.weights import WEIGHTS
 from analysis.training import data
 
-VERSION = "1.0"
+VERSION = "1.1"
+NETWORKS = {"lung_unet": LungUNet, "slice_classifier": SliceClassifier}
 TRAINED_ON = {
     "lung_unet": "lung_masks train; opacity_masks 1-9; neck and abdomen slices of LIDC-0003 and A0002; phantoms",
     "slice_classifier": "opacity_masks 1-9; lung_masks train with pasted opacities; phantoms; ImageNet start",
@@ -41,6 +43,7 @@ def release(network: str) -> None:
         "version": VERSION,
         "trained_on": TRAINED_ON[network],
         "recipe": f"python -m analysis.training.{network} --fold release --seed {seed}",
+        "input": NETWORKS[network].input_format,
         "commit": commit(),
         "use": "research use, not for diagnosis",
     }

@@ -16,18 +16,14 @@ from analysis.pipeline.slices import crop, lung_box
 from analysis.training import data
 from analysis.training.lesions import paste_opacities
 
-# Training sees windows of the pipeline's input, at its scale: half the time, and the network is convolutional.
-WINDOW_INPUT = 160  # pixels
-
 # Augmentation
-SIDE = (0.95, 1.2)  # side of the lung's box ÷ the pipeline's
-SHIFT = 0.2  # of the box: how far the window's centre lies from the box's at most
+SIDE = (0.85, 1.2)  # side of the lung's box ÷ the pipeline's
+SHIFT = 0.1  # of the box
 ANGLE = 0.15  # radians
 AIR_HU = -1000.0  # outside the slice
 
 # lung_masks train slices that show disease (by eye), so they serve neither as normal slices nor to paste into
 DISEASED = (26, 40, 45, 49, 52, 57, 66, 95, 101, 114, 115, 172, 181)
-MIN_LUNG_PIXELS = 300  # at 256², 6 cm²: with less lung the pipeline does not score a slice either
 
 
 def from_imagenet() -> SliceClassifier:
@@ -56,7 +52,7 @@ def boxes_of(slices: data.Slices) -> np.ndarray:
 
 
 def _labelled(slices: data.Slices) -> data.Slices:
-    return slices.where((slices.label >= 0) & (slices.lung.sum((1, 2)) >= MIN_LUNG_PIXELS))
+    return slices.where((slices.label >= 0) & (slices.lung.sum((1, 2)) >= data.MIN_LUNG_PIXELS))
 
 
 class Sources:
@@ -89,7 +85,8 @@ class Sources:
         images, lungs, opacities, boxes = [], [], [], []
         for part in self.random.choice(len(self.members), size, p=self.share / self.share.sum()):
             chosen = self.random.choice(self.members[part])
-            hu, lung, opacity = self.slices.hu[chosen], self.slices.lung[chosen], self.slices.opacity[chosen]
+            hu, lung = self.slices.hu[chosen], self.slices.lung[chosen]
+            opacity = self.slices.opacity[chosen] & lung
             if self.pasted[part]:
                 hu, opacity = paste_opacities(hu, lung, self.random)
             images.append(hu), lungs.append(lung), opacities.append(opacity), boxes.append(self.boxes[chosen])
@@ -100,16 +97,15 @@ class Sources:
 def augmented(
     hu: Tensor, lung: Tensor, opacity: Tensor, boxes: Tensor, random: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Image (N, 1, 160, 160) scaled to [0, 1], lung share and opaque share of it, both (N, 1, 20, 20), and the opacity
-    in the window (N,) in pixels of the slice."""
+    """Image (N, 1, 224, 224) scaled to [0, 1], lung share and opaque share of it, both (N, 1, 28, 28), and the opacity
+    in the crop (N,) in pixels of the slice."""
     n = len(hu)
     side = boxes[:, 2:] * (SIDE[0] + (SIDE[1] - SIDE[0]) * torch.rand(n, 1, generator=random))
     centre = boxes[:, :2] + SHIFT * side * (2 * torch.rand(n, 2, generator=random) - 1)
-    side = side * WINDOW_INPUT / SLICE_INPUT
     sampled = crop(
         torch.cat([hu - AIR_HU, lung, opacity], 1),
         torch.cat([centre, side], 1),
-        WINDOW_INPUT,
+        SLICE_INPUT,
         angle=ANGLE * torch.randn(n, generator=random),
         flip=torch.where(torch.rand(n, generator=random) < 0.5, -1.0, 1.0),
     )
@@ -143,7 +139,9 @@ def train(fold: str, seed: int) -> None:
         image, lung_share, opaque_share, pixels = augmented(hu, lung, opacity, boxes, random)
         clear = ((pixels >= data.POSITIVE_PIXELS) | (pixels < 1)).float()
         label = (pixels >= data.POSITIVE_PIXELS).float()
-        logit, locations = network(image.contiguous(memory_format=torch.channels_last), lung_share)
+        with data.autocast():
+            logit, locations = network(image.contiguous(memory_format=torch.channels_last), lung_share)
+        logit, locations = logit.float(), locations.float()
         slice_loss = F.binary_cross_entropy_with_logits(logit, label, weight=clear)
         per_cell = F.binary_cross_entropy_with_logits(locations, opaque_share, reduction="none")
         map_loss = (per_cell * lung_share).sum() / lung_share.sum()

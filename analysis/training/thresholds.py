@@ -12,6 +12,7 @@ from analysis.training.measures import dice, threshold_for_sensitivity
 
 SENSITIVITY = 0.95
 HEAT_THRESHOLDS = np.arange(0.05, 0.95, 0.05)
+WITHOUT_DISEASE_PERCENT = 0.1  # opacity of the lung; volume 6 alone has less
 MIN_OPACITY_PERCENT = 1.0  # volumes with less say little about Dice
 
 
@@ -29,22 +30,39 @@ def heat_threshold(cases: list[Case]) -> float:
         values = []
         for case in clear:
             positive = case.truth.label == 1
-            heat = case.analysis.heatmap[positive] >= 255 * threshold
-            values.append(dice(heat & case.truth.lung[positive], case.truth.opacity[positive]))
+            heat, lung = case.analysis.heatmap[positive] >= 255 * threshold, case.truth.lung[positive]
+            values.append(dice(heat & lung, case.truth.opacity[positive] & lung))
         return float(np.mean(values))
 
     return float(max(HEAT_THRESHOLDS, key=mean_dice))
 
 
+def case_threshold(cases: list[Case], slice_threshold: float) -> float:
+    """The middle between the largest share of positive slices of a volume without disease and the smallest with."""
+    ratio = {True: [0.0], False: [1.0]}
+    for case in cases:
+        ratio[case.opacity_percent < WITHOUT_DISEASE_PERCENT].append(positive_ratio(case.probability, slice_threshold))
+    return (max(ratio[True]) + min(ratio[False])) / 2
+
+
 def main() -> None:
-    for fold in ("A", "B"):
-        for seed in data.protocol()["seeds"][fold]:
-            cases = opacity_cases(data.trained_volumes(fold), fold_models(fold, seed))
-            chosen = slice_threshold(cases)
-            print(f"fold {fold} seed {seed}: slice_threshold {chosen:.3f}, heat_threshold {heat_threshold(cases):.2f}")
-            for case in cases:
-                ratio = positive_ratio(case.probability, chosen)
-                print(f"  {case.name}: opacity {case.opacity_percent:.1f} %, positive ratio {ratio:.2f}", flush=True)
+    seeds = data.protocol()["seeds"]
+    runs = {
+        (fold, seed): opacity_cases(data.trained_volumes(fold), fold_models(fold, seed))
+        for fold in ("A", "B")
+        for seed in seeds[fold]
+    }
+    chosen = {run: (slice_threshold(cases), heat_threshold(cases)) for run, cases in runs.items()}
+    for (fold, seed), (of_slice, of_heat) in chosen.items():
+        print(f"fold {fold} seed {seed}: slice_threshold {of_slice:.3f}, heat_threshold {of_heat:.2f}")
+    of_slice, of_heat = np.mean(list(chosen.values()), axis=0)
+    cases_with_healthy = [
+        case_threshold(cases, of_slice)
+        for cases in runs.values()
+        if any(case.opacity_percent < WITHOUT_DISEASE_PERCENT for case in cases)
+    ]
+    of_case = np.mean(cases_with_healthy)
+    print(f"means: slice_threshold {of_slice:.2f}, heat_threshold {of_heat:.2f}, case_threshold {of_case:.2f}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from analysis.pipeline.weights import WEIGHTS, WeightsMissing, choose_device, released
 
@@ -48,6 +49,16 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     for name in FILES:
         shutil.copy(WEIGHTS / FILES[0], tmp_path / name)
+    with pytest.raises(WeightsMissing, match="another version"):
+        released(CPU, tmp_path)
+
+
+def test_weights_trained_on_another_window_are_refused(tmp_path: Path) -> None:
+    for name in FILES:
+        with safe_open(WEIGHTS / name, framework="pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            header = file.metadata() | {"input": "192 pixels, -1000 to 0 HU"}
+        save_file(state, tmp_path / name, header)
     with pytest.raises(WeightsMissing, match="another version"):
         released(CPU, tmp_path)
 

@@ -4,11 +4,9 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from analysis.training import data
-from analysis.training.lesions import paste_opacities
 
 
 def test_every_volume_is_held_out_once_and_look_alikes_stay_together() -> None:
@@ -45,27 +43,6 @@ def test_slices_with_few_opacity_pixels_are_neither_normal_nor_abnormal(shared_d
     assert set(slices.label[pixels == 0]) == {0}
     assert set(slices.label[pixels >= 20]) == {1}
     assert (slices.label[(pixels > 0) & (pixels < 20)] == -1).all()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_pasted_opacities_lie_in_the_lung_and_only_add_density(seed: int) -> None:
-    hu = np.full((256, 256), 40, np.int16)
-    lung = np.zeros((256, 256), bool)
-    lung[60:200, 40:110] = lung[60:200, 146:216] = True
-    hu[lung] = -860
-    pasted, mask = paste_opacities(hu, lung, np.random.default_rng(seed))
-    assert not (mask & ~lung).any()
-    assert mask.any()
-    np.testing.assert_array_equal(pasted[~lung], hu[~lung])
-    assert (pasted >= hu).all()
-    assert (pasted[mask] > -800).all()
-
-
-def test_batches_draw_each_source_by_its_share() -> None:
-    parts = [(np.array([1, 2]), 0.75), (np.array([7]), 0.25)]
-    drawn = np.concatenate(list(data.batches(parts, batch=10, steps=200, seed=0)))
-    assert set(drawn) == {1, 2, 7}
-    assert 0.2 < (drawn == 7).mean() < 0.3
 
 
 def test_density_jitter_keeps_air_near_air() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.training.measures import agreement, auc, bootstrap, dice, roc, threshold_for_sensitivity
+from analysis.training.measures import agreement, auc, bootstrap, dice, over_runs, roc, threshold_for_sensitivity
 
 
 def test_dice() -> None:
@@ -41,3 +41,9 @@ def test_agreement() -> None:
     assert figures["r"] == pytest.approx(1)
     assert figures["rho"] == pytest.approx(1)
     assert figures["mean_absolute_error"] == pytest.approx(1)
+
+
+def test_figures_of_several_runs_are_combined_number_by_number() -> None:
+    runs = [{"auc": 0.9, "volume": {"1": 2, "2": 4}}, {"auc": 0.8, "volume": {"1": 4, "2": 4}}]
+    assert over_runs(np.mean, runs) == {"auc": pytest.approx(0.85), "volume": {"1": 3.0, "2": 4.0}}
+    assert over_runs(np.min, runs) == {"auc": 0.8, "volume": {"1": 2.0, "2": 4.0}}
