@@ -216,13 +216,18 @@ def run(analysis: Analysis) -> None:
 
 
 def _throttled(write: Callable[..., None]) -> Callable[..., None]:
-    """Calls ``write`` at most every PROGRESS_EVERY_SECONDS: more would only load the database."""
+    """Calls ``write(fraction)`` or ``write(stage, fraction)`` at most every PROGRESS_EVERY_SECONDS.
+
+    More would only load the database. A new stage is written at once: the next call may be many seconds away.
+    """
     last = -PROGRESS_EVERY_SECONDS
+    stage_written: tuple[Any, ...] | None = None
 
     def maybe_write(*values: Any) -> None:
-        nonlocal last
-        if time.monotonic() - last >= PROGRESS_EVERY_SECONDS:
+        nonlocal last, stage_written
+        *stage, _ = values
+        if tuple(stage) != stage_written or time.monotonic() - last >= PROGRESS_EVERY_SECONDS:
             write(*values)
-            last = time.monotonic()
+            last, stage_written = time.monotonic(), tuple(stage)
 
     return maybe_write

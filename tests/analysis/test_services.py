@@ -287,3 +287,32 @@ def test_what_a_failed_upload_brought_is_not_kept(site, tmp_path, monkeypatch):
     assert upload.state == "failed"
     assert not upload.parts.exists()
     assert default_storage.listdir(f"uploads/{upload.pk}")[1] == []
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The seconds that the services see pass: ``clock[0] += 1``."""
+    seconds = [1000.0]
+    monkeypatch.setattr(services.time, "monotonic", lambda: seconds[0])
+    return seconds
+
+
+def test_a_new_stage_is_written_at_once_however_soon_it_comes(clock):
+    written = []
+    tell = services._throttled(lambda stage, fraction: written.append((stage, fraction)))
+    tell("reading", 0.0)
+    tell("reading", 0.1)  # too soon after the last
+    tell("lungs", 0.25)
+    tell("slices", 0.5)
+    tell("slices", 0.6)
+    assert written == [("reading", 0.0), ("lungs", 0.25), ("slices", 0.5)]
+
+
+def test_progress_within_a_stage_is_written_twice_a_second_at_most(clock):
+    written = []
+    tell = services._throttled(written.append)
+    for percent in range(100):
+        tell(percent / 100)
+        clock[0] += 0.125
+    assert written[0] == 0
+    assert len(written) == 25
