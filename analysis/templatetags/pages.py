@@ -37,7 +37,8 @@ def percent(fraction: float) -> int:
 
 @register.filter
 def age_on(patient: Patient, day: date | None) -> int | None:
-    return patient.age_on(day)
+    """``day`` may be "", a template's word for the date of a time point that there is not."""
+    return patient.age_on(day or None)
 
 
 @register.filter

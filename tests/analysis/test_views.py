@@ -32,6 +32,14 @@ def analysis(patient, tmp_path):
     return finished_analysis(patient, tmp_path, date=DAY, activation_cm2={5: 12.0, 6: 8.0})
 
 
+def patient_page(patient):
+    return reverse("pages:patient", args=[patient.pk])
+
+
+def study_page(analysis):
+    return reverse("pages:study", args=[analysis.series.study_id])
+
+
 @pytest.fixture
 def held(site, user, patient):
     """An upload whose scan is not of the patient named."""
@@ -176,6 +184,17 @@ def test_a_study_without_a_usable_series_says_why(browser, patient):
     text = browser.get(reverse("pages:study", args=[study.pk])).content.decode()
     assert "Not analysed" in text
     assert "Only 4 slices were received." in text
+
+
+def test_a_patient_with_a_birth_date_opens_before_the_first_result(browser, site):
+    patient = Patient.objects.create(site=site, patient_id="1", birth_date=datetime.date(1960, 3, 5))
+    assert browser.get(patient_page(patient)).status_code == 200
+    study = Study.objects.create(patient=patient, study_instance_uid="9", study_date=DAY)
+    study.chosen_series = Series.objects.create(study=study, series_instance_uid="9.1", usable=True)
+    study.save()
+    Analysis.objects.create(series=study.chosen_series)
+    for address in (patient_page(patient), reverse("pages:study", args=[study.pk]), reverse("pages:home")):
+        assert browser.get(address).status_code == 200, address
 
 
 def test_progress_stops_the_polling_once_the_run_is_over(browser, analysis):
