@@ -1,6 +1,7 @@
 """The pages: find what the user may see, show it; moving parts answer htmx with their fragment."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -61,13 +62,16 @@ class PatientRow:
         return sum(1 for point in self.points if point.pending)
 
 
-def _live(request: HttpRequest, page: str, part: str, context: dict[str, Any], seen: Any) -> HttpResponse:
-    """The page; for htmx its moving part alone, or nothing where the one on screen shows the same (``seen``)."""
+def _live(request: HttpRequest, page: str, part: str, seen: Any, context: Callable[[], dict[str, Any]]) -> HttpResponse:
+    """The page; for htmx its moving part alone, or nothing where the one on screen shows the same (``seen``).
+
+    Open pages ask every second, so ``context``, the expensive part, is made only where something is shown.
+    """
     fingerprint = hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
-    if request.headers.get("HX-Request") and request.GET.get("seen") == fingerprint:
+    from_htmx = bool(request.headers.get("HX-Request"))
+    if from_htmx and request.GET.get("seen") == fingerprint:
         return HttpResponse(status=204)
-    template = part if request.headers.get("HX-Request") else page
-    return render(request, template, context | {"seen": fingerprint})
+    return render(request, part if from_htmx else page, context() | {"seen": fingerprint, "in_part": from_htmx})
 
 
 def _state(points: list[TimePoint]) -> list[Any]:
@@ -89,15 +93,12 @@ def home(request: HttpRequest) -> HttpResponse:
     rows = [PatientRow(patient, found[patient.pk]) for patient in page.object_list]
     runs = [(row.pending.pk, row.pending.state, row.pending.stage, row.pending.progress) for row in rows if row.pending]
     seen = [(row.patient.pk, _state(row.points)) for row in rows], runs, page.paginator.count
-    context = {
-        "section": "patients",
-        "query": query,
-        "page": page,
-        "rows": rows,
-        "running": bool(runs),
-        "sites": visible(Site, request.user),
-    }
-    return _live(request, "pages/home.html", "parts/patient_list.html", context, seen)
+
+    def context() -> dict[str, Any]:
+        sites = visible(Site, request.user)
+        return {"section": "patients", "query": query, "page": page, "rows": rows, "sites": sites}
+
+    return _live(request, "pages/home.html", "parts/patient_list.html", seen, context)
 
 
 @require_safe
@@ -109,8 +110,11 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
     points = trend(patient)
     prefetch_related_objects([point.study for point in points], "series")
     reasons = [series.reason for point in points for series in point.study.series.all()]
-    context = {"section": "patients", "patient": patient} | _trend_context(points)
-    return _live(request, "pages/patient.html", "parts/timeline.html", context, [_state(points), reasons])
+
+    def context() -> dict[str, Any]:
+        return {"section": "patients", "patient": patient} | _trend_context(points)
+
+    return _live(request, "pages/patient.html", "parts/timeline.html", [_state(points), reasons], context)
 
 
 def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[str, Any]:
@@ -129,26 +133,36 @@ def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[s
 @never_cache
 @vary_on_headers("HX-Request")
 def study(request: HttpRequest, pk: int) -> HttpResponse:
-    """One time point: its numbers, its slices with the heat map, and the trend it is part of."""
+    """One time point: its numbers, its slices with the heat map, and the trend it is part of.
+
+    Where an open page shows another result or series than the current one, it is told to load anew.
+    """
     study = visible_or_404(Study.objects.select_related("patient__site", "chosen_series"), request.user, pk)
     points = trend(study.patient)
     point = next(point for point in points if point.study.pk == study.pk)
     done = point.analysis if point.analysis and point.analysis.state == Analysis.State.DONE else None
-    context = _trend_context(points, here=study) | {
-        "section": "patients",
-        "study": study,
-        "patient": study.patient,
-        "point": point,
-        "done": done,
-        "report": done.report if done else None,
-        "seconds": sum(done.report["seconds"].values()) if done else None,
-        "series": study.series.all(),
-        "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
-        "gate_hu": round(-GATE_HU),
-        "heat_opacity": HEAT_OPACITY,
-        "heat_threshold": HEAT_THRESHOLD,
-    }
-    return _live(request, "pages/study.html", "parts/trend.html", context, _state(points))
+    on_show = f"{done.pk if done else ''}-{study.chosen_series_id or ''}"  # what numbers and images are made from
+    if request.headers.get("HX-Request") and request.GET.get("on_show") != on_show:
+        return HttpResponse(status=204, headers={"HX-Trigger": "result-changed"})
+
+    def context() -> dict[str, Any]:
+        return _trend_context(points, here=study) | {
+            "section": "patients",
+            "study": study,
+            "patient": study.patient,
+            "point": point,
+            "done": done,
+            "on_show": on_show,
+            "report": done.report if done else None,
+            "seconds": sum(done.report["seconds"].values()) if done else None,
+            "series": study.series.all(),
+            "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
+            "gate_hu": round(-GATE_HU),
+            "heat_opacity": HEAT_OPACITY,
+            "heat_threshold": HEAT_THRESHOLD,
+        }
+
+    return _live(request, "pages/study.html", "parts/study_moving.html", _state(points), context)
 
 
 def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:

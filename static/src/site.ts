@@ -17,6 +17,14 @@ document.body.addEventListener('htmx:beforeRequest', (event) => {
   if (document.hidden && elt.matches('[data-poll]')) event.preventDefault();
 });
 
+// The session has ended: the log-in page takes the whole window, not the place of a moving part.
+document.body.addEventListener('htmx:beforeSwap', (event) => {
+  const { xhr } = (event as CustomEvent<{ xhr: XMLHttpRequest }>).detail;
+  if (!new URL(xhr.responseURL).pathname.startsWith('/accounts/')) return;
+  event.preventDefault();
+  location.reload();
+});
+
 // What a moving part is doing now is said to screen readers when it changes, not at every tick.
 let said = '';
 document.body.addEventListener('htmx:afterSwap', () => {

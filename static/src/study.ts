@@ -164,11 +164,13 @@ void viewer?.open().catch((error: unknown) => {
   console.error(error);
 });
 
-/** Another time point opens at the level on show here. */
-function openAtLevel(address: string): void {
+/** The address of a time point, opened at the level on show here. */
+function atLevel(address: string): string {
   const level = viewer?.level;
-  location.assign(level == null ? address : `${address}?level=${level.toFixed(3)}`);
+  return level == null ? address : `${address}?level=${level.toFixed(3)}`;
 }
+
+const openAtLevel = (address: string): void => location.assign(atLevel(address));
 
 document.addEventListener('click', (event) => {
   const link = (event.target as HTMLElement).closest<HTMLAnchorElement>('a[data-open-at-level]');
@@ -179,4 +181,5 @@ document.addEventListener('click', (event) => {
 // Plotly's script stands after this one, so that the images come first.
 document.addEventListener('DOMContentLoaded', () => drawCharts(document, openAtLevel));
 document.body.addEventListener('htmx:afterSettle', () => drawCharts(document, openAtLevel));
-document.body.addEventListener('analysis-finished', () => location.reload());
+// A newer result, or another series: numbers, images and heat map change together.
+document.body.addEventListener('result-changed', () => location.replace(atLevel(location.pathname)));

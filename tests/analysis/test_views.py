@@ -2,12 +2,14 @@
 
 import datetime
 import gzip
+import html
+import re
 
 import pytest
 from django.core.files.base import ContentFile
 from django.urls import reverse
 
-from analysis import services
+from analysis import services, views
 from analysis.models import Analysis
 from patients.models import Patient, Series, Study, Upload
 from tests.analysis.finished import SLICES, finished_analysis
@@ -127,6 +129,49 @@ def test_a_fragment_that_has_not_changed_is_not_sent_again(browser, analysis):
     changed = browser.get(address, {"seen": seen}, headers=HTMX)
     assert changed.status_code == 200
     assert "<html" not in changed.content.decode()
+
+
+def question(browser, address):
+    """What the open page asks every second, as its own markup says."""
+    page = browser.get(address).content.decode()
+    return html.unescape(re.search(r'hx-get="([^"]*seen=[^"]*)" hx-trigger="every 1s', page)[1])
+
+
+def test_an_open_page_that_shows_all_there_is_costs_few_queries_and_no_chart(
+    browser, patient, tmp_path, monkeypatch, django_assert_max_num_queries
+):
+    for day in range(4):
+        finished_analysis(patient, tmp_path / str(day), date=DAY + datetime.timedelta(days=day))
+    study = reverse("pages:study", args=[Study.objects.first().pk])
+    asked = [question(browser, page) for page in (reverse("pages:home"), patient_page(patient), study)]
+    monkeypatch.setattr(views, "trend_figures", None)
+    for address in asked:
+        with django_assert_max_num_queries(6):
+            assert browser.get(address, headers=HTMX).status_code == 204
+
+
+def test_an_idle_study_page_shows_a_run_that_begins_elsewhere(browser, analysis):
+    asked = question(browser, study_page(analysis))
+    Analysis.objects.create(series=analysis.series, state="RUNNING", stage="lungs", progress=0.3)
+    answer = browser.get(asked, headers=HTMX)
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert 'id="headline" hx-swap-oob="true"' in text
+    assert "Finding the lungs" in text
+    assert "A newer analysis is on its way" in text
+
+
+def test_an_open_study_page_is_loaded_anew_for_another_result_or_series_only(browser, patient, analysis, tmp_path):
+    asked = question(browser, study_page(analysis))
+    finished_analysis(patient, tmp_path / "other", date=DAY + datetime.timedelta(days=3))
+    assert "HX-Trigger" not in browser.get(asked, headers=HTMX).headers
+    newer = Analysis.objects.create(series=analysis.series, state="DONE", report=analysis.report)
+    assert browser.get(asked, headers=HTMX).headers["HX-Trigger"] == "result-changed"
+    newer.delete()
+    study = analysis.series.study
+    study.chosen_series = Series.objects.create(study=study, series_instance_uid="9.2", usable=True)
+    study.save()
+    assert browser.get(asked, headers=HTMX).headers["HX-Trigger"] == "result-changed"
 
 
 def test_pages_take_as_many_queries_for_many_time_points_as_for_two(

@@ -10,21 +10,21 @@ from pypdf import PdfReader
 
 from tests.browser.browser import chromium, log_in
 from tests.servers import wait_until
-from tests.stack import Stack, running_stack, zipped
+from tests.stack import Stack, zipped
 
 ANALYSED_WITHIN_MS = 180_000
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, exams: list[Path]):
-    """The product with one patient whose first scan is analysed."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
-        (pk,) = stack.finished_upload(stack.upload(zipped(exams[0])))["analyses"]
-        assert stack.finished_analysis(pk)["state"] == "DONE"
-        yield stack
+@pytest.fixture
+def patient(stack: Stack, worker: None, exams: list[Path]) -> int:
+    """A patient whose first scan is analysed."""
+    (pk,) = stack.finished_upload(stack.upload(zipped(exams[0])))["analyses"]
+    analysis = stack.finished_analysis(pk)
+    assert analysis["state"] == "DONE"
+    return stack.get(f"/api/v1/studies/{analysis['study']}/")["patient"]
 
 
-def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, exams: list[Path], tmp_path: Path):
+def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int, exams: list[Path], tmp_path: Path):
     follow_up = tmp_path / "follow-up.zip"
     follow_up.write_bytes(zipped(exams[1]))
     with chromium() as browser:
@@ -34,13 +34,12 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, exams: list[
         page.on("pageerror", lambda error: complaints.append(str(error)))
 
         log_in(page, stack.url)
-        page.get_by_role("link", name="Synthetic").first.click()
+        page.locator(f"[data-patient='{patient}'] a").click()
         expect(page.locator("[data-chart]")).to_have_attribute("data-points", "1")
 
         page.locator("input[type=file]:not([webkitdirectory])").set_input_files(follow_up)
         expect(page.locator("[data-chart]")).to_have_attribute("data-points", "2", timeout=ANALYSED_WITHIN_MS)
 
-        patient = stack.get("/api/v1/patients/?search=SYN-")["results"][0]["id"]
         _, second = stack.get(f"/api/v1/patients/{patient}/trend/")["points"]
         assert 0 < second["relative_corona_score"] < 1
         page.goto(f"{stack.url}/studies/{second['study']}/")

@@ -1,0 +1,84 @@
+"""What happens to an analysis shows in the open pages by itself, within two seconds."""
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.browser import chromium, log_in
+from tests.dicom_series import make_series
+from tests.stack import Stack
+
+WITHIN_SECONDS = 2
+COURSE = [
+    ({"state": "RUNNING"}, "Starting"),  # queued and begun elsewhere, while the page lay idle
+    ({"stage": "reading", "progress": 0.07}, "Reading the images 7 %"),
+    ({"stage": "slices", "progress": 0.5}, "Looking at each slice 50 %"),
+    ({"progress": 0.93}, "Looking at each slice 93 %"),
+    ({"state": "FAILED", "error": "The disk was full."}, "ailed"),
+]
+
+
+@pytest.fixture(scope="module")
+def analysis(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The waiting analysis of a small scan."""
+    folder = tmp_path_factory.mktemp("scan")
+    make_series(folder, PatientName="Moving^Words", PatientID="MOVING-1")
+    upload = json.loads(stack.manage("import_dicom", str(folder), "--site", "demo", "--json"))
+    return stack.get(f"/api/v1/analyses/{upload['analyses'][0]}/")
+
+
+def _write(stack: Stack, pk: int, **columns: Any) -> None:
+    """Into the database past the product, as a worker elsewhere would; no worker of the stack holds attempt 99."""
+    columns["attempt"] = 99
+    assignments = ", ".join(f"{name} = :{name}" for name in columns)
+    path = Path(stack.environment["DATA_DIR"]) / "coronatrend.sqlite3"
+    with closing(sqlite3.connect(path, timeout=30)) as database, database:
+        database.execute(f"UPDATE analysis_analysis SET {assignments} WHERE id = :id", columns | {"id": pk})
+
+
+def _wait_for_words(page: Page, selector: str, words: str, until: float) -> None:
+    page.wait_for_function(
+        "([selector, words]) => document.querySelector(selector)?.innerText.replace(/\\s+/g, ' ').includes(words)",
+        arg=[selector, words],
+        timeout=max(1, (until - time.monotonic()) * 1000),
+    )
+
+
+def test_a_run_is_followed_on_every_page_within_two_seconds_without_a_reload(
+    stack: Stack, analysis: dict[str, Any]
+) -> None:
+    _write(stack, analysis["id"], state="CANCELLED")
+    study = stack.get(f"/api/v1/studies/{analysis['study']}/")
+    places = {
+        "/": f"[data-patient='{study['patient']}'] .state",
+        f"/patients/{study['patient']}/": f"[data-study='{study['id']}']",
+        f"/studies/{study['id']}/": "#headline",
+    }
+    with chromium() as browser:
+        pages = {address: browser.new_page() for address in places}
+        log_in(pages["/"], stack.url)
+        for address, page in pages.items():
+            page.goto(stack.url + address)
+            page.evaluate("window.loadedOnce = true")
+        page.wait_for_timeout(1100)  # idle pages, past their first question
+        for columns, words in COURSE:
+            _write(stack, analysis["id"], **columns)
+            until = time.monotonic() + WITHIN_SECONDS
+            for address, selector in places.items():
+                _wait_for_words(pages[address], selector, words, until)
+        for address, page in pages.items():
+            assert page.evaluate("window.loadedOnce"), f"{address} was loaded anew"
+
+
+def test_a_page_whose_session_has_ended_shows_the_log_in_page(stack: Stack) -> None:
+    with chromium() as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        browser.clear_cookies()
+        page.wait_for_url(f"{stack.url}/accounts/login/**", timeout=10_000)
