@@ -17,15 +17,17 @@ from .models import Analysis
 
 @dataclass(frozen=True)
 class TimePoint:
-    """One study. ``analysis``: the newest done one of its chosen series, else the newest of any state.
+    """One study. ``analysis``: the newest done run of its chosen series, else the newest not cancelled.
 
     ``pending``: a run that waits or works, which may be newer than ``analysis``.
+    ``failed``: the newest run where it failed although an older one, ``analysis``, is done.
     ``days_since_first`` and ``relative_corona_score`` are None where they are not defined (yet).
     """
 
     study: Study
     analysis: Analysis | None
     pending: Analysis | None
+    failed: Analysis | None
     days_since_first: int | None
     corona_score_cm3: float | None
     relative_corona_score: float | None
@@ -53,7 +55,8 @@ def trends(patients: Iterable[Patient]) -> dict[int, list[TimePoint]]:
         studies[study.patient_id].append(study)
     runs: dict[int, list[Analysis]] = defaultdict(list)
     chosen = [study.chosen_series_id for study in rows if study.chosen_series_id]
-    for run in Analysis.objects.filter(series__in=chosen).defer("report"):  # newest first
+    carried_out = Analysis.objects.filter(series__in=chosen).exclude(state=Analysis.State.CANCELLED)
+    for run in carried_out.defer("report"):  # newest first
         runs[run.series_id].append(run)
     return {pk: _time_points(own, runs) for pk, own in studies.items()}
 
@@ -79,6 +82,7 @@ def _time_points(studies: list[Study], runs: dict[int, list[Analysis]]) -> list[
                 study=study,
                 analysis=analysis,
                 pending=next((run for run in own if run.is_active), None),
+                failed=own[0] if own and own[0] != analysis and own[0].state == Analysis.State.FAILED else None,
                 days_since_first=(study.study_date - first_date).days if counts and first_date else None,
                 corona_score_cm3=score,
                 relative_corona_score=score / first_score if counts and first_score and score is not None else None,

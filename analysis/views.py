@@ -76,7 +76,8 @@ def _live(request: HttpRequest, page: str, part: str, seen: Any, context: Callab
 
 def _state(points: list[TimePoint]) -> list[Any]:
     """What decides how time points look, but for the progress that each run's own fragment shows."""
-    return [(p.study.pk, p.analysis and (p.analysis.pk, p.analysis.state), p.pending and p.pending.pk) for p in points]
+    runs = [(p.analysis, p.pending, p.failed) for p in points]
+    return [(p.study.pk, [run and (run.pk, run.state) for run in own]) for p, own in zip(points, runs, strict=True)]
 
 
 @require_safe

@@ -19,6 +19,7 @@ def points(*scores: tuple[int, float | None], first: float = 100.0) -> list[Time
             study=SimpleNamespace(pk=number, study_date=START + datetime.timedelta(days=day)),
             analysis=None,
             pending=None,
+            failed=None,
             days_since_first=day,
             corona_score_cm3=score,
             relative_corona_score=score / first if first and score is not None else None,

@@ -76,6 +76,31 @@ def test_the_old_result_stands_while_a_newer_run_works(patient):
     assert point.pending.state == "RUNNING"
 
 
+def test_the_old_result_stands_beside_a_newer_run_that_failed(patient):
+    study = time_point(patient, 0, 10.0)
+    failed = Analysis.objects.create(series=study.chosen_series, state="FAILED")
+    (point,) = trend(patient)
+    assert (point.corona_score_cm3, point.failed) == (10.0, failed)
+    Analysis.objects.create(series=study.chosen_series, state="DONE", corona_score_cm3=12.0, report={})
+    (point,) = trend(patient)
+    assert (point.corona_score_cm3, point.failed) == (12.0, None)
+
+
+def test_a_failed_run_without_an_older_result_is_the_analysis_itself(patient):
+    time_point(patient, 0, state="FAILED")
+    (point,) = trend(patient)
+    assert (point.analysis.state, point.failed) == ("FAILED", None)
+
+
+def test_a_cancelled_run_speaks_for_nothing(patient):
+    study = time_point(patient, 0, state="FAILED")
+    Analysis.objects.create(series=study.chosen_series, state="CANCELLED")
+    time_point(patient, 1, state="CANCELLED")
+    first, second = trend(patient)
+    assert first.analysis.state == "FAILED"
+    assert second.analysis is None
+
+
 def test_runs_of_series_that_were_not_chosen_do_not_count(patient):
     study = time_point(patient, 0, 10.0)
     other = Series.objects.create(study=study, series_instance_uid="9.9", usable=True)

@@ -258,6 +258,34 @@ def test_a_failed_analysis_is_tried_again_by_the_button(browser, analysis):
     assert Analysis.objects.filter(series=analysis.series, state="QUEUED").exists()
 
 
+def test_a_failed_newer_analysis_stands_beside_the_older_result_until_it_is_tried_again(browser, patient, analysis):
+    failed = Analysis.objects.create(
+        series=analysis.series, state="FAILED", error="The disk was full.", slice_count=SLICES + 4
+    )
+    again = reverse("pages:retry", args=[failed.pk])
+    study, timeline, home = study_page(analysis), patient_page(patient), reverse("pages:home")
+    text = browser.get(study).content.decode()
+    assert "10.0 cm³" in text
+    assert "A newer analysis of 24 slices failed: The disk was full." in text
+    assert again in text
+    for address in (timeline, home):
+        text = browser.get(address).content.decode()
+        assert "10.0 cm³" in text
+        assert "Newer analysis failed" in text
+    browser.post(again, headers=HTMX)
+    for address in (study, timeline, home):
+        assert "ewer analysis failed" not in browser.get(address).content.decode()
+    assert "A newer analysis is on its way" in browser.get(study).content.decode()
+
+
+def test_an_open_page_notices_that_a_newer_analysis_failed(browser, patient, analysis):
+    newer = Analysis.objects.create(series=analysis.series, state="RUNNING")
+    asked = [question(browser, page) for page in (study_page(analysis), patient_page(patient))]
+    Analysis.objects.filter(pk=newer.pk).update(state="FAILED", error="The disk was full.")
+    for address in asked:
+        assert "ewer analysis" in browser.get(address, headers=HTMX).content.decode()
+
+
 def test_what_cannot_be_tried_again_is_said(browser, analysis):
     browser.post(reverse("pages:retry", args=[analysis.pk]), headers=HTMX)
     page = browser.get(reverse("pages:study", args=[analysis.series.study_id]))
