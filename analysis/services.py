@@ -28,6 +28,11 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_SECONDS = 0.5
 UNREADABLE = "This series could not be read for an unexpected reason, which is logged: tell your IT."
+NEWER_RUN = {  # why an older one is not tried again
+    Analysis.State.RUNNING: "is running already",
+    Analysis.State.DONE: "is done: its result counts",
+    Analysis.State.FAILED: "failed too: try that one again",
+}
 
 
 class Refusal(Exception):
@@ -162,10 +167,15 @@ def queue_analysis(series: Series, *, priority: int = PRIORITY_USER) -> Analysis
 
 
 def retry(analysis: Analysis) -> None:
-    """Queue a failed analysis again. Refusal where it did not fail, or a newer run waits."""
+    """Queue a failed analysis again. Refusal where it did not fail, or a newer run of the series counts."""
     with transaction.atomic():
-        if Analysis.objects.filter(series=analysis.series_id, state=Analysis.State.QUEUED).exists():
-            raise Refusal("A newer run of this series is waiting already.")
+        Study.objects.select_for_update().get(series=analysis.series_id)  # as where a run is queued
+        runs = Analysis.objects.filter(series=analysis.series_id).exclude(state=Analysis.State.CANCELLED)
+        if runs.filter(state=Analysis.State.QUEUED).exists():
+            raise Refusal("An analysis of this series is waiting already.")
+        newest = runs.defer("report").first()
+        if newest and newest.pk != analysis.pk:
+            raise Refusal(f"A newer analysis of this series {NEWER_RUN[newest.state]}.")
         failed = Analysis.objects.filter(pk=analysis.pk, state=Analysis.State.FAILED)
         if not failed.update(
             state=Analysis.State.QUEUED,

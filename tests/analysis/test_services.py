@@ -188,6 +188,31 @@ def test_only_a_failed_analysis_is_retried(site, tmp_path):
     assert (analysis.state, analysis.error, analysis.attempt) == ("QUEUED", "", 0)
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("QUEUED", "is waiting"), ("RUNNING", "is running"), ("DONE", "its result counts"), ("FAILED", "try that one")],
+)
+def test_a_failed_analysis_is_not_retried_where_a_newer_run_counts(site, tmp_path, state, words):
+    receive(site, make_series(tmp_path / "ct"))
+    Analysis.objects.update(state="FAILED", error="x")
+    failed = Analysis.objects.get()
+    Analysis.objects.create(series=failed.series, state=state, report={})
+    with pytest.raises(services.Refusal, match=words):
+        services.retry(failed)
+    failed.refresh_from_db()
+    assert failed.state == "FAILED"
+
+
+def test_a_failed_analysis_is_retried_where_the_newer_run_was_cancelled(site, tmp_path):
+    receive(site, make_series(tmp_path / "ct"))
+    Analysis.objects.update(state="FAILED", error="x")
+    failed = Analysis.objects.get()
+    Analysis.objects.create(series=failed.series, state="CANCELLED")
+    services.retry(failed)
+    failed.refresh_from_db()
+    assert failed.state == "QUEUED"
+
+
 def test_a_file_out_of_reach_is_tried_again_then_given_up(site, tmp_path):
     receive(site, make_series(tmp_path / "ct"))
     instance = Series.objects.get().instances.first()
