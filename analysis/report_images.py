@@ -6,6 +6,7 @@ letters follow from ImageOrientationPatient (DICOM PS3.3 C.7.6.2.1.1), so nothin
 
 import io
 import logging
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,16 +88,27 @@ def choose_slices(slices: Sequence[dict[str, Any]]) -> list[int]:
 
 
 def key_images(analysis: Analysis) -> list[KeyImage]:
-    """The chosen slices of a finished analysis; one whose image cannot be read is left out."""
+    """The chosen slices of a finished analysis; one whose image cannot be read is left out.
+
+    None at all where the heat map cannot be read: a CT alone would pass for one without findings.
+    """
     chosen = choose_slices(analysis.report["slices"])
     read = [(index, *found) for index in chosen if (found := _read(analysis, index))]
     if not read:
         return []
-    heatmap = storage.read_heatmap(analysis)
+    try:
+        heatmap = storage.read_heatmap(analysis)
+        planes = [heatmap[index] for index, _, _ in read]
+    except (OSError, EOFError, ValueError, IndexError, zlib.error) as fault:
+        log.error("report of analysis %s: the heat map cannot be read: %s", analysis.pk, fault)
+        return []
     spacing_mm = read[0][1].pixel_spacing_mm
     assert spacing_mm is not None  # an analysed series has one, the same on all slices
     frame = _frame([hu for _, _, hu in read], spacing_mm)
-    return [_picture(index, header, hu, heatmap[index], frame, spacing_mm) for index, header, hu in read]
+    return [
+        _picture(index, header, hu, plane, frame, spacing_mm)
+        for (index, header, hu), plane in zip(read, planes, strict=True)
+    ]
 
 
 def _read(analysis: Analysis, index: int) -> tuple[SliceHeader, npt.NDArray[np.int16]] | None:

@@ -231,7 +231,8 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
 
 def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowable]:
     if not images:
-        return [*heading("Key images"), paragraph("The stored images could not be read, so none are shown.")]
+        sentence = "The stored images or their heat map could not be read, so none are shown. Tell your administrator."
+        return [*heading("Key images"), paragraph(sentence)]
     affected = any(each["positive"] for each in analysis.report["slices"])
     most = "Most affected slice" if len(images) == 1 else "Most affected slices"
     title = most if affected else "Middle of the lungs (no slice is positive)"

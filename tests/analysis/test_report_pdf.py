@@ -1,11 +1,13 @@
 """The PDF report: its words, its pictures, and that odd patients and files do not break it."""
 
 import datetime
+import gzip
 import io
 import subprocess
 import sys
 
 import pytest
+from django.core.files.base import ContentFile
 from pypdf import PdfReader
 
 from analysis.models import Analysis
@@ -152,8 +154,21 @@ def test_images_that_cannot_be_read_are_left_out(patient, tmp_path):
     for instance in analysis.series.instances.all():
         instance.file.storage.delete(instance.file.name)
     text = text_of(analysis)
-    assert "The stored images could not be read" in text
+    assert "The stored images or their heat map could not be read" in text
     assert SCORE in text
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no gzip at all", gzip.compress(b"too short"), gzip.compress(b"")[:9]])
+def test_without_its_heat_map_a_report_comes_without_pictures_and_says_so(patient, tmp_path, caplog, content):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    analysis.heatmap.storage.delete(analysis.heatmap.name)
+    if content is not None:
+        analysis.heatmap.storage.save(analysis.heatmap.name, ContentFile(content))
+    text = text_of(analysis)
+    assert "The stored images or their heat map could not be read" in text
+    assert SCORE in text
+    assert "of 20, z" not in text
+    assert f"report of analysis {analysis.pk}: the heat map cannot be read" in caplog.text
 
 
 def test_the_file_names_no_patient_and_stays_small(patient, tmp_path):
