@@ -124,6 +124,15 @@ def test_confirm_and_discard_only_where_asked(api, site, user):
     assert api.post(f"{UPLOADS}{upload.pk}/discard/").status_code == 409
 
 
+def test_a_stranger_can_neither_confirm_nor_discard(client, stranger, site):
+    upload = Upload.objects.create(site=site, state="needs_confirmation")
+    client.force_login(stranger)
+    for decision in ("confirm", "discard"):
+        assert client.post(f"{UPLOADS}{upload.pk}/{decision}/").status_code == 404
+        upload.refresh_from_db()
+        assert (upload.state, upload.confirmed) == ("needs_confirmation", False)
+
+
 def test_a_failed_analysis_is_retried_a_done_one_not(api, analysis):
     assert api.post(f"/api/v1/analyses/{analysis.pk}/retry/").status_code == 409
     Analysis.objects.update(state="FAILED", report=None)
