@@ -1,8 +1,10 @@
 """python -m analysis.pipeline as a script sees it, and what the web process may import."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel
@@ -12,6 +14,8 @@ import pytest
 from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render, write_series
 
 ROOT = Path(__file__).resolve().parents[2]
+MAX_SECONDS = 30.0
+MAX_PEAK_BYTES = 3e9
 KEYS = {
     "series_instance_uid", "slices", "lung_volume_ml", "positive_ratio", "threshold", "suspected", "corona_score_cm3",
     "corona_score_paper_cm3", "opacity", "findings", "quality", "models", "seconds",
@@ -66,6 +70,28 @@ def test_folder_without_dicom_ends_with_2_and_one_line(tmp_path: Path) -> None:
     done = pipeline(tmp_path, "--json")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory in Linux's unit and pins to two cores")
+def test_a_real_scan_takes_at_most_30_s_on_two_cores_and_3_gb(shared_data: Path, tmp_path: Path) -> None:
+    """CPU time is held to two cores' 30 s; other work on the machine stretches wall time, and so its limit."""
+    two_cores = sorted(os.sched_getaffinity(0))[:2]
+    stretched = 1 + os.getloadavg()[0] / (os.cpu_count() or 1)
+    started = time.monotonic()
+    with (tmp_path / "report.json").open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "analysis.pipeline", shared_data / "ct/covid_P001", "--device", "cpu", "--json"],
+            cwd=ROOT, stdout=output, preexec_fn=lambda: os.sched_setaffinity(0, two_cores),
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - started
+    assert process.returncode == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["suspected"]
+    assert usage.ru_utime + usage.ru_stime <= 2 * MAX_SECONDS
+    assert seconds <= MAX_SECONDS * stretched
+    assert usage.ru_maxrss * 1024 <= MAX_PEAK_BYTES
 
 
 def test_modules_for_the_web_process_do_not_import_torch() -> None:
