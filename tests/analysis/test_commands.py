@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 import requests
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
+from analysis.management.commands import seed_demo
 from analysis.management.commands.demo import Command
 from analysis.models import PRIORITY_BATCH, Analysis
+from analysis.phantoms.demo import DEMO_PATIENTS
 from patients import ingest
-from patients.models import Instance
+from patients.models import Instance, Membership, Patient, Site, Study, Upload
 from tests.conftest import ROOT
 from tests.dicom_series import make_series
 from tests.servers import free_port, wait_until
@@ -76,6 +79,35 @@ def test_import_goes_on_after_a_passing_fault_without_a_worker(site, tmp_path, m
 def test_import_says_what_is_wrong_with_its_arguments(site, site_code, path, words):
     with pytest.raises(CommandError, match=words):
         call_command("import_dicom", path, "--site", site_code)
+
+
+@pytest.mark.django_db
+def test_seeding_the_demo_again_adds_nothing_and_keeps_what_was_changed(monkeypatch):
+    monkeypatch.setenv("DEMO_PASSWORD", "a-demo-password-1")
+    call_command("seed_demo", no_scans=True)
+    users = get_user_model().objects
+    Patient.objects.filter(patient_id="DEMO-01").update(patient_name="Renamed^By a user")
+    rows = [Site, Membership, Patient, get_user_model()]
+    before = [set(model.objects.values_list("pk", flat=True)) for model in rows]
+    hashes = set(users.values_list("username", "password"))
+    assert [len(pks) for pks in before] == [1, 3, 4, 3]
+    call_command("seed_demo", no_scans=True)
+    assert [set(model.objects.values_list("pk", flat=True)) for model in rows] == before
+    assert Patient.objects.get(patient_id="DEMO-01").patient_name == "Renamed^By a user"
+    assert set(users.values_list("username", "password")) == hashes  # nobody is logged out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_scans_of_the_demo_that_are_there_are_not_made_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEMO_PASSWORD", "a-demo-password-1")
+    call_command("seed_demo", no_scans=True)
+    for patient in DEMO_PATIENTS:
+        row = Patient.objects.get(patient_id=patient.header.patient_id)
+        for day in patient.days:
+            Study.objects.create(patient=row, study_instance_uid=f"1.{row.pk}.{day}")
+    monkeypatch.setattr(seed_demo, "write_demo", None)
+    call_command("seed_demo")
+    assert Upload.objects.count() == 0
 
 
 def test_the_demo_serves_and_ctrl_c_stops_all_of_it_while_it_makes_its_patients(tmp_path: Path):
