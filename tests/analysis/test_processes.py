@@ -6,6 +6,9 @@ These run the released networks on a synthetic scan.
 import contextlib
 from pathlib import Path
 
+import boto3
+import kombu
+import psycopg
 import pytest
 
 from tests import servers
@@ -51,6 +54,44 @@ def test_upload_leads_to_a_result(kind: str, scan: bytes, tmp_path: Path):
         assert pdf.content.startswith(b"%PDF-")
         table = stack.session.get(f"{stack.url}/api/v1/analyses/{pk}/results.csv")
         assert "corona_score_cm3" in table.text
+        _services_were_used(kind, environment, Path(stack.environment["DATA_DIR"]), slices=len(upload["files"]))
+
+
+def _services_were_used(kind: str, environment: dict[str, str], data: Path, *, slices: int) -> None:
+    """Seen from outside: a renamed variable would fall back to the embedded default, and all else would pass."""
+    database, broker, files = kind == SERVICES, kind in (SERVICES, RABBITMQ), kind == S3
+    assert (data / "coronatrend.sqlite3").exists() != database
+    assert any((data / "broker/control").iterdir()) != broker
+    assert any(path.is_file() for path in (data / "files").rglob("*")) != files
+    if database:
+        with psycopg.connect(environment["DATABASE_URL"]) as connection:
+            assert connection.execute("SELECT state FROM analysis_analysis").fetchall() == [("DONE",)]
+    if broker:
+        with kombu.Connection(environment["CELERY_BROKER_URL"]) as connection:
+            assert _worker_listens(kind, connection)
+    if files:
+        names = _names_in_bucket(environment)
+        assert sum(name.endswith(".dcm") for name in names) == slices
+        assert sum("heatmap" in name for name in names) == 1
+
+
+def _worker_listens(kind: str, connection: kombu.Connection) -> bool:
+    """A worker takes its messages from this broker's queue."""
+    if kind == SERVICES:  # it waits in a blocking read
+        clients = connection.default_channel.client.client_list()
+        return any(client["cmd"] == "brpop" for client in clients)
+    return connection.default_channel.queue_declare("celery", passive=True).consumer_count == 1
+
+
+def _names_in_bucket(environment: dict[str, str]) -> list[str]:
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["STORAGE_S3_ENDPOINT_URL"],
+        region_name=environment["STORAGE_S3_REGION"],
+        aws_access_key_id=environment["STORAGE_S3_ACCESS_KEY"],
+        aws_secret_access_key=environment["STORAGE_S3_SECRET_KEY"],
+    )
+    return [item["Key"] for item in client.list_objects_v2(Bucket=environment["STORAGE_S3_BUCKET"])["Contents"]]
 
 
 @pytest.mark.parametrize("kind", [EMBEDDED, SERVICES])
