@@ -1,0 +1,65 @@
+"""Uploads by hand that ask something back: whose scan it is, and which site it goes to."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.browser import chromium, log_in
+from tests.dicom_series import make_series
+from tests.stack import Stack
+
+WORKED_OFF_WITHIN_MS = 60_000
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> list[Path]:
+    """Slices of somebody who is none of the demo's patients; too few to be analysed."""
+    return make_series(tmp_path / "scan", slices=6, PatientName="Some^Body", PatientID=f"SOME-{tmp_path.name}")
+
+
+def _send(page: Page, files: list[Path]) -> None:
+    page.locator("input[type=file]:not([webkitdirectory])").set_input_files(files)
+
+
+def test_a_scan_of_somebody_else_is_stored_only_when_a_click_says_so(stack: Stack, worker: None, scan: list[Path]):
+    patient = stack.get("/api/v1/patients/?search=DEMO-01")["results"][0]["id"]
+    with chromium() as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/patients/{patient}/")
+        status = page.locator("#upload-status")
+        time_points = page.locator("[data-study]")
+        before = time_points.count()
+
+        _send(page, scan)
+        expect(status).to_contain_text("Is it really a scan of this patient?", timeout=WORKED_OFF_WITHIN_MS)
+        expect(time_points).to_have_count(before)
+        page.get_by_role("button", name="No, discard it").click()
+        expect(status).to_contain_text("were discarded")
+        expect(time_points).to_have_count(before)
+
+        _send(page, scan)
+        page.get_by_role("button", name="Yes, store it with this patient").click(timeout=WORKED_OFF_WITHIN_MS)
+        expect(status).to_contain_text("6 stored", timeout=WORKED_OFF_WITHIN_MS)
+        expect(time_points).to_have_count(before + 1)
+
+
+def test_a_user_of_two_sites_says_which_and_sees_it_in_the_list(stack: Stack, worker: None, scan: list[Path]):
+    stack.manage(
+        "shell", "--command",
+        "from django.contrib.auth.models import User; from patients.models import Site;"
+        "second, _ = Site.objects.get_or_create(code='second', defaults={'name': 'Second hospital'});"
+        "second.users.add(User.objects.get(username='radiologist'))",
+    )  # fmt: skip
+    with chromium() as browser:
+        page = browser.new_page()
+        log_in(page, stack.url, "radiologist")
+        page.goto(f"{stack.url}/upload/")
+        page.get_by_label("Site").select_option("Second hospital")
+        _send(page, scan)
+        expect(page.locator("#upload-status")).to_contain_text("6 stored", timeout=WORKED_OFF_WITHIN_MS)
+        page.goto(stack.url)
+        expect(page.get_by_role("columnheader", name="Site")).to_be_visible()
+        row = page.get_by_role("row").filter(has_text="Body Some")
+        expect(row.filter(has_text="Second hospital")).to_have_count(1)
