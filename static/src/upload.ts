@@ -81,6 +81,12 @@ class UploadForm {
 
   private send(picked: Picked[]): void {
     if (picked.length === 0 || this.request) return;
+    const site = this.form.elements.namedItem('site');
+    if (site instanceof HTMLSelectElement && !site.value) {
+      this.fail('Nothing was sent: choose the site first, then the files again.');
+      site.focus();
+      return;
+    }
     const body = new FormData();
     for (const name of ['patient', 'site']) {
       const field = this.form.elements.namedItem(name) as HTMLInputElement | HTMLSelectElement | null;
