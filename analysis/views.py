@@ -1,6 +1,7 @@
 """The pages: find what the user may see, show it; moving parts answer htmx with their fragment."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import F, Max, prefetch_related_objects
+from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -28,6 +30,8 @@ from .models import Analysis
 from .pipeline.score import GATE_HU
 from .storage import HEATMAP_SIZE
 from .trend import TimePoint, trend, trends
+
+logger = logging.getLogger(__name__)
 
 PATIENTS_A_PAGE = 50
 STOP_POLLING = 286  # htmx: take this answer and ask no more
@@ -299,7 +303,7 @@ def heatmap(request: HttpRequest, pk: int) -> FileResponse:
     if not analysis.heatmap:
         raise Http404
     headers = {"Content-Encoding": "gzip", "Cache-Control": NEVER_CHANGES}
-    return FileResponse(analysis.heatmap.open("rb"), content_type="application/octet-stream", headers=headers)
+    return _stored_file(analysis.heatmap, content_type="application/octet-stream", headers=headers)
 
 
 @require_safe
@@ -307,4 +311,12 @@ def instance_file(request: HttpRequest, pk: int) -> FileResponse:
     """One stored DICOM file."""
     instance = visible_or_404(Instance.objects.only("file"), request.user, pk)
     headers = {"Cache-Control": NEVER_CHANGES}
-    return FileResponse(instance.file.open("rb"), content_type="application/dicom", headers=headers)
+    return _stored_file(instance.file, content_type="application/dicom", headers=headers)
+
+
+def _stored_file(file: FieldFile, **options: Any) -> FileResponse:
+    try:
+        return FileResponse(file.open("rb"), **options)
+    except FileNotFoundError:
+        logger.exception("a stored file is gone")
+        raise Http404 from None

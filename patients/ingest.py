@@ -148,7 +148,9 @@ def identity_difference(patient: Patient, dicom: DicomFile) -> str:
     if dicom.patient_name and patient.patient_name and _plain(dicom.patient_name) != _plain(patient.patient_name):
         differences.append("name")
     if differences:
-        return f"the scan carries another {' and '.join(differences)} than this patient."
+        *others, last = differences
+        named = f"{', '.join(others)} and {last}" if others else last
+        return f"the scan carries another {named} than this patient."
     if is_synthetic(dicom) != patient.synthetic:
         if patient.synthetic:
             return "the scan is of a person, but this patient is synthetic."

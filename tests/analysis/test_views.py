@@ -368,3 +368,15 @@ def test_refused_files_are_listed_by_their_reason(browser, site, user):
     assert answer.context["problems"] == {reason: ["a.txt", "b.txt"]}
     assert "a.txt" in answer.content.decode()
     assert answer.headers["HX-Trigger"] == "upload-finished"
+
+
+def test_a_stored_file_that_is_gone_is_not_found_and_logged(browser, analysis, caplog):
+    instance = analysis.series.instances.first()
+    for file, address in (
+        (analysis.heatmap, reverse("pages:heatmap", args=[analysis.pk])),
+        (instance.file, reverse("pages:instance_file", args=[instance.pk])),
+    ):
+        file.storage.delete(file.name)
+        caplog.clear()
+        assert browser.get(address).status_code == 404
+        assert "a stored file is gone" in caplog.text
