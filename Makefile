@@ -55,11 +55,7 @@ lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types an
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent check
 
 train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; needs the data of CORONATREND_DATA)
-	for run in release:0 A:0 B:0 A:1 B:1 A:2 B:2; do \
-	  for network in lung_unet slice_classifier; do \
-	    $(BIN)/python -m analysis.training.$$network --fold $${run%:*} --seed $${run#*:} || exit 1; \
-	  done; \
-	done
+	$(BIN)/python -m analysis.training.all_runs
 	$(BIN)/python -m analysis.training.thresholds
 	$(BIN)/python -m analysis.training.release
 

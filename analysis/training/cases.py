@@ -52,20 +52,22 @@ class Case:
 
 
 def fold_models(fold: str, seed: int) -> Models:
-    """The two networks of a run, with the protocol's thresholds, in the precision that is released."""
+    """The fold's networks with the protocol's thresholds, in the precision that is released; ``seed``: the
+    classifier's (the lung U-Net has one)."""
+    working_point, seeds = data.protocol()["working_point"], data.protocol()["seeds"]
+    runs = {"lung_unet": (LungUNet(), seeds["lung_unet"][0]), "slice_classifier": (SliceClassifier(), seed)}
     networks = []
-    for name, network in (("lung_unet", LungUNet()), ("slice_classifier", SliceClassifier())):
-        data.load_run(name, fold, seed, network)
+    for name, (network, seed_of_run) in runs.items():
+        data.load_run(name, fold, seed_of_run, network)
         networks.append(prepared(network.half().float(), torch.device("cpu")))
-    working_point = data.protocol()["working_point"]
     return Models(
         lung_unet=networks[0],
         slice_classifier=networks[1],
         slice_threshold=working_point["slice_threshold"],
         case_threshold=working_point["case_threshold"],
         versions=tuple(
-            ModelVersion(name, f"fold {fold} seed {seed}", sha256_of(data.run_path(name, fold, seed)))
-            for name in ("lung_unet", "slice_classifier")
+            ModelVersion(name, f"{fold} seed {seed_of_run}", sha256_of(data.run_path(name, fold, seed_of_run)))
+            for name, (_, seed_of_run) in runs.items()
         ),
         device=torch.device("cpu"),
     )

@@ -16,7 +16,6 @@ from analysis.phantoms import Grid, Visit, make_patient, random_opacities, rende
 ROOT = Path(__file__).resolve().parents[2]
 SHARED_DATA = Path(os.environ.get("CORONATREND_DATA", ROOT.parent / "shared" / "data"))
 RUNS = ROOT / "runs"
-FOLDS = ("A", "B", "release")
 
 # Grey levels of air and muscle in volumes 1–9 of opacity_masks, by which they become HU.
 _AIR_MUSCLE = {
@@ -104,6 +103,11 @@ def _calibrated(stored, air, muscle) -> npt.NDArray[np.int16]:
     return hu.clip(-1024, 2000).astype(np.int16)
 
 
+def folds() -> list[str]:
+    """Of the cross-validation; the protocol's "release" is trained on all volumes."""
+    return [fold for fold, held_out in protocol()["held_out"].items() if held_out]
+
+
 def trained_volumes(fold: str) -> list[int]:
     held_out = protocol()["held_out"][fold]
     return [volume for volume in _AIR_MUSCLE if volume not in held_out]
@@ -183,7 +187,7 @@ def load_run(network: str, fold: str, seed: int, module: torch.nn.Module) -> tor
 def asked_run(description: str | None) -> tuple[str, int]:
     """Fold and seed that the command line of a training script names."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--fold", choices=FOLDS, required=True)
+    parser.add_argument("--fold", choices=list(protocol()["held_out"]), required=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     return arguments.fold, arguments.seed

@@ -231,15 +231,15 @@ def held_out_figures(cases: list[Case]) -> dict:
 
 def main() -> None:
     started = time.monotonic()
-    held_out, seeds = data.protocol()["held_out"], data.protocol()["seeds"]
+    held_out, seeds = data.protocol()["held_out"], data.protocol()["seeds"]["slice_classifier"]
     release = released(torch.device("cpu"))
     models = {"released": release}
-    runs = []  # one for each pair of seeds: all volumes, each by the fold's networks that never saw it
-    for pair in zip(seeds["A"], seeds["B"], strict=True):
+    runs = []  # one for each seed: all volumes, each by the fold's networks that never saw it
+    for seed in seeds:
         cases = []
-        for fold, seed in zip("AB", pair, strict=True):
-            models[f"fold {fold} seed {seed}"] = fold_models(fold, seed)
-            cases += opacity_cases(held_out[fold], models[f"fold {fold} seed {seed}"])
+        for fold in data.folds():
+            models[f"{fold} seed {seed}"] = fold_models(fold, seed)
+            cases += opacity_cases(held_out[fold], models[f"{fold} seed {seed}"])
         runs.append(sorted(cases, key=lambda case: case.name))
     figures = [held_out_figures(cases) for cases in runs]
     results = {
@@ -249,7 +249,7 @@ def main() -> None:
         "fold_weights": {
             which: {version.name: version.sha256 for version in one.versions} for which, one in models.items()
         },
-        "seeds_per_fold": len(runs),
+        "seeds": seeds,
         "lung_slices": lung_slices(release),
         "held_out": {name: over_runs(function, figures) for name, function in SUMMARIES.items()},
         "auc_interval": auc_interval(runs),

@@ -62,15 +62,16 @@ Made by `{results["command"]}` at commit `{results["commit"]}` in {results["minu
 
 {weights}
 
-Slice, heat map and score figures are of two models, each tested on the volumes that neither of its networks saw
-(fold A: volumes {_listed("A")}; fold B: {_listed("B")}), {results["seeds_per_fold"]} times with other seeds: means over
-the seeds, with their range in brackets.
+Slice, heat map and score figures: one group of volumes left out at a time ({_groups()}), each
+volume measured by the two networks that never saw it, {len(results["seeds"])} times with other seeds of the classifier:
+means over the seeds, with their range in brackets.
 No model trained on `covid_P001` or `normal_001`, and nothing was chosen by them. The thresholds were chosen on the
 folds' training volumes. Research use, not for diagnosis."""
 
 
-def _listed(fold: str) -> str:
-    return ", ".join(map(str, data.protocol()["held_out"][fold]))
+def _groups() -> str:
+    held_out = data.protocol()["held_out"]
+    return "; ".join(" and ".join(map(str, held_out[fold])) for fold in data.folds())
 
 
 def _ranged(results: dict, part: str, name: str, digits: int = 3) -> str:
@@ -152,40 +153,42 @@ segmentation, which are not part of this version.
 {_table(["volume", "true", *names], volumes)}"""
 
 
+_CT_FIGURES = {  # name in results.json: (head of the column, digits)
+    "positive_ratio": ("ratio", 3),
+    "positive_slices": ("positive slices", 0),
+    "lung_slices": ("lung slices", 0),
+    "auc_of_labels": ("slice AUC", 3),
+    "lung_volume_ml": ("lung, ml", 0),
+    "corona_score_cm3": ("score, cm³", 1),
+    "corona_score_paper_cm3": ("paper, cm³", 1),
+}
+
+
 def _ct(results: dict) -> str:
-    rows = [
-        [
-            name,
-            which,
-            one["suspected"],
-            one["positive_ratio"],
-            f"{one['positive_slices']} / {one['lung_slices']}",
-            "–" if one["auc_of_labels"] is None else one["auc_of_labels"],
-            f"{one['lung_volume_ml']:.0f}",
-            f"{one['corona_score_cm3']:.1f}",
-            f"{one['corona_score_paper_cm3']:.1f}",
-        ]
-        for name, models in results["real_ct"].items()
-        for which, one in models.items()
-    ]
-    head = [
-        "series",
-        "model",
-        "suspected",
-        "ratio",
-        "positive / lung slices",
-        "slice AUC",
-        "lung, ml",
-        "score, cm³",
-        "paper, cm³",
-    ]
+    rows = []
+    for name, models in results["real_ct"].items():
+        of_folds = [one for which, one in models.items() if which != "released"]
+        rows.append([name, "released", models["released"]["suspected"], *_ct_cells([models["released"]])])
+        if of_folds:
+            count, suspected = len(of_folds), sum(one["suspected"] for one in of_folds)
+            rows.append([name, f"{count} of the folds", f"{suspected} of {count}", *_ct_cells(of_folds)])
     return f"""## Real series
 
 `covid_P001` has COVID-19 (80 slices labelled infected), `normal_001` is normal, the other two are of lung cancer
 without COVID-19. No model saw any of them with a label of disease. Slice AUC: against the set's infection labels, which
-are noisy at the borders.
+are noisy at the borders. Of the folds' models the range.
 
-{_table(head, rows)}"""
+{_table(["series", "models", "suspected", *(head for head, _ in _CT_FIGURES.values())], rows)}"""
+
+
+def _ct_cells(models: list[dict]) -> list[str]:
+    """The figures of one model, or from the lowest to the highest of several."""
+    cells = []
+    for name, (_, digits) in _CT_FIGURES.items():
+        values = [one[name] for one in models if one[name] is not None]
+        ends = [f"{end:.{digits}f}" for end in (min(values), max(values))] if values else ["–"]
+        cells.append("–".join(dict.fromkeys(ends)))
+    return cells
 
 
 def _phantoms(results: dict) -> str:

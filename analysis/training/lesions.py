@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
 
 COUNT = (1, 5)  # patches per slice, the last excluded
-RADIUS = (3.0, 32.0)  # pixels at 256², about 4–45 mm
+RADIUS = (3.0, 48.0)  # pixels at 256², about 4–65 mm: from a first focus to a lobe
 RIM = 2  # pixels beyond the mask's edge: else a dark line would part every patch from the chest wall
 TARGET_HU = (-700.0, 40.0)  # ground-glass to consolidation (Hansell et al. 2008, Fleischner glossary)
 TEXTURE_HU = 90.0  # standard deviation inside a patch at most

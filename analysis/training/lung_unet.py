@@ -1,6 +1,6 @@
-"""Train the lung U-Net: python -m analysis.training.lung_unet --fold A|B|release [--seed N]
+"""Train the lung U-Net: python -m analysis.training.lung_unet --fold FOLD [--seed N]
 
-Writes runs/lung_unet-FOLD-SEED.pt. About eight minutes on two CPU cores.
+Writes runs/lung_unet-FOLD-SEED.pt. About eight minutes on one CPU core.
 """
 
 import time

@@ -31,7 +31,7 @@ def commit() -> str:
 
 def release(network: str) -> None:
     protocol = data.protocol()
-    (seed,) = protocol["seeds"]["release"]
+    seed = protocol["seeds"][network][0]
     run = torch.load(data.run_path(network, "release", seed), weights_only=True)
     state = {
         name: value.half() if value.is_floating_point() else value

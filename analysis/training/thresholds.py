@@ -1,6 +1,6 @@
 """Choose the three thresholds on the folds' training volumes: python -m analysis.training.thresholds
 
-Prints them for protocol.toml, where they are committed before the reported run.
+Prints them for protocol.toml, where they are committed before the reported run. Of the first seed alone.
 """
 
 import numpy as np
@@ -46,22 +46,16 @@ def case_threshold(cases: list[Case], slice_threshold: float) -> float:
 
 
 def main() -> None:
-    seeds = data.protocol()["seeds"]
-    runs = {
-        (fold, seed): opacity_cases(data.trained_volumes(fold), fold_models(fold, seed))
-        for fold in ("A", "B")
-        for seed in seeds[fold]
-    }
-    chosen = {run: (slice_threshold(cases), heat_threshold(cases)) for run, cases in runs.items()}
-    for (fold, seed), (of_slice, of_heat) in chosen.items():
-        print(f"fold {fold} seed {seed}: slice_threshold {of_slice:.3f}, heat_threshold {of_heat:.2f}")
+    seed = data.protocol()["seeds"]["slice_classifier"][0]
+    cases = {fold: opacity_cases(data.trained_volumes(fold), fold_models(fold, seed)) for fold in data.folds()}
+    chosen = {fold: (slice_threshold(own), heat_threshold(own)) for fold, own in cases.items()}
+    for fold, (of_slice, of_heat) in chosen.items():
+        print(f"{fold}: slice_threshold {of_slice:.3f}, heat_threshold {of_heat:.2f}")
     of_slice, of_heat = np.mean(list(chosen.values()), axis=0)
-    cases_with_healthy = [
-        case_threshold(cases, of_slice)
-        for cases in runs.values()
-        if any(case.opacity_percent < WITHOUT_DISEASE_PERCENT for case in cases)
+    with_healthy = [
+        own for own in cases.values() if any(case.opacity_percent < WITHOUT_DISEASE_PERCENT for case in own)
     ]
-    of_case = np.mean(cases_with_healthy)
+    of_case = np.mean([case_threshold(own, of_slice) for own in with_healthy])
     print(f"means: slice_threshold {of_slice:.2f}, heat_threshold {of_heat:.2f}, case_threshold {of_case:.2f}")
 
 
