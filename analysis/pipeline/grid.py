@@ -18,7 +18,7 @@ def to_grid(hu: npt.NDArray[np.int16]) -> Tensor:
     side = max(rows, columns)
     cells = []
     for one_slice in hu:  # one at a time: a float copy of a whole series would take gigabytes
-        image = torch.from_numpy(one_slice.astype(np.float32))[None, None]
+        image = torch.from_numpy(np.ascontiguousarray(one_slice, np.float32))[None, None]
         image = F.pad(image, (0, side - columns, 0, side - rows), value=AIR_HU)
         if side >= GRID:
             cells.append(F.interpolate(image, size=(GRID, GRID), mode="area"))

@@ -18,6 +18,7 @@ from analysis.pipeline.report import QualityFlag, Report, SliceReport
 from analysis.pipeline.score import Scores, corona_scores, positive_ratio, positive_slices
 from analysis.pipeline.series import Geometry, UnusableSeries
 from analysis.pipeline.slices import classify, slab_size
+from analysis.pipeline.upright import Turn
 from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import Models, choose_device, released
 
@@ -86,9 +87,11 @@ def analyse_volume(volume: Volume, models: Models) -> Analysis:
 
 
 def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clock: _Clock) -> Analysis:
-    _, rows, columns = volume.hu.shape
+    turn = Turn.of(volume.affine_lps)
+    hu = turn.upright(volume.hu)
+    _, rows, columns = hu.shape
     with clock.stage("lungs") as on_part:
-        grid_hu = to_grid(volume.hu)
+        grid_hu = to_grid(hu)
         logits = clean(lung_logits(grid_hu, models, on_part))
         lungs = lung_mask(logits, rows, columns)
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
@@ -130,7 +133,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         models=models.versions,
         seconds=clock.seconds,
     )
-    return Analysis(report=report, volume=volume, lungs=lungs, heatmap=heatmap)
+    return Analysis(report=report, volume=volume, lungs=turn.stored(lungs), heatmap=turn.stored(heatmap))
 
 
 def _full_resolution(activation: Tensor, lungs: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:

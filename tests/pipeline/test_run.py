@@ -66,6 +66,30 @@ def test_heat_lies_on_the_opacities(ill_analysis: Analysis, ill_phantom: Phantom
     assert heat[opacity].mean() > 3 * heat[lungs & ~opacity].mean()
 
 
+@pytest.mark.parametrize(
+    ("name", "steps"),  # along a row and along a column, in rows and columns of the upright slice
+    [("prone", ((0, -1), (-1, 0))), ("transposed", ((1, 0), (0, 1))), ("a quarter turn", ((-1, 0), (0, 1)))],
+)
+def test_however_the_slices_are_stored_the_result_is_the_same(
+    name: str, steps: tuple[tuple[int, int], tuple[int, int]], ill_analysis: Analysis
+) -> None:
+    upright = ill_analysis.volume
+    transposed = steps[0][0] != 0
+
+    def stored(planes: np.ndarray) -> np.ndarray:
+        flipped = planes[:, :: sum(step[0] for step in steps), :: sum(step[1] for step in steps)]
+        return np.ascontiguousarray(flipped.swapaxes(1, 2) if transposed else flipped)
+
+    affine = upright.affine_lps.copy()
+    for axis, (down, right) in enumerate(steps):
+        affine[:3, axis] = down * upright.affine_lps[:3, 1] + right * upright.affine_lps[:3, 0]
+    turned = Volume(stored(upright.hu), affine, upright.z_mm, "1.2.3", upright.sop_instance_uids)
+    analysis = analyse_volume(turned, released(torch.device("cpu")))
+    assert np.array_equal(analysis.lungs, stored(ill_analysis.lungs))
+    assert np.array_equal(analysis.heatmap, stored(ill_analysis.heatmap))
+    assert analysis.report.slices == ill_analysis.report.slices
+
+
 def test_report_agrees_with_itself(ill_analysis: Analysis) -> None:
     report, volume = ill_analysis.report, ill_analysis.volume
     assert [one.z_mm for one in report.slices] == volume.z_mm.tolist()
