@@ -9,6 +9,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,7 +32,8 @@ PHANTOM_SPACING_MM = (5.0, 1.2, 1.2)
 PHANTOM_PERCENTS = (0.0, 4.0, 15.0)
 HELD_OUT_BY_ALL = ("covid_P001", "normal_001")  # the fold models are asked about these as well
 SUMMARIES = {"mean": np.mean, "min": np.min, "max": np.max}  # over the runs
-MIN_SLICES_PER_CLASS = 10  # for an AUC of one volume
+MIN_VOLUMES = 3  # different ones in a draw of the bootstrap, for a correlation over volumes
+MIN_SLICES_PER_CLASS = 10  # for an AUC of one volume, or a correlation over its positive slices
 
 
 def lung_slices(models: Models) -> dict:
@@ -109,6 +111,20 @@ def auc_interval(runs: list[list[Case]]) -> tuple[float, float]:
     return bootstrap([case.name for case in runs[0]], mean_auc)
 
 
+def score_intervals(runs: list[list[Case]]) -> dict[str, tuple[float, float]]:
+    """95 % intervals over volumes of r and mean absolute error of the headline score, mean over runs."""
+    true = {case.name: case.opacity_percent for case in runs[0]}
+    scores = [{case.name: case.score_percent() for case in cases} for cases in runs]
+
+    def figure(name: str, drawn: list[str]) -> float:
+        if len(set(drawn)) < MIN_VOLUMES:
+            return float("nan")
+        of_runs = [agreement([run[one] for one in drawn], [true[one] for one in drawn])[name] for run in scores]
+        return float(np.mean(of_runs))
+
+    return {name: bootstrap(list(true), partial(figure, name)) for name in ("r", "mean_absolute_error")}
+
+
 def heat_figures(cases: list[Case]) -> dict:
     """Per-pixel AUC and Dice in the reference lung, on positive slices."""
     threshold = 255 * data.protocol()["working_point"]["heat_threshold"]
@@ -144,6 +160,12 @@ def density_percent(case: Case) -> float:
     return float(100 * (eroded & between).sum() / max(1, eroded.sum()))
 
 
+def slice_correlation(case: Case) -> float:
+    """Pearson's r over the slices of a volume between activation and true opacity."""
+    activation = [one_slice.activation_cm2 or 0.0 for one_slice in case.analysis.report.slices]
+    return agreement(activation, case.truth.opacity.sum((1, 2)))["r"]
+
+
 def score_figures(cases: list[Case]) -> dict:
     true = [case.opacity_percent for case in cases]
     measured = {
@@ -153,6 +175,11 @@ def score_figures(cases: list[Case]) -> dict:
     }
     keep = [index for index, case in enumerate(cases) if case.name != "volume 9"]
     return {
+        "per_slice_r": {
+            case.name: slice_correlation(case)
+            for case in cases
+            if (case.truth.label == 1).sum() >= MIN_SLICES_PER_CLASS
+        },
         "percent_of_lung": {
             case.name: {"true": true[i], **{name: values[i] for name, values in measured.items()}}
             for i, case in enumerate(cases)
@@ -253,6 +280,7 @@ def main() -> None:
         "lung_slices": lung_slices(release),
         "held_out": {name: over_runs(function, figures) for name, function in SUMMARIES.items()},
         "auc_interval": auc_interval(runs),
+        "score_intervals": score_intervals(runs),
         "real_ct": ct_figures(models),
         "phantoms": phantom_figures(release),
     }

@@ -143,6 +143,7 @@ def _score(results: dict) -> str:
         for name in names
     ]
     volumes = [[name, *one.values()] for name, one in score["percent_of_lung"].items()]
+    intervals = {name: f"{low:.3f}–{high:.3f}" for name, (low, high) in results["score_intervals"].items()}
     return f"""## Score
 
 Corona score ÷ lung volume against the true opacity, both in % of the lung. Not measured: the plain network and a direct
@@ -150,7 +151,15 @@ segmentation, which are not part of this version.
 
 {_table(["score", "volumes", "r", "rho", "mean absolute error, points"], rows)}
 
-{_table(["volume", "true", *names], volumes)}"""
+Headline, all volumes, 95 % bootstrap over volumes: r {intervals["r"]}, mean absolute error
+{intervals["mean_absolute_error"]} points.
+
+{_table(["volume", "true", *names], volumes)}
+
+Activation of a slice against its true opacity, Pearson's r over all slices of each volume with at least 10 abnormal
+ones:
+
+{_table(list(score["per_slice_r"]), [list(score["per_slice_r"].values())])}"""
 
 
 _CT_FIGURES = {  # name in results.json: (head of the column, digits)
