@@ -12,7 +12,7 @@ from analysis.pipeline.networks import LungUNet, SliceClassifier
 from analysis.pipeline.weights import WEIGHTS
 from analysis.training import data
 
-VERSION = "1.1"
+VERSION = "1.2"
 NETWORKS = {"lung_unet": LungUNet, "slice_classifier": SliceClassifier}
 TRAINED_ON = {
     "lung_unet": "lung_masks train; opacity_masks 1-9; neck and abdomen slices of LIDC-0003 and A0002; phantoms",
