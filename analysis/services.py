@@ -137,10 +137,16 @@ def _priority(upload: Upload) -> int:
 
 
 def _run_for(study: Study, *, priority: int) -> Analysis | None:
-    """The run that speaks for the study, queued now where none covers the slices of its chosen series."""
+    """The run that speaks for the study, queued now where none covers the slices of its chosen series.
+
+    What waits for its other series is cancelled.
+    """
     with transaction.atomic():
         study = Study.objects.select_for_update().get(pk=study.pk)
         series = series_choice.choose(study)
+        Analysis.objects.filter(series__study=study, state=Analysis.State.QUEUED).exclude(series=series).update(
+            state=Analysis.State.CANCELLED, finished_at=timezone.now()
+        )
         if series is None:
             return None
         runs = list(Analysis.objects.filter(series=series).exclude(state=Analysis.State.CANCELLED))
@@ -197,9 +203,6 @@ def choose_series(study: Study, series: Series) -> None:
         raise Refusal("This series cannot be analysed: " + (series.reason or "it belongs to another study."))
     with transaction.atomic():
         Study.objects.filter(pk=study.pk).update(chosen_series=series, chosen_by_hand=True)
-        Analysis.objects.filter(series__study=study, state=Analysis.State.QUEUED).exclude(series=series).update(
-            state=Analysis.State.CANCELLED, finished_at=timezone.now()
-        )
         _run_for(study, priority=PRIORITY_USER)
 
 

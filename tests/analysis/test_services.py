@@ -103,6 +103,14 @@ def test_choosing_another_series_queues_its_analysis(site, tmp_path):
     assert Analysis.objects.get(state="CANCELLED").series != thick
 
 
+def test_a_better_series_that_comes_later_takes_the_place_of_one_that_still_waits(site, tmp_path):
+    study = {"StudyInstanceUID": "1.2.826.1"}
+    receive(site, make_series(tmp_path / "thick", spacing_mm=(5, 4, 4), **study))
+    receive(site, make_series(tmp_path / "thin", spacing_mm=(1, 4, 4), **study))
+    by_spacing = {run.series.slice_spacing_mm: run.state for run in Analysis.objects.all()}
+    assert by_spacing == {5: "CANCELLED", 1: "QUEUED"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
