@@ -94,7 +94,7 @@ def outcomes(pks: Iterable[int]) -> list[dict[str, Any]]:
     """What an upload says of its series: used or not, with the reason."""
     rows = []
     for series in Series.objects.filter(pk__in=list(pks)).select_related("study"):
-        used = series.study.chosen_series_id == series.pk
+        used = series.study.chosen_series_id == series.pk and bool(series.usable)
         rows.append(
             {
                 "id": series.pk,

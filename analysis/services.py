@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_SECONDS = 0.5
 UNREADABLE = "This series could not be read for an unexpected reason, which is logged: tell your IT."
+CANNOT_BE_ANALYSED = "This series cannot be analysed: {reason}"
 NEWER_RUN = {  # why an older one is not tried again
     Analysis.State.RUNNING: "is running already",
     Analysis.State.DONE: "is done: its result counts",
@@ -139,17 +140,20 @@ def _priority(upload: Upload) -> int:
 def _run_for(study: Study, *, priority: int) -> Analysis | None:
     """The run that speaks for the study, queued now where none covers the slices of its chosen series.
 
-    What waits for its other series is cancelled.
+    What waits for its other series is cancelled, and a series that cannot be analysed gets no run.
     """
     with transaction.atomic():
         study = Study.objects.select_for_update().get(pk=study.pk)
         series = series_choice.choose(study)
-        Analysis.objects.filter(series__study=study, state=Analysis.State.QUEUED).exclude(series=series).update(
+        promising = series if series and series.usable else None
+        Analysis.objects.filter(series__study=study, state=Analysis.State.QUEUED).exclude(series=promising).update(
             state=Analysis.State.CANCELLED, finished_at=timezone.now()
         )
         if series is None:
             return None
         runs = list(Analysis.objects.filter(series=series).exclude(state=Analysis.State.CANCELLED))
+        if not series.usable:
+            return current(runs)
         covering = [run for run in runs if run.slice_count == series.slice_count]
         return current(covering) or queue_analysis(series, priority=priority)
 
@@ -182,6 +186,8 @@ def retry(analysis: Analysis) -> None:
         newest = runs.defer("report").first()
         if newest and newest.pk != analysis.pk:
             raise Refusal(f"A newer analysis of this series {NEWER_RUN[newest.state]}.")
+        if analysis.series.usable is False:
+            raise Refusal(CANNOT_BE_ANALYSED.format(reason=analysis.series.reason))
         failed = Analysis.objects.filter(pk=analysis.pk, state=Analysis.State.FAILED)
         if not failed.update(
             state=Analysis.State.QUEUED,
@@ -200,7 +206,7 @@ def retry(analysis: Analysis) -> None:
 def choose_series(study: Study, series: Series) -> None:
     """A user chooses the series that stands for the study. Refusal where it cannot be analysed."""
     if series.study_id != study.pk or not series.usable:
-        raise Refusal("This series cannot be analysed: " + (series.reason or "it belongs to another study."))
+        raise Refusal(CANNOT_BE_ANALYSED.format(reason=series.reason or "it belongs to another study."))
     with transaction.atomic():
         Study.objects.filter(pk=study.pk).update(chosen_series=series, chosen_by_hand=True)
         _run_for(study, priority=PRIORITY_USER)

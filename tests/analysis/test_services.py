@@ -6,6 +6,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from pydicom import dcmread
+from pydicom.uid import generate_uid
 
 from analysis import queue, series_choice, services, storage, tasks
 from analysis.models import Analysis
@@ -91,6 +92,35 @@ def test_an_upload_does_not_change_the_series_a_user_chose(site, tmp_path):
     services.choose_series(Study.objects.get(), Series.objects.get())
     receive(site, make_series(tmp_path / "thin", spacing_mm=(1, 4, 4), **study))
     assert Study.objects.get().chosen_series.slice_spacing_mm == 5
+
+
+def with_new_identifiers(paths):
+    """The same slices as an anonymiser sends them a second time: other SOP Instance UIDs in the same series."""
+    for path in paths:
+        dataset = dcmread(path)
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.save_as(path)
+    return paths
+
+
+def test_a_chosen_series_that_became_unusable_is_not_used_and_gets_no_run(site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    receive(site, paths)
+    services.choose_series(Study.objects.get(), Series.objects.get())
+    upload = receive(site, with_new_identifiers(paths))
+    (series,) = upload.series
+    assert not series["used"]
+    assert "12 slices lie where another one lies" in series["reason"]
+    assert upload.analyses == []
+    assert [run.state for run in Analysis.objects.all()] == ["CANCELLED"]
+
+
+def test_a_failed_analysis_of_a_series_that_became_unusable_is_not_retried(site, tmp_path):
+    receive(site, make_series(tmp_path / "ct"))
+    Analysis.objects.update(state="FAILED")
+    Series.objects.update(usable=False, reason="3 slices are missing.")
+    with pytest.raises(services.Refusal, match="cannot be analysed: 3 slices are missing"):
+        services.retry(Analysis.objects.get())
 
 
 def test_choosing_another_series_queues_its_analysis(site, tmp_path):
