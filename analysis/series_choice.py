@@ -9,6 +9,7 @@ from django.db import transaction
 from patients.models import Instance, Series, Study
 
 from . import storage
+from .models import Analysis
 from .pipeline.pixels import looks_like_chest
 from .pipeline.series import MIN_SLICES, UnusableSeries, check_series, is_sharp_kernel, read_header
 
@@ -17,6 +18,7 @@ ONE_SOP_UID = (
     "ask the source to send the series with an identifier of its own for each slice."
 )
 NO_CHEST = "No lung was found in this series: only CT of the chest can be analysed."
+LATER_FILES = "The result of the slices that came before still counts. Files that came later are not used: {reason}"
 NOT_CHOSEN = "Usable, but another series of the same study suits the analysis better."
 
 
@@ -78,11 +80,22 @@ def _write(series: Series, judgement: _Judgement) -> bool:
 
 
 def choose(study: Study) -> Series | None:
-    """The series that stands for the study: the user's choice, else the thinnest with the smoothest kernel."""
-    if not study.chosen_by_hand:
-        study.chosen_series = min(study.series.filter(usable=True), key=_rank, default=None)
-        study.save(update_fields=["chosen_series"])
+    """The series that stands for the study: the user's choice, else the thinnest with the smoothest kernel.
+
+    One whose result counts keeps its place though later files made it unusable.
+    """
+    chosen = study.chosen_series
+    if study.chosen_by_hand or (chosen and not chosen.usable and counts(chosen)):
+        return chosen
+    candidates = study.series.filter(usable=True) or study.series.filter(analyses__state=Analysis.State.DONE)
+    study.chosen_series = min(candidates, key=_rank, default=None)
+    study.save(update_fields=["chosen_series"])
     return study.chosen_series
+
+
+def counts(series: Series) -> bool:
+    """A run over the slices that the series held then is done, or under way."""
+    return series.analyses.filter(state__in=(Analysis.State.RUNNING, Analysis.State.DONE)).exists()
 
 
 def _rank(series: Series) -> tuple[Any, ...]:
@@ -91,16 +104,21 @@ def _rank(series: Series) -> tuple[Any, ...]:
 
 
 def outcomes(pks: Iterable[int]) -> list[dict[str, Any]]:
-    """What an upload says of its series: used or not, with the reason."""
+    """What an upload says of its series: used or not, with the reason why it or its later files are not."""
     rows = []
     for series in Series.objects.filter(pk__in=list(pks)).select_related("study"):
-        used = series.study.chosen_series_id == series.pk and bool(series.usable)
+        chosen = series.study.chosen_series_id == series.pk
+        if chosen and not series.usable and counts(series):
+            used, reason = True, LATER_FILES.format(reason=series.reason)
+        else:
+            used = chosen and bool(series.usable)
+            reason = "" if used else series.reason or NOT_CHOSEN
         rows.append(
             {
                 "id": series.pk,
                 "series_instance_uid": series.series_instance_uid,
                 "used": used,
-                "reason": "" if used else series.reason or NOT_CHOSEN,
+                "reason": reason,
             }
         )
     return rows

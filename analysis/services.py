@@ -204,8 +204,8 @@ def retry(analysis: Analysis) -> None:
 
 
 def choose_series(study: Study, series: Series) -> None:
-    """A user chooses the series that stands for the study. Refusal where it cannot be analysed."""
-    if series.study_id != study.pk or not series.usable:
+    """A user chooses the series of the study. Refusal where it has no result and can have none."""
+    if series.study_id != study.pk or not (series.usable or series_choice.counts(series)):
         raise Refusal(CANNOT_BE_ANALYSED.format(reason=series.reason or "it belongs to another study."))
     with transaction.atomic():
         Study.objects.filter(pk=study.pk).update(chosen_series=series, chosen_by_hand=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import F, Max, prefetch_related_objects
+from django.db.models import Exists, F, Max, OuterRef, prefetch_related_objects
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -150,6 +150,9 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     if request.headers.get("HX-Request") and request.GET.get("on_show") != on_show:
         return HttpResponse(status=204, headers={"HX-Trigger": "result-changed"})
 
+    results = Analysis.objects.filter(series=OuterRef("pk"), state=Analysis.State.DONE)
+    misfit = study.chosen_series.reason if study.chosen_series else ""
+
     def context() -> dict[str, Any]:
         return _trend_context(points, here=study) | {
             "section": "patients",
@@ -158,38 +161,47 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
             "point": point,
             "done": done,
             "on_show": on_show,
+            "misfit": misfit,
             "report": done.report if done else None,
             "seconds": sum(done.report["seconds"].values()) if done else None,
-            "series": study.series.all(),
+            "series": study.series.annotate(has_result=Exists(results)),
             "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
             "gate_hu": round(-GATE_HU),
             "heat_opacity": HEAT_OPACITY,
             "heat_threshold": HEAT_THRESHOLD,
         }
 
-    return _live(request, "pages/study.html", "parts/study_moving.html", _state(points), context)
+    return _live(request, "pages/study.html", "parts/study_moving.html", [_state(points), misfit], context)
 
 
 def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
-    """What the viewer needs (``static/src/viewer/scan.ts``): the slices, head to feet, and the heat map's place."""
-    reported = (
-        {each["sop_instance_uid"]: (plane, each) for plane, each in enumerate(done.report["slices"])} if done else {}
-    )
-    slices = []
-    for pk, sop_instance_uid, z_mm in series.instances.values_list("pk", "sop_instance_uid", "z_mm"):
-        plane, result = reported.get(sop_instance_uid, (None, {}))
-        slices.append(
-            {
-                "file": reverse("pages:instance_file", args=[pk]),
-                "z_mm": z_mm,
-                "probability": result.get("probability"),
-                "positive": result.get("positive"),
-                "activation_cm2": result.get("activation_cm2"),
-                "heatmap_plane": plane,
-            }
-        )
+    """What the viewer needs (``static/src/viewer/scan.ts``): the slices, head to feet, and the heat map's place.
+
+    The slices are those of the result, whatever came to the series later; without a result all that are stored.
+    """
+    stored = series.instances.values_list("pk", "sop_instance_uid", "z_mm")
+    if done:
+        pks = {sop_instance_uid: pk for pk, sop_instance_uid, _ in stored}
+        slices = [
+            _slice(pks[each["sop_instance_uid"]], each["z_mm"], each, plane)
+            for plane, each in enumerate(done.report["slices"])
+            if each["sop_instance_uid"] in pks
+        ]
+    else:
+        slices = [_slice(pk, z_mm, {}, None) for pk, _, z_mm in stored]
     address = reverse("pages:heatmap", args=[done.pk]) if done and done.heatmap else None
     return {"slices": slices, "heatmap": {"address": address, "size": HEATMAP_SIZE} if address else None}
+
+
+def _slice(instance_pk: int, z_mm: float | None, result: dict[str, Any], plane: int | None) -> dict[str, Any]:
+    return {
+        "file": reverse("pages:instance_file", args=[instance_pk]),
+        "z_mm": z_mm,
+        "probability": result.get("probability"),
+        "positive": result.get("positive"),
+        "activation_cm2": result.get("activation_cm2"),
+        "heatmap_plane": plane,
+    }
 
 
 @require_POST

@@ -11,6 +11,7 @@ from pydicom.uid import generate_uid
 from analysis import queue, series_choice, services, storage, tasks
 from analysis.models import Analysis
 from analysis.pipeline.series import read_header
+from analysis.trend import trend
 from patients.models import Patient, Series, Study, Upload
 from tests.dicom_series import chest_hu, make_series
 
@@ -113,6 +114,77 @@ def test_a_chosen_series_that_became_unusable_is_not_used_and_gets_no_run(site, 
     assert "12 slices lie where another one lies" in series["reason"]
     assert upload.analyses == []
     assert [run.state for run in Analysis.objects.all()] == ["CANCELLED"]
+
+
+def finish(analysis):
+    Analysis.objects.filter(pk=analysis.pk).update(state="DONE", report={"slices": []}, corona_score_cm3=12.0)
+
+
+def test_a_result_counts_on_though_the_series_is_sent_again_with_other_identifiers(site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    receive(site, paths)
+    receive(site, make_series(tmp_path / "thick", spacing_mm=(5, 4, 4), StudyInstanceUID="1.2"))
+    analysis = Analysis.objects.order_by("pk").first()
+    finish(analysis)
+    upload = receive(site, with_new_identifiers(paths))
+    assert {file["outcome"] for file in upload.files} == {"stored"}
+    assert upload.analyses == [analysis.pk]
+    assert analysis.series.study.chosen_series == analysis.series
+    point = next(point for point in trend(Patient.objects.get()) if point.study == analysis.series.study)
+    assert (point.analysis, point.corona_score_cm3, point.pending) == (analysis, 12.0, None)
+    (series,) = upload.series
+    assert series["used"]
+    assert "still counts. Files that came later are not used: 12 slices lie" in series["reason"]
+
+
+def test_a_result_counts_on_though_another_series_of_the_study_is_usable(site, tmp_path):
+    study = {"StudyInstanceUID": "1.2.826.1"}
+    paths = make_series(tmp_path / "thin", **study)
+    receive(site, paths)
+    finish(Analysis.objects.get())
+    receive(site, with_new_identifiers(paths) + make_series(tmp_path / "thick", spacing_mm=(5, 4, 4), **study))
+    assert Study.objects.get().chosen_series == Analysis.objects.get().series
+
+
+def test_a_run_under_way_keeps_its_series_chosen(site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    receive(site, paths)
+    running = queue.claim_next()
+    assert receive(site, with_new_identifiers(paths)).analyses == [running.pk]
+    assert Study.objects.get().chosen_series == running.series
+
+
+def test_a_result_that_was_lost_from_its_study_comes_back_with_the_next_upload(site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    receive(site, paths)
+    finish(Analysis.objects.get())
+    receive(site, with_new_identifiers(paths))
+    Study.objects.update(chosen_series=None)
+    receive(site, paths)
+    assert Study.objects.get().chosen_series == Analysis.objects.get().series
+
+
+def test_missing_slices_of_an_analysed_series_are_analysed_once_all_are_there(site, tmp_path):
+    paths = make_series(tmp_path / "ct", slices=24)
+    receive(site, paths[:12])
+    finish(Analysis.objects.get())
+    assert "missing" in receive(site, paths[14:]).series[0]["reason"]
+    assert [run.state for run in Analysis.objects.all()] == ["DONE"]
+    receive(site, paths[12:14])
+    assert [(run.state, run.slice_count) for run in Analysis.objects.all()] == [("QUEUED", 24), ("DONE", 12)]
+
+
+def test_a_series_with_a_result_can_be_chosen_again(site, tmp_path):
+    study = {"StudyInstanceUID": "1.2.826.1"}
+    paths = make_series(tmp_path / "thin", **study)
+    receive(site, paths)
+    finish(Analysis.objects.get())
+    receive(site, with_new_identifiers(paths) + make_series(tmp_path / "thick", spacing_mm=(5, 4, 4), **study))
+    thin, thick = Series.objects.order_by("pk")
+    services.choose_series(Study.objects.get(), thick)
+    services.choose_series(Study.objects.get(), thin)
+    assert Study.objects.get().chosen_series == thin
+    assert not thin.analyses.filter(state="QUEUED").exists()
 
 
 def test_a_failed_analysis_of_a_series_that_became_unusable_is_not_retried(site, tmp_path):

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from analysis import services, views
 from analysis.models import Analysis
-from patients.models import Patient, Series, Study, Upload
+from patients.models import Instance, Patient, Series, Study, Upload
 from tests.analysis.finished import SLICES, finished_analysis
 
 DAY = datetime.date(2020, 3, 5)
@@ -221,6 +221,27 @@ def test_the_viewer_gets_the_slices_head_to_feet_with_their_planes(browser, anal
     assert len(heat) == SLICES * scan["heatmap"]["size"] ** 2
     file = browser.get(scan["slices"][0]["file"]).getvalue()
     assert file[128:132] == b"DICM"
+
+
+def test_the_viewer_keeps_to_the_slices_of_the_result_where_later_files_do_not_fit(browser, site, analysis):
+    series = analysis.series
+    asked = question(browser, study_page(analysis))
+    twice = Instance(series=series, site=site, sop_instance_uid="9.9", sha256="1" * 64, file="x.dcm", z_mm=999)
+    twice.save()
+    Series.objects.filter(pk=series.pk).update(usable=False, reason="1 slice lies where another one lies.")
+    page = browser.get(study_page(analysis))
+    slices = page.context["scan"]["slices"]
+    assert [one["heatmap_plane"] for one in slices] == list(range(SLICES))
+    assert [one["z_mm"] for one in slices] == [one["z_mm"] for one in analysis.report["slices"]]
+    assert "later do not fit and are not used: 1 slice lies where another one lies." in page.content.decode()
+    assert "1 slice lies where another one lies." in browser.get(asked, headers=HTMX).content.decode()
+
+
+def test_an_upload_says_that_the_result_counts_though_its_files_do_not_fit(browser, site, user, analysis):
+    row = {"id": analysis.series_id, "series_instance_uid": "1", "used": True, "reason": "The result still counts."}
+    upload = Upload.objects.create(site=site, user=user, state=Upload.State.DONE, series=[row])
+    text = browser.get(reverse("pages:upload_status", args=[upload.pk])).content.decode()
+    assert "The result still counts." in text
 
 
 def test_a_study_without_a_usable_series_says_why(browser, patient):

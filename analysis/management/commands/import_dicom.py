@@ -89,8 +89,5 @@ def _as_text(shown: dict[str, Any]) -> str:
     }
     lines = [", ".join(f"{count} {word.replace('_', ' ')}" for word, count in counts.items())]
     lines += [f"{file['name']}: {file['reason']}" for file in shown["files"] if file["reason"]]
-    lines += [
-        f"series {series['series_instance_uid']}: {'used' if series['used'] else series['reason']}"
-        for series in shown["series"]
-    ]
+    lines += [f"series {series['series_instance_uid']}: {series['reason'] or 'used'}" for series in shown["series"]]
     return "\n".join(lines)
