@@ -44,7 +44,7 @@ class Analysis(Job):
     slice_count = models.PositiveIntegerField(default=0, help_text="Stored slices of the series that this run covers")
     stage = models.CharField(max_length=32, blank=True)
     error = models.TextField(blank=True, help_text="A sentence for a clinician")
-    superseded = models.BooleanField(default=False, help_text="The series got more slices after this run")
+    superseded = models.BooleanField(default=False, help_text="A newer run of the series was queued")
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -55,6 +55,8 @@ class Analysis(Job):
     threshold = models.FloatField(null=True, blank=True)
     suspected = models.BooleanField(null=True)
     lung_volume_ml = models.FloatField(null=True, blank=True)
+    quality = models.JSONField(default=list, blank=True, help_text="[{code, message}], as in the report")
+    model_versions = models.JSONField(default=list, blank=True, help_text="[{name, version, sha256}], as in the report")
     heatmap = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
 
     class Meta:

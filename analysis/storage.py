@@ -57,6 +57,7 @@ def save_result(analysis: Analysis, result: "Result") -> None:
         f"analyses/{analysis.pk}/{analysis.attempt}/heatmap.gz", ContentFile(_packed_heatmap(result.heatmap))
     )
     report = result.report
+    as_json = report.to_json()
     try:
         queue.write(
             analysis,
@@ -66,13 +67,15 @@ def save_result(analysis: Analysis, result: "Result") -> None:
             error="",
             lease_until=None,
             finished_at=timezone.now(),
-            report=report.to_json(),
+            report=as_json,
             corona_score_cm3=report.corona_score_cm3,
             corona_score_paper_cm3=report.corona_score_paper_cm3,
             positive_ratio=report.positive_ratio,
             threshold=report.threshold,
             suspected=report.suspected,
             lung_volume_ml=report.lung_volume_ml,
+            quality=as_json["quality"],
+            model_versions=as_json["models"],
             heatmap=name,
         )
     except queue.LeaseLost:

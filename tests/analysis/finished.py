@@ -53,6 +53,8 @@ def finished_analysis(
         finished_at=timezone.now(),
         report=report,
         lung_volume_ml=report["lung_volume_ml"],
+        quality=report["quality"],
+        model_versions=report["models"],
         heatmap=default_storage.save(f"analyses/{uid}.gz", ContentFile(_heatmap(activation_cm2))),
         **{name: report[name] for name in numbers},
     )

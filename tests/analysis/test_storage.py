@@ -1,0 +1,71 @@
+"""Results as rows and files."""
+
+import datetime
+from importlib import import_module
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from django.apps import apps
+
+from analysis import queue, storage
+from analysis.models import Analysis
+from analysis.pipeline.report import ModelVersion, QualityFlag, Report
+from patients.models import Patient, Series, Study
+from tests.analysis.finished import finished_analysis
+
+FLAG = {"code": "noise", "message": "The images are noisy."}
+MODEL = {"name": "lung-unet", "version": "1.0", "sha256": "ab" * 32}
+
+
+@pytest.fixture
+def running(site):
+    study = Study.objects.create(patient=Patient.objects.create(site=site, patient_id="1"), study_instance_uid="1.2")
+    return queue.claim(Analysis, Analysis.objects.create(series=study.series.create(series_instance_uid="1.2.3")).pk)
+
+
+def result():
+    report = Report(
+        series_instance_uid="1.2.3",
+        slices=(),
+        lung_volume_ml=4000.0,
+        positive_ratio=0.5,
+        threshold=0.1,
+        suspected=True,
+        corona_score_cm3=12.5,
+        corona_score_paper_cm3=20.0,
+        opacity=None,
+        findings=None,
+        quality=(QualityFlag(**FLAG),),
+        models=(ModelVersion(**MODEL),),
+        seconds={},
+    )
+    return SimpleNamespace(report=report, heatmap=np.zeros((3, 512, 512), dtype=np.uint8))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_result_stands_in_the_row_with_its_flags_and_networks(running):
+    storage.save_result(running, result())
+    row = Analysis.objects.get()
+    assert (row.state, row.corona_score_cm3, row.suspected) == ("DONE", 12.5, True)
+    assert (row.quality, row.model_versions) == ([FLAG], [MODEL])
+    assert storage.read_heatmap(row).shape == (3, 256, 256)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_late_workers_result_leaves_no_file(running):
+    Analysis.objects.update(attempt=2)
+    with pytest.raises(queue.LeaseLost):
+        storage.save_result(running, result())
+    assert not storage.default_storage.exists(f"analyses/{running.pk}/1/heatmap.gz")
+
+
+@pytest.mark.django_db
+def test_older_results_get_their_flags_and_networks_from_the_report(site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="1")
+    done = finished_analysis(patient, tmp_path, date=datetime.date(2020, 3, 5))
+    Analysis.objects.create(series=Series.objects.get())
+    Analysis.objects.update(quality=[], model_versions=[])
+    import_module("analysis.migrations.0002_quality_and_model_versions").fill_from_reports(apps, None)
+    done.refresh_from_db()
+    assert (done.quality, done.model_versions) == (done.report["quality"], done.report["models"])
