@@ -83,6 +83,11 @@ class Analysis(Job):
     def is_active(self) -> bool:
         return self.state in ACTIVE
 
+    @property
+    def weights(self) -> frozenset[str]:
+        """The sha256 of each network's weights file."""
+        return frozenset(model["sha256"] for model in self.model_versions)
+
 
 class WorkerSeen(models.Model):
     """The last sign of life of a worker; ``/readyz`` asks for a recent one."""

@@ -13,6 +13,7 @@ urlpatterns = [
     path("patients/<int:pk>/", views.patient, name="patient"),
     path("studies/<int:pk>/", views.study, name="study"),
     path("studies/<int:pk>/series/", views.choose_series, name="choose_series"),
+    path("studies/<int:pk>/reanalyse/", views.reanalyse, name="reanalyse"),
     path("studies/<int:pk>/date/", views.date_study, name="date_study"),
     path("analyses/<int:pk>/progress/", views.analysis_progress, name="analysis_progress"),
     path("analyses/<int:pk>/retry/", views.retry, name="retry"),

@@ -4,9 +4,10 @@ Page, API, command and (later) the PACS listener call these functions; the worke
 :func:`work_off` and :func:`run`.
 """
 
+import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -20,9 +21,10 @@ from patients import ingest
 from patients.models import Patient, Series, Site, Study, Upload, UploadPart
 
 from . import queue, series_choice, storage
-from .models import PRIORITY_BATCH, PRIORITY_USER, Analysis
+from .checks import WEIGHTS, WEIGHTS_DIR
+from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis
 from .pipeline.series import check_series, read_header
-from .trend import current
+from .trend import current, trend
 
 logger = logging.getLogger(__name__)
 
@@ -201,6 +203,31 @@ def retry(analysis: Analysis) -> None:
         ):
             raise Refusal("Only a failed analysis can be tried again.")
         queue.wake()
+
+
+def reanalyse(study: Study, *, priority: int = PRIORITY_USER) -> Analysis:
+    """Queue a new run of the study's series; the old result counts until the new one is done, and is kept.
+
+    Refusal where no series is chosen or it cannot be analysed, and where a run of it waits or works.
+    """
+    with transaction.atomic():
+        series = Study.objects.select_for_update().get(pk=study.pk).chosen_series
+        if series is None:
+            raise Refusal("No series of this CT is chosen for the analysis.")
+        if not series.usable:
+            raise Refusal(CANNOT_BE_ANALYSED.format(reason=series.reason))
+        if Analysis.objects.filter(series=series, state__in=ACTIVE).exists():
+            raise Refusal("An analysis of this CT is waiting or running already.")
+        return queue_analysis(series, priority=priority)
+
+
+def outdated(patients: Iterable[Patient]) -> Iterator[Study]:
+    """The studies whose result was made by other networks than the released ones."""
+    released = {hashlib.sha256((WEIGHTS_DIR / name).read_bytes()).hexdigest() for name in WEIGHTS}
+    for patient in patients:
+        for point in trend(patient):
+            if point.analysis and point.analysis.state == Analysis.State.DONE and point.analysis.weights != released:
+                yield point.study
 
 
 def choose_series(study: Study, series: Series) -> None:

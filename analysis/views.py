@@ -131,6 +131,7 @@ def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[s
         "relative_defined": any(point.relative_corona_score is not None for point in charted),
         "figures": trend_figures(points, here=here),
         "running": any(point.pending for point in points),
+        "mixed_versions": len({point.analysis.weights for point in charted}) > 1,
     }
 
 
@@ -214,6 +215,17 @@ def choose_series(request: HttpRequest, pk: int) -> HttpResponse:
     series = visible_or_404(Series, request.user, named)
     try:
         services.choose_series(study, series)
+    except services.Refusal as refusal:
+        messages.error(request, str(refusal))
+    return redirect("pages:study", study.pk)
+
+
+@require_POST
+def reanalyse(request: HttpRequest, pk: int) -> HttpResponse:
+    """Analyse a study's series once more, with the networks of today."""
+    study = visible_or_404(Study, request.user, pk)
+    try:
+        services.reanalyse(study)
     except services.Refusal as refusal:
         messages.error(request, str(refusal))
     return redirect("pages:study", study.pk)

@@ -71,6 +71,16 @@ class StudyViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     queryset = Study.objects.prefetch_related("series")
     serializer_class = StudySerializer
 
+    @extend_schema(request=None, responses={202: AnalysisSerializer})
+    @action(detail=True, methods=["post"])
+    def reanalyse(self, request: Request, pk: str) -> Response:
+        """Queue a new analysis of the chosen series; the old result counts until it is done."""
+        try:
+            analysis = services.reanalyse(self.get_object())
+        except services.Refusal as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(AnalysisSerializer(analysis).data, status=status.HTTP_202_ACCEPTED)
+
 
 class SeriesViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     queryset = Series.objects.all()

@@ -139,6 +139,16 @@ def test_a_failed_analysis_is_retried_a_done_one_not(api, analysis):
     assert api.post(f"/api/v1/analyses/{analysis.pk}/retry/").json()["state"] == "QUEUED"
 
 
+def test_a_study_is_analysed_again(api, analysis, client, stranger):
+    address = f"/api/v1/studies/{analysis.series.study_id}/reanalyse/"
+    answer = api.post(address)
+    assert (answer.status_code, answer.json()["state"], answer.json()["report"]) == (202, "QUEUED", None)
+    answer = api.post(address)
+    assert (answer.status_code, "waiting or running" in answer.json()["detail"]) == (409, True)
+    client.force_login(stranger)
+    assert client.post(address).status_code == 404
+
+
 def test_exports_of_an_unfinished_analysis_are_not_found(api, analysis):
     Analysis.objects.update(state="RUNNING")
     for name in ("report.pdf", "results.csv"):

@@ -1,4 +1,4 @@
-"""``manage.py import_dicom`` and ``manage.py demo``, as a user calls them."""
+"""``manage.py import_dicom``, ``reanalyse`` and ``demo``, as a user calls them."""
 
 import json
 import os
@@ -14,12 +14,15 @@ import requests
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
+from analysis.checks import WEIGHTS, WEIGHTS_DIR
 from analysis.management.commands import seed_demo
 from analysis.management.commands.demo import Command
 from analysis.models import PRIORITY_BATCH, Analysis
 from analysis.phantoms.demo import DEMO_PATIENTS
+from analysis.pipeline.weights import sha256_of
 from patients import ingest
 from patients.models import Instance, Membership, Patient, Site, Study, Upload
+from tests.analysis.finished import finished_analysis
 from tests.conftest import ROOT
 from tests.dicom_series import make_series
 from tests.servers import free_port, wait_until
@@ -79,6 +82,30 @@ def test_import_goes_on_after_a_passing_fault_without_a_worker(site, tmp_path, m
 def test_import_says_what_is_wrong_with_its_arguments(site, site_code, path, words):
     with pytest.raises(CommandError, match=words):
         call_command("import_dicom", path, "--site", site_code)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reanalyse_queues_what_other_networks_made(site, tmp_path):
+    south = Site.objects.create(code="south", name="South hospital")
+    old, new, elsewhere = (
+        finished_analysis(Patient.objects.create(site=where, patient_id=str(number)), tmp_path / str(number), date=None)
+        for number, where in enumerate((site, site, south))
+    )
+    new.model_versions = [{"name": name, "version": "1", "sha256": sha256_of(WEIGHTS_DIR / name)} for name in WEIGHTS]
+    new.save()
+
+    def reanalyse(*arguments):
+        output = StringIO()
+        call_command("reanalyse", *arguments, stdout=output)
+        return output.getvalue()
+
+    assert "1 queued" in reanalyse("--site", "north")
+    queued = Analysis.objects.filter(state="QUEUED", priority=PRIORITY_BATCH)
+    assert [run.series for run in queued] == [old.series]
+    said = reanalyse()
+    assert f"{old.series.study}: An analysis of this CT is waiting" in said
+    assert "1 queued" in said
+    assert {run.series for run in queued.all()} == {old.series, elsewhere.series}
 
 
 @pytest.mark.django_db

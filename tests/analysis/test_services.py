@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from analysis import queue, series_choice, services, storage, tasks
-from analysis.models import Analysis
+from analysis.models import PRIORITY_USER, Analysis
 from analysis.pipeline.series import read_header
 from analysis.trend import trend
 from patients.models import Patient, Series, Study, Upload
@@ -321,6 +321,34 @@ def test_a_failed_analysis_is_retried_where_the_newer_run_was_cancelled(site, tm
     services.retry(failed)
     failed.refresh_from_db()
     assert failed.state == "QUEUED"
+
+
+def test_a_done_analysis_is_made_again_and_counts_until_the_new_one_is_done(site, tmp_path):
+    receive(site, make_series(tmp_path / "ct"))
+    old = Analysis.objects.get()
+    finish(old)
+    new = services.reanalyse(Study.objects.get())
+    assert (new.state, new.series, new.slice_count, new.priority) == ("QUEUED", old.series, 12, PRIORITY_USER)
+    (point,) = trend(Patient.objects.get())
+    assert (point.analysis, point.pending) == (old, new)
+    with pytest.raises(services.Refusal, match="waiting or running already"):
+        services.reanalyse(Study.objects.get())
+    finish(new)
+    (point,) = trend(Patient.objects.get())
+    assert point.analysis == new
+    assert Analysis.objects.filter(pk=old.pk, state="DONE", superseded=True).exists()
+
+
+def test_what_cannot_be_analysed_is_not_analysed_again(site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    receive(site, paths[:5])
+    with pytest.raises(services.Refusal, match="No series of this CT is chosen"):
+        services.reanalyse(Study.objects.get())
+    receive(site, paths[5:])
+    finish(Analysis.objects.get())
+    receive(site, with_new_identifiers(paths))
+    with pytest.raises(services.Refusal, match="cannot be analysed: 12 slices lie"):
+        services.reanalyse(Study.objects.get())
 
 
 def test_a_file_out_of_reach_is_tried_again_then_given_up(site, tmp_path):

@@ -65,6 +65,7 @@ def actions(analysis, upload):
     return [
         (reverse("pages:retry", args=[analysis.pk]), {}),
         (reverse("pages:choose_series", args=[analysis.series.study_id]), {"series": analysis.series_id}),
+        (reverse("pages:reanalyse", args=[analysis.series.study_id]), {}),
         (reverse("pages:date_study", args=[analysis.series.study_id]), {"date": "2020-01-01"}),
         (reverse("pages:decide_upload", args=[upload.pk, "confirm"]), {}),
         (reverse("pages:decide_upload", args=[upload.pk, "discard"]), {}),
@@ -312,6 +313,25 @@ def test_what_cannot_be_tried_again_is_said(browser, analysis):
     page = browser.get(reverse("pages:study", args=[analysis.series.study_id]))
     assert [str(message) for message in page.context["messages"]]
     assert not Analysis.objects.filter(series=analysis.series, state="QUEUED").exists()
+
+
+def test_a_done_analysis_is_made_again_by_the_button(browser, analysis):
+    again = reverse("pages:reanalyse", args=[analysis.series.study_id])
+    assert again in browser.get(study_page(analysis)).content.decode()
+    text = browser.post(again, follow=True).content.decode()
+    assert "A newer analysis is on its way" in text
+    assert "waiting or running already" in browser.post(again, follow=True).content.decode()
+    assert Analysis.objects.filter(series=analysis.series, state="QUEUED").count() == 1
+
+
+def test_the_chart_says_that_its_points_come_from_different_networks(browser, patient, analysis, tmp_path):
+    later = finished_analysis(patient, tmp_path / "later", date=DAY + datetime.timedelta(days=7))
+    pages = (study_page(analysis), patient_page(patient))
+    for page in pages:
+        assert "different versions of the networks" not in browser.get(page).content.decode()
+    Analysis.objects.filter(pk=later.pk).update(model_versions=[later.model_versions[0] | {"sha256": "f" * 64}])
+    for page in pages:
+        assert "different versions of the networks" in browser.get(page).content.decode()
 
 
 def test_choosing_another_series_queues_its_analysis(browser, analysis):
