@@ -15,13 +15,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from celery import current_app
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F, QuerySet
-from django.db.models.lookups import IsNull
+from django.db.models import Case, F, QuerySet, When
 from django.utils import timezone
 
 from patients.models import Upload
 
-from .models import Analysis
+from .models import PRIORITY_BATCH, PRIORITY_USER, Analysis
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +33,10 @@ PASSING_FAULTS = (OSError, OperationalError, InterfaceError, BotoCoreError, Clie
 Task = Upload | Analysis
 
 WAITING = {Upload: Upload.State.RECEIVED, Analysis: Analysis.State.QUEUED}
+URGENCY = {
+    Upload: Case(When(user=None, then=PRIORITY_BATCH), default=PRIORITY_USER),
+    Analysis: F("priority"),
+}
 WORKING = {Upload: Upload.State.WORKING, Analysis: Analysis.State.RUNNING}
 
 
@@ -48,8 +51,8 @@ def wake() -> None:
 
 def _waiting(model: type[Task]) -> QuerySet:
     """The most urgent first: a person's before batch work, then by age."""
-    urgency = "priority" if model is Analysis else IsNull(F("user"), True)
-    return model._default_manager.filter(state=WAITING[model]).order_by(urgency, "created_at", "pk")
+    rows = model._default_manager.filter(state=WAITING[model]).annotate(urgency=URGENCY[model])
+    return rows.order_by("urgency", "created_at", "pk")
 
 
 def anything_waits() -> bool:
@@ -70,11 +73,11 @@ def claim(model: type[Task], pk: object) -> Task | None:
 
 
 def claim_next() -> Task | None:
-    """Claim the most urgent waiting job, uploads first."""
-    for model in (Upload, Analysis):
-        while (pk := _waiting(model).values_list("pk", flat=True).first()) is not None:
-            if job := claim(model, pk):
-                return job
+    """Claim the most urgent waiting job: people's uploads, their analyses, batch uploads, batch analyses."""
+    while heads := [job for model in (Upload, Analysis) if (job := _waiting(model).only("pk").first())]:
+        most_urgent = min(heads, key=lambda job: job.urgency)  # the upload where both are as urgent
+        if job := claim(type(most_urgent), most_urgent.pk):
+            return job
     return None
 
 

@@ -156,6 +156,9 @@ def _run_for(study: Study, *, priority: int) -> Analysis | None:
         runs = list(Analysis.objects.filter(series=series).exclude(state=Analysis.State.CANCELLED))
         if not series.usable:
             return current(runs)
+        Analysis.objects.filter(series=series, state=Analysis.State.QUEUED, priority__gt=priority).update(
+            priority=priority  # a person waits now for what batch work queued
+        )
         covering = [run for run in runs if run.slice_count == series.slice_count]
         return current(covering) or queue_analysis(series, priority=priority)
 

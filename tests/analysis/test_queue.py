@@ -43,19 +43,15 @@ def test_a_claim_counts_the_attempt_and_takes_a_lease(queued, settings):
     assert job.lease_until > timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS - 5)
 
 
-def test_uploads_go_first_then_users_before_imports_then_the_oldest(site, series):
+def test_people_go_before_batch_work_then_uploads_before_analyses_then_the_oldest(site, user, series):
     others = [Series.objects.create(study=series.study, series_instance_uid=f"9.{n}") for n in range(2)]
+    batch_upload = Upload.objects.create(site=site)
     batch = Analysis.objects.create(series=others[0], priority=PRIORITY_BATCH)
     second = Analysis.objects.create(series=others[1])
     Analysis.objects.filter(pk=second.pk).update(created_at=timezone.now() + timedelta(seconds=9))
     first = Analysis.objects.create(series=series)
-    upload = Upload.objects.create(site=site)
-    assert [queue.claim_next() for _ in range(4)] == [upload, first, second, batch]
-
-
-def test_a_persons_upload_goes_before_an_older_import(site, user):
-    batch, persons = Upload.objects.create(site=site), Upload.objects.create(site=site, user=user)
-    assert [queue.claim_next() for _ in range(2)] == [persons, batch]
+    upload = Upload.objects.create(site=site, user=user)
+    assert [queue.claim_next() for _ in range(6)] == [upload, first, second, batch_upload, batch, None]
 
 
 def test_the_lease_is_renewed_again_after_the_database_was_away(queued, settings, monkeypatch):

@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from analysis import queue, series_choice, services, storage, tasks
-from analysis.models import PRIORITY_USER, Analysis
+from analysis.models import PRIORITY_BATCH, PRIORITY_USER, Analysis
 from analysis.pipeline.series import read_header
 from analysis.trend import trend
 from patients.models import Patient, Series, Study, Upload
@@ -58,6 +58,16 @@ def test_the_same_files_again_lead_to_the_same_analysis(site, tmp_path):
     assert again.analyses == first.analyses
     assert again.studies == first.studies
     assert {file["outcome"] for file in again.files} == {"already_stored"}
+
+
+def test_a_person_who_sends_what_batch_work_queued_goes_before_it(site, user, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    receive(site, paths)
+    assert Analysis.objects.get().priority == PRIORITY_BATCH
+    receive(site, paths, user=user)
+    assert Analysis.objects.get().priority == PRIORITY_USER
+    receive(site, paths)
+    assert Analysis.objects.get().priority == PRIORITY_USER
 
 
 def test_new_slices_of_an_analysed_series_queue_a_new_run_and_keep_the_old(site, tmp_path):
