@@ -18,7 +18,10 @@ ONE_SOP_UID = (
     "ask the source to send the series with an identifier of its own for each slice."
 )
 NO_CHEST = "No lung was found in this series: only CT of the chest can be analysed."
-LATER_FILES = "The result of the slices that came before still counts. Files that came later are not used: {reason}"
+LATER_FILES = (
+    "The result of the slices that came before still counts. As it is stored now, the series cannot be analysed, "
+    "so what came later is not used: {reason}"
+)
 NOT_CHOSEN = "Usable, but another series of the same study suits the analysis better."
 
 
@@ -48,7 +51,7 @@ def _judgement(series: Series, clashes: int) -> _Judgement:
     try:
         if len(instances) == 1 and clashes + 1 >= MIN_SLICES:
             raise UnusableSeries("one_sop_instance_uid", ONE_SOP_UID.format(n=clashes + 1))
-        with storage.local_copies([instance.file for instance in instances]) as paths:
+        with storage.local_images(instances) as paths:
             geometry = check_series([read_header(path) for path in paths])
             if not looks_like_chest(geometry):
                 raise UnusableSeries("no_chest", NO_CHEST)

@@ -256,7 +256,7 @@ def run(analysis: Analysis) -> None:
     def write(stage: str, fraction: float) -> None:
         queue.write(analysis, stage=stage, progress=fraction)
 
-    with storage.local_files(analysis.series) as paths:
+    with storage.local_images(analysis.series.instances.all()) as paths:
         geometry = check_series([read_header(path) for path in paths])
         from .pipeline.run import analyse  # imports torch: only a worker comes here
 

@@ -1,9 +1,10 @@
 """The one place where the pipeline's dataclasses meet rows and files."""
 
 import gzip
+import logging
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,26 +16,35 @@ from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from PIL import Image
 
-from patients.models import Series
+from patients.models import Instance
 
 from . import queue
 from .models import Analysis
+from .pipeline.headers import UnusableSeries
 
 if TYPE_CHECKING:
     from .pipeline.run import Analysis as Result
 
+logger = logging.getLogger(__name__)
+
+IMAGE_GONE = "A stored image of this series is missing: send the scan again, and tell your IT."
 HEATMAP_SIZE = 256  # pixels per side of the stored map, several to each of the network's own cells
 
 
 @contextmanager
 def local_copies(files: Sequence[FieldFile]) -> Iterator[list[Path]]:
-    """Stored files as local paths; fetched into a temporary folder from object storage."""
+    """Stored files as local paths; fetched into a temporary folder from object storage.
+
+    FileNotFoundError where one is gone.
+    """
     try:
         paths = [Path(file.path) for file in files]
     except NotImplementedError:  # Django's word for a storage without local paths
         with tempfile.TemporaryDirectory(prefix="fetched-") as folder:
             yield [_fetch(file, Path(folder) / f"{number:05d}") for number, file in enumerate(files)]
     else:
+        for path in paths:
+            path.stat()
         yield paths
 
 
@@ -45,9 +55,14 @@ def _fetch(file: FieldFile, path: Path) -> Path:
 
 
 @contextmanager
-def local_files(series: Series) -> Iterator[list[Path]]:
-    """The series' DICOM files as local paths."""
-    with local_copies([instance.file for instance in series.instances.all()]) as paths:
+def local_images(instances: Iterable[Instance]) -> Iterator[list[Path]]:
+    """The DICOM files of instances as local paths. UnusableSeries where one is gone: no later attempt would find it."""
+    with ExitStack() as stack:
+        try:
+            paths = stack.enter_context(local_copies([instance.file for instance in instances]))
+        except FileNotFoundError as gone:
+            logger.exception("a stored image is gone")
+            raise UnusableSeries("image_gone", IMAGE_GONE) from gone
         yield paths
 
 

@@ -144,7 +144,8 @@ def test_a_result_counts_on_though_the_series_is_sent_again_with_other_identifie
     assert (point.analysis, point.corona_score_cm3, point.pending) == (analysis, 12.0, None)
     (series,) = upload.series
     assert series["used"]
-    assert "still counts. Files that came later are not used: 12 slices lie" in series["reason"]
+    assert "still counts" in series["reason"]
+    assert "what came later is not used: 12 slices lie" in series["reason"]
 
 
 def test_a_result_counts_on_though_another_series_of_the_study_is_usable(site, tmp_path):
@@ -361,10 +362,25 @@ def test_what_cannot_be_analysed_is_not_analysed_again(site, tmp_path):
         services.reanalyse(Study.objects.get())
 
 
-def test_a_file_out_of_reach_is_tried_again_then_given_up(site, tmp_path):
+def test_a_stored_image_that_is_gone_ends_the_run_at_once(site, tmp_path, caplog):
+    paths = make_series(tmp_path / "ct")
+    receive(site, paths)
+    Series.objects.get().instances.first().file.delete(save=False)
+    tasks.do(queue.claim_next())
+    analysis = Analysis.objects.get()
+    assert (analysis.state, analysis.error) == ("FAILED", storage.IMAGE_GONE)
+    assert "FileNotFoundError" in caplog.text
+    (series,) = receive(site, paths[1:]).series
+    assert (series["used"], series["reason"]) == (False, storage.IMAGE_GONE)
+
+
+def test_storage_out_of_reach_is_tried_again_then_given_up(site, tmp_path, monkeypatch):
     receive(site, make_series(tmp_path / "ct"))
-    instance = Series.objects.get().instances.first()
-    instance.file.delete(save=False)
+
+    def out_of_reach(path):
+        raise OSError("input/output error")
+
+    monkeypatch.setattr(services, "read_header", out_of_reach)
     for attempt in (1, 2, 3):
         tasks.do(queue.claim_next())
         analysis = Analysis.objects.get()
@@ -403,7 +419,7 @@ def test_a_series_with_odd_identifiers_is_used(site, tmp_path, made_odd):
 def test_the_reports_slices_carry_the_stored_identifiers(site, tmp_path):
     receive(site, without_identifier_in_the_dataset(make_series(tmp_path / "ct")))
     series = Series.objects.get()
-    with storage.local_files(series) as paths:
+    with storage.local_images(series.instances.all()) as paths:
         read = [read_header(path).sop_instance_uid for path in paths]
     assert read == list(series.instances.values_list("sop_instance_uid", flat=True))
 

@@ -7,13 +7,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from django.apps import apps
+from django.core.files.base import ContentFile
+from django.db.models.fields.files import FieldFile
+from storages.backends.s3 import S3Storage
 
 from analysis import queue, storage
 from analysis.models import Analysis
+from analysis.pipeline.headers import UnusableSeries
 from analysis.pipeline.report import ModelVersion, QualityFlag, Report
-from patients.models import Patient, Series, Study
+from patients.models import Instance, Patient, Series, Study
 from tests.analysis.finished import finished_analysis
+from tests.servers import s3_bucket
 
+NAMES = ("there.dcm", "gone.dcm")
 FLAG = {"code": "noise", "message": "The images are noisy."}
 MODEL = {"name": "lung-unet", "version": "1.0", "sha256": "ab" * 32}
 
@@ -58,6 +64,19 @@ def test_a_late_workers_result_leaves_no_file(running):
     with pytest.raises(queue.LeaseLost):
         storage.save_result(running, result())
     assert not storage.default_storage.exists(f"analyses/{running.pk}/1/heatmap.gz")
+
+
+def test_an_image_that_object_storage_does_not_hold_makes_the_series_unusable(tmp_path):
+    with s3_bucket() as bucket:
+        options = {name.removeprefix("STORAGE_S3_").lower(): value for name, value in bucket.items()}
+        s3 = S3Storage(bucket_name=options.pop("bucket"), region_name=options.pop("region"), **options)
+        s3.save("there.dcm", ContentFile(b"pixels"))
+        there, gone = (FieldFile(Instance(), SimpleNamespace(storage=s3, attname="file"), name) for name in NAMES)
+        with storage.local_images([SimpleNamespace(file=there)]) as (path,):
+            assert path.read_bytes() == b"pixels"
+        images = storage.local_images([SimpleNamespace(file=there), SimpleNamespace(file=gone)])
+        with pytest.raises(UnusableSeries, match="stored image of this series is missing"):
+            images.__enter__()
 
 
 @pytest.mark.django_db

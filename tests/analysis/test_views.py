@@ -234,7 +234,7 @@ def test_the_viewer_keeps_to_the_slices_of_the_result_where_later_files_do_not_f
     slices = page.context["scan"]["slices"]
     assert [one["heatmap_plane"] for one in slices] == list(range(SLICES))
     assert [one["z_mm"] for one in slices] == [one["z_mm"] for one in analysis.report["slices"]]
-    assert "later do not fit and are not used: 1 slice lies where another one lies." in page.content.decode()
+    assert "came later is not used: 1 slice lies where another one lies." in page.content.decode()
     assert "1 slice lies where another one lies." in browser.get(asked, headers=HTMX).content.decode()
 
 
