@@ -10,6 +10,7 @@ urlpatterns = [
     path("upload/", views.upload, name="upload"),
     path("uploads/<uuid:pk>/", views.upload_status, name="upload_status"),
     path("uploads/<uuid:pk>/<str:decision>/", views.decide_upload, name="decide_upload"),
+    path("patients/new/", views.new_patient, name="new_patient"),
     path("patients/<int:pk>/", views.patient, name="patient"),
     path("studies/<int:pk>/", views.study, name="study"),
     path("studies/<int:pk>/series/", views.choose_series, name="choose_series"),

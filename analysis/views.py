@@ -16,10 +16,11 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from patients.access import visible, visible_or_404
+from patients.forms import NewPatientForm
 from patients.models import Instance, Patient, Series, Site, Study, Upload
 from patients.search import matching
 
@@ -104,6 +105,16 @@ def home(request: HttpRequest) -> HttpResponse:
         return {"section": "patients", "query": query, "page": page, "rows": rows, "sites": sites}
 
     return _live(request, "pages/home.html", "parts/patient_list.html", seen, context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def new_patient(request: HttpRequest) -> HttpResponse:
+    """Make a patient by hand; the page of the new one takes the upload."""
+    form = NewPatientForm(request.POST or None, user=request.user)
+    if form.is_valid():
+        return redirect("pages:patient", form.save().pk)
+    return render(request, "pages/new_patient.html", {"section": "patients", "form": form})
 
 
 @require_safe

@@ -26,6 +26,16 @@ class PatientSerializer(serializers.ModelSerializer):
         )
 
 
+class NewPatientSerializer(serializers.Serializer):
+    """A patient made by hand; the site's code where the user has several."""
+
+    patient_id = serializers.CharField(max_length=64)
+    patient_name = serializers.CharField(required=False, help_text="Family^Given, or Family, Given")
+    birth_date = serializers.DateField(required=False)
+    sex = serializers.CharField(required=False, help_text="F, M or O")
+    site = serializers.CharField(required=False, help_text="The site's code")
+
+
 class StudySerializer(serializers.ModelSerializer):
     series = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
 

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from patients.access import visible
+from patients.forms import NewPatientForm
 from patients.models import Patient, Series, Site, Study, Upload
 from patients.search import matching
 
@@ -23,6 +24,7 @@ from ..trend import trend
 from .serializers import (
     AnalysisSerializer,
     AnalysisSummarySerializer,
+    NewPatientSerializer,
     NewUploadSerializer,
     PatientSerializer,
     SeriesSerializer,
@@ -58,6 +60,14 @@ class PatientViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     @extend_schema(parameters=[OpenApiParameter("search", description="Words of the name or the patient ID")])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=NewPatientSerializer, responses={201: PatientSerializer})
+    def create(self, request: Request) -> Response:
+        """Make a patient, for scans whose files do not name theirs."""
+        form = NewPatientForm(request.data, user=request.user)
+        if not form.is_valid():
+            raise ValidationError(form.errors)
+        return Response(PatientSerializer(form.save()).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=TrendSerializer)
     @action(detail=True)

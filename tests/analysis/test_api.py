@@ -63,6 +63,22 @@ def test_patients_are_searched_by_name_and_id(api, analysis):
         assert api.get("/api/v1/patients/", {"search": words}).json()["count"] == found
 
 
+def test_a_patient_is_made_and_takes_an_upload(api, site, stranger):
+    answer = api.post("/api/v1/patients/", {"patient_id": "55", "patient_name": "Roe^Rita", "birth_date": "1960-03-05"})
+    assert answer.status_code == 201
+    made = answer.json()
+    assert (made["site"], made["patient_id"], made["studies"]) == ("north", "55", [])
+    assert api.post(UPLOADS, {"files": ContentFile(b"x", name="a"), "patient": made["id"]}).status_code == 202
+    for fields, named in (
+        ({"patient_id": "55"}, "patient_id"),
+        ({}, "patient_id"),
+        ({"patient_id": "56", "site": "south"}, "site"),
+    ):
+        answer = api.post("/api/v1/patients/", fields, content_type="application/json")
+        assert (answer.status_code, list(answer.json())) == (400, [named])
+    assert Patient.objects.count() == 1
+
+
 def test_the_trend_has_the_contracts_fields(api, analysis):
     (point,) = api.get(f"/api/v1/patients/{analysis.series.study.patient_id}/trend/").json()["points"]
     assert point == {

@@ -73,7 +73,8 @@ def actions(analysis, upload):
 
 
 def test_without_log_in_every_page_leads_to_it(client, analysis, held):
-    for address in [*addresses(analysis, held), reverse("pages:home"), reverse("pages:upload")]:
+    plain = [reverse(f"pages:{name}") for name in ("home", "upload", "new_patient")]
+    for address in [*addresses(analysis, held), *plain]:
         assert client.get(address).headers["Location"].startswith("/accounts/login/"), address
     for address, fields in actions(analysis, held):
         assert client.post(address, fields).headers["Location"].startswith("/accounts/login/"), address
@@ -113,6 +114,26 @@ def test_the_list_is_searched_by_every_word_of_name_or_id(browser, site, patient
     for words, found in (("", 2), ("doe", 1), ("jane 0193", 1), ("jane roe", 0), ("7", 1), ("do\0", 1)):
         answer = browser.get(reverse("pages:home"), {"q": words})
         assert len(answer.context["rows"]) == found, words
+
+
+def test_a_patient_made_by_hand_takes_the_upload_on_its_page(browser, site):
+    address = reverse("pages:new_patient")
+    assert address in browser.get(reverse("pages:home")).content.decode()
+    assert "Patient ID" in browser.get(address).content.decode()
+    page = browser.post(address, {"patient_id": "55", "patient_name": "Roe, Rita"}, follow=True)
+    patient = Patient.objects.get(site=site, patient_id="55")
+    assert page.context["patient"] == patient
+    assert f'name="patient" value="{patient.pk}"' in page.content.decode()
+    again = browser.post(address, {"patient_id": "55"}).content.decode()
+    assert "is known at North hospital already" in again
+    assert Patient.objects.count() == 1
+
+
+def test_a_user_without_a_site_makes_no_patient(client, django_user_model):
+    client.force_login(django_user_model.objects.create_user("new", password="a-long-test-password"))
+    assert "You belong to no site yet" in client.get(reverse("pages:new_patient")).content.decode()
+    client.post(reverse("pages:new_patient"), {"patient_id": "55"})
+    assert not Patient.objects.exists()
 
 
 def test_names_are_never_taken_for_html(browser, site):

@@ -1,0 +1,67 @@
+"""What users type about patients, checked the same way for page and API."""
+
+from datetime import date
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from .access import visible
+from .models import Patient, Site
+
+EARLIEST_BIRTH = date(1880, 1, 1)
+SEXES = [("", "Not given"), ("F", "Female"), ("M", "Male"), ("O", "Other")]
+
+
+class NewPatientForm(forms.ModelForm):
+    """A patient whose scans do not say whose they are. ``user``: it is made at one of their sites."""
+
+    site = forms.ModelChoiceField(
+        Site.objects.none(), to_field_name="code", required=False, empty_label="Choose the site of the patient"
+    )
+    sex = forms.ChoiceField(choices=SEXES, required=False)
+
+    class Meta:
+        model = Patient
+        fields = ("site", "patient_id", "patient_name", "birth_date", "sex")
+        labels = {"patient_id": "Patient ID", "patient_name": "Name", "birth_date": "Birth date"}
+        help_texts = {"patient_name": "Family name, given names: Doe, Jane"}
+        widgets = {"birth_date": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["site"].queryset = visible(Site, user)
+
+    def clean_site(self) -> Site:
+        sites = list(self.fields["site"].queryset)
+        named = self.cleaned_data["site"] or (sites[0] if len(sites) == 1 else None)
+        if named is None:
+            raise forms.ValidationError("Name one of your sites.")
+        return named
+
+    def clean_patient_id(self) -> str:
+        return _one_line(self.cleaned_data["patient_id"])
+
+    def clean_patient_name(self) -> str:
+        """As files carry it: Family^Given."""
+        name = _one_line(self.cleaned_data["patient_name"])
+        if "^" in name:
+            return name
+        family, _, given = name.partition(",")
+        return f"{family.strip()}^{given.strip()}".rstrip("^")
+
+    def clean_birth_date(self) -> date | None:
+        born = self.cleaned_data["birth_date"]
+        if born and not EARLIEST_BIRTH <= born <= timezone.localdate():
+            raise forms.ValidationError("This is no birth date of a patient: enter year, month and day.")
+        return born
+
+    def clean(self) -> dict[str, Any]:
+        site, patient_id = self.cleaned_data.get("site"), self.cleaned_data.get("patient_id")
+        if site and patient_id and Patient.objects.filter(site=site, patient_id=patient_id).exists():
+            self.add_error("patient_id", f"A patient with this ID is known at {site} already: upload the CT there.")
+        return self.cleaned_data
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
