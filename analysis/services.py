@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from patients import ingest
@@ -29,6 +30,7 @@ from .trend import current, trend
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_SECONDS = 0.5
+EARLIEST_CT = date(1970, 1, 1)  # the first patient was scanned in 1971
 UNREADABLE = "This series could not be read for an unexpected reason, which is logged: tell your IT."
 CANNOT_BE_ANALYSED = "This series cannot be analysed: {reason}"
 NEWER_RUN = {  # why an older one is not tried again
@@ -243,11 +245,14 @@ def choose_series(study: Study, series: Series) -> None:
 
 
 def date_study(study: Study, day: date) -> None:
-    """A user says when an undated CT was taken. Refusal where it has a date, or the day is yet to come."""
+    """A user says when a CT was taken whose files do not. Refusal where they do, or the day makes no sense."""
     if day > timezone.localdate():
         raise Refusal("This day is yet to come: enter the day on which the CT was taken.")
-    if not Study.objects.filter(pk=study.pk, study_date=None).update(study_date=day):
-        raise Refusal("This CT has a date already.")
+    if day < EARLIEST_CT:
+        raise Refusal(f"There was no CT before {EARLIEST_CT.year}: enter the day on which this one was taken.")
+    open_to_users = Study.objects.filter(Q(study_date=None) | Q(dated_by_hand=True), pk=study.pk)
+    if not open_to_users.update(study_date=day, dated_by_hand=True):
+        raise Refusal("The files of this CT say when it was taken.")
 
 
 def run(analysis: Analysis) -> None:

@@ -82,7 +82,8 @@ def _live(request: HttpRequest, page: str, part: str, seen: Any, context: Callab
 def _state(points: list[TimePoint]) -> list[Any]:
     """What decides how time points look, but for the progress that each run's own fragment shows."""
     runs = [(p.analysis, p.pending, p.failed) for p in points]
-    return [(p.study.pk, [run and (run.pk, run.state) for run in own]) for p, own in zip(points, runs, strict=True)]
+    shown = [[run and (run.pk, run.state) for run in own] for own in runs]
+    return [(p.study.pk, p.date, own) for p, own in zip(points, shown, strict=True)]
 
 
 @require_safe
@@ -244,7 +245,7 @@ def reanalyse(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def date_study(request: HttpRequest, pk: int) -> HttpResponse:
-    """The user says when a CT was taken whose files carry no date."""
+    """The user says, or corrects, when a CT was taken whose files carry no date."""
     study = visible_or_404(Study, request.user, pk)
     try:
         services.date_study(study, date.fromisoformat(request.POST.get("date", "")))

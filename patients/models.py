@@ -82,6 +82,7 @@ class Study(models.Model):
     patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="studies")
     study_instance_uid = models.CharField(max_length=128)
     study_date = models.DateField(null=True, blank=True)
+    dated_by_hand = models.BooleanField(default=False, help_text="A user said the date, as the files carry none")
     study_time = models.TimeField(null=True, blank=True)
     description = models.CharField(max_length=128, blank=True)
     chosen_series = models.ForeignKey(

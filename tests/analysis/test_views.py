@@ -383,7 +383,13 @@ def test_an_undated_study_asks_for_its_date_and_joins_the_trend(browser, patient
 
 
 @pytest.mark.parametrize(
-    ("day", "words"), [("", "year, month and day"), ("9/3/2020", "year, month and day"), ("2999-01-01", "yet to come")]
+    ("day", "words"),
+    [
+        ("", "year, month and day"),
+        ("9/3/2020", "year, month and day"),
+        ("2999-01-01", "yet to come"),
+        ("0020-03-09", "no CT before 1970"),
+    ],
 )
 def test_a_date_that_makes_no_sense_is_refused(browser, patient, tmp_path, day, words):
     study = finished_analysis(patient, tmp_path, date=None).series.study
@@ -393,9 +399,27 @@ def test_a_date_that_makes_no_sense_is_refused(browser, patient, tmp_path, day, 
     assert study.study_date is None
 
 
+def test_a_date_that_a_user_entered_can_be_corrected(browser, patient, tmp_path):
+    study = finished_analysis(patient, tmp_path, date=None, activation_cm2={5: 9.0}).series.study
+    address = reverse("pages:date_study", args=[study.pk])
+    browser.post(address, {"date": "2020-03-09"})
+    asked = question(browser, patient_page(patient))
+    page = browser.get(reverse("pages:study", args=[study.pk])).content.decode()
+    assert "correct it" in page
+    assert 'value="2020-03-09"' in page
+    browser.post(address, {"date": "2020-03-10"})
+    study.refresh_from_db()
+    assert study.study_date == datetime.date(2020, 3, 10)
+    assert "10 Mar 2020" in browser.get(asked, headers=HTMX).content.decode()
+
+
 def test_a_date_from_the_files_is_not_changed(browser, analysis):
     study = analysis.series.study
-    browser.post(reverse("pages:date_study", args=[study.pk]), {"date": "2020-01-01"})
+    assert "correct it" not in browser.get(study_page(analysis)).content.decode()
+    address = reverse("pages:date_study", args=[study.pk])
+    assert (
+        "The files of this CT say when" in browser.post(address, {"date": "2020-01-01"}, follow=True).content.decode()
+    )
     study.refresh_from_db()
     assert study.study_date == DAY
 
