@@ -47,10 +47,20 @@ class StudySerializer(serializers.ModelSerializer):
             "study_instance_uid",
             "study_date",
             "study_time",
+            "dated_by_hand",
             "description",
             "series",
             "chosen_series",
+            "chosen_by_hand",
         )
+
+
+class ChosenSeriesSerializer(serializers.Serializer):
+    series = serializers.PrimaryKeyRelatedField(queryset=Series.objects.none())
+
+
+class StudyDateSerializer(serializers.Serializer):
+    date = serializers.DateField()
 
 
 class SeriesSerializer(serializers.ModelSerializer):

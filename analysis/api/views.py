@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound, ValidationError
@@ -24,10 +24,12 @@ from ..trend import trend
 from .serializers import (
     AnalysisSerializer,
     AnalysisSummarySerializer,
+    ChosenSeriesSerializer,
     NewPatientSerializer,
     NewUploadSerializer,
     PatientSerializer,
     SeriesSerializer,
+    StudyDateSerializer,
     StudySerializer,
     TrendSerializer,
     UploadSerializer,
@@ -41,12 +43,31 @@ class Conflict(APIException):
 
 
 class VisibleRows:
-    """Only rows of the user's sites; those of others do not exist for them."""
+    """Only rows of the user's sites; those of others do not exist for them.
+
+    ``belongs_to``: query parameters that narrow a list to what belongs to one row, and the way to its id.
+    """
+
+    belongs_to: dict[str, str] = {}
 
     def get_queryset(self) -> Any:
         if getattr(self, "swagger_fake_view", False):  # the schema is made without a user
             return self.queryset.none()
         return visible(self.queryset.all(), self.request.user)
+
+    def filter_queryset(self, rows: Any) -> Any:
+        for name, path in self.belongs_to.items():
+            if named := self.request.query_params.get(name):
+                if not named.isdecimal():
+                    raise ValidationError({name: ["Enter the id, a whole number."]})
+                rows = rows.filter(**{path: int(named)})
+        return rows
+
+
+def _narrowed(name: str) -> Any:
+    """Says in the schema that a list takes this parameter."""
+    parameter = OpenApiParameter(name, int, description=f"Only what belongs to the {name} with this id")
+    return extend_schema_view(list=extend_schema(parameters=[parameter]))
 
 
 class PatientViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
@@ -77,9 +98,36 @@ class PatientViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
         return Response(TrendSerializer({"points": points}).data)
 
 
+@_narrowed("patient")
 class StudyViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     queryset = Study.objects.prefetch_related("series")
     serializer_class = StudySerializer
+    belongs_to = {"patient": "patient__pk"}
+
+    @extend_schema(request=ChosenSeriesSerializer, responses=StudySerializer)
+    @action(detail=True, methods=["post"])
+    def choose_series(self, request: Request, pk: str) -> Response:
+        """Say which series stands for the study; its analysis is queued."""
+        form = ChosenSeriesSerializer(data=request.data)
+        form.fields["series"].queryset = visible(Series, request.user)
+        form.is_valid(raise_exception=True)
+        return self._change(services.choose_series, form.validated_data["series"])
+
+    @extend_schema(request=StudyDateSerializer, responses=StudySerializer)
+    @action(detail=True, methods=["post"])
+    def date(self, request: Request, pk: str) -> Response:
+        """Say when a CT was taken whose files carry no date."""
+        form = StudyDateSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        return self._change(services.date_study, form.validated_data["date"])
+
+    def _change(self, change: Any, value: Any) -> Response:
+        study = self.get_object()
+        try:
+            change(study, value)
+        except services.Refusal as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(StudySerializer(self.get_object()).data)
 
     @extend_schema(request=None, responses={202: AnalysisSerializer})
     @action(detail=True, methods=["post"])
@@ -92,9 +140,11 @@ class StudyViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
         return Response(AnalysisSerializer(analysis).data, status=status.HTTP_202_ACCEPTED)
 
 
+@_narrowed("study")
 class SeriesViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     queryset = Series.objects.all()
     serializer_class = SeriesSerializer
+    belongs_to = {"study": "study__pk"}
 
 
 class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixin, viewsets.GenericViewSet):
@@ -145,8 +195,10 @@ class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixi
         return Response(UploadSerializer(upload).data)
 
 
+@_narrowed("study")
 class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     queryset = Analysis.objects.select_related("series__study__patient__site")
+    belongs_to = {"study": "series__study__pk"}
 
     def get_queryset(self) -> Any:
         rows = super().get_queryset()

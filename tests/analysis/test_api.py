@@ -165,6 +165,58 @@ def test_a_study_is_analysed_again(api, analysis, client, stranger):
     assert client.post(address).status_code == 404
 
 
+def test_the_series_of_a_study_is_chosen(api, analysis, client, stranger):
+    study = analysis.series.study
+    other = Series.objects.create(study=study, series_instance_uid="1.2.4", usable=True, slice_count=40)
+    address = f"/api/v1/studies/{study.pk}/choose_series/"
+    answer = api.post(address, {"series": other.pk})
+    assert (answer.status_code, answer.json()["chosen_series"], answer.json()["chosen_by_hand"]) == (
+        200,
+        other.pk,
+        True,
+    )
+    assert other.analyses.get().state == "QUEUED"
+    unusable = Series.objects.create(study=study, series_instance_uid="1.2.5", usable=False, reason="9 slices.")
+    answer = api.post(address, {"series": unusable.pk})
+    assert (answer.status_code, "9 slices." in answer.json()["detail"]) == (409, True)
+    assert api.post(address, {"series": 0}).status_code == 400
+    client.force_login(stranger)
+    assert client.post(address, {"series": other.pk}).status_code == 400
+    own = Study.objects.create(
+        patient=Patient.objects.create(site=stranger.sites.get(), patient_id="1"), study_instance_uid="9"
+    ).series.create(series_instance_uid="9.1", usable=True)
+    assert client.post(address, {"series": own.pk}).status_code == 404
+
+
+def test_a_study_without_a_date_is_dated(api, analysis, client, stranger):
+    study = analysis.series.study
+    address = f"/api/v1/studies/{study.pk}/date/"
+    assert api.post(address, {"date": "2020-03-09"}).status_code == 409
+    Study.objects.update(study_date=None)
+    answer = api.post(address, {"date": "2020-03-09"}).json()
+    assert (answer["study_date"], answer["dated_by_hand"]) == ("2020-03-09", True)
+    assert api.post(address, {"date": "9/3/2020"}).status_code == 400
+    client.force_login(stranger)
+    assert client.post(address, {"date": "2020-03-09"}).status_code == 404
+
+
+def test_lists_are_narrowed_to_a_patient_or_a_study(api, site, analysis):
+    other = Study.objects.create(
+        patient=Patient.objects.create(site=site, patient_id="2"), study_instance_uid="2", study_date="2020-03-05"
+    )
+    Analysis.objects.create(series=other.series.create(series_instance_uid="2.1"))
+    study = analysis.series.study
+    for kind, name, row, found in (
+        ("studies", "patient", study.patient_id, study.pk),
+        ("series", "study", study.pk, analysis.series_id),
+        ("analyses", "study", study.pk, analysis.pk),
+    ):
+        assert api.get(f"/api/v1/{kind}/").json()["count"] == 2
+        assert [each["id"] for each in api.get(f"/api/v1/{kind}/", {name: row}).json()["results"]] == [found]
+        assert api.get(f"/api/v1/{kind}/", {name: 10**30}).json()["count"] == 0
+        assert api.get(f"/api/v1/{kind}/", {name: "x"}).status_code == 400
+
+
 def test_exports_of_an_unfinished_analysis_are_not_found(api, analysis):
     Analysis.objects.update(state="RUNNING")
     for name in ("report.pdf", "results.csv"):
