@@ -50,17 +50,22 @@ class Refusal(Exception):
 def receive(files: Iterable[File], *, site: Site, user: Any = None, patient: Patient | None = None) -> Upload:
     """Keep the files as they came and queue their working off. Refusal where there are none."""
     upload = Upload(site=site, user=user, patient=patient)
-    parts = []
-    for number, file in enumerate(files):
-        part = UploadPart(upload=upload, number=number, name=_safe_name(file.name or f"file {number + 1}"))
-        part.file.save(part.name, file, save=False)
-        parts.append(part)
-    if not parts:
-        raise Refusal("Nothing was received: choose DICOM files, a folder or a zip.")
-    with transaction.atomic():
-        upload.save(force_insert=True)
-        UploadPart.objects.bulk_create(parts)
-        queue.wake()
+    parts: list[UploadPart] = []
+    try:
+        for number, file in enumerate(files):
+            part = UploadPart(upload=upload, number=number, name=_safe_name(file.name or f"file {number + 1}"))
+            part.file.save(part.name, file, save=False)
+            parts.append(part)
+        if not parts:
+            raise Refusal("Nothing was received: choose DICOM files, a folder or a zip.")
+        with transaction.atomic():
+            upload.save(force_insert=True)
+            UploadPart.objects.bulk_create(parts)
+            queue.wake()
+    except BaseException:  # also Ctrl-C in the midst of an import: no row would ever lead to these files
+        for part in parts:
+            part.file.delete(save=False)
+        raise
     return upload
 
 

@@ -7,12 +7,22 @@ from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 
+from . import removal
 from .access import visible
 from .models import Membership, Patient, Series, Site, Study, Upload
 
 
 class OfTheUsersSites(admin.ModelAdmin):
-    """Staff see, and point to, the rows of their own sites; superusers, who make the sites, those of all."""
+    """Staff see, and point to, the rows of their own sites; superusers, who make the sites, those of all.
+
+    What is deleted goes with its files.
+    """
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        removal.delete(type(obj)._default_manager.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        removal.delete(queryset)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return _allowed(super().get_queryset(request), request)

@@ -1,5 +1,7 @@
 """From received files to a queued analysis, and what users may ask for afterwards."""
 
+from pathlib import Path
+
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from django.core.files.base import ContentFile
@@ -296,6 +298,22 @@ def test_an_upload_of_which_nothing_could_be_stored_has_failed(site, tmp_path):
 def test_nothing_received_is_refused(site):
     with pytest.raises(services.Refusal, match="Nothing was received"):
         services.receive([], site=site)
+
+
+def test_what_came_before_a_broken_off_reception_is_not_kept(site, settings):
+    def kept():
+        return {path for path in (Path(settings.DATA_DIR) / "files/uploads").rglob("*") if path.is_file()}
+
+    def broken_off():
+        yield ContentFile(b"x", name="first.dcm")
+        assert len(kept()) == len(before) + 1
+        raise OSError("the connection was lost")
+
+    before = kept()
+    with pytest.raises(OSError, match="lost"):
+        services.receive(broken_off(), site=site)
+    assert kept() == before
+    assert not Upload.objects.exists()
 
 
 def test_only_a_failed_analysis_is_retried(site, tmp_path):
