@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 
 from patients.models import Study
 
-from .formats import DATE_FORMAT, change_text, relative_text, score_text
+from .formats import DATE_FORMAT, change_text, quality_text, relative_text, score_text
 from .trend import TimePoint
 
 MARKER_SIZE = 13
@@ -95,7 +95,7 @@ def _markers(points: Sequence[TimePoint], value: Value, decision: str, symbol: s
 
 
 def _hover(point: TimePoint, decision: str) -> list[str]:
-    """What a point says: its address (for the click), date, score, relative score with change, decision."""
+    """What a point says: its address (for the click), date, score, relative score with change, decision and flags."""
     relative = relative_text(point.relative_corona_score)
     if point.relative_corona_score is not None:
         relative += f" ({change_text(point.relative_corona_score)})"
@@ -104,5 +104,5 @@ def _hover(point: TimePoint, decision: str) -> list[str]:
         date_format(point.date, DATE_FORMAT),
         score_text(point.corona_score_cm3),
         relative,
-        decision,
+        " · ".join(filter(None, [decision, quality_text(point.analysis.quality)])),
     ]

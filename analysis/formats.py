@@ -88,6 +88,11 @@ def date_text(day: date | None) -> str:
     return date_format(day, DATE_FORMAT) if day else "no date"
 
 
+def quality_text(flags: Sequence[dict[str, str]]) -> str:
+    """What stands against a result, in a few words: ``check: lungs cut off, thick slices``; "" for nothing."""
+    return "check: " + ", ".join(flag["code"].replace("_", " ") for flag in flags) if flags else ""
+
+
 def hu_text(hu: float) -> str:
     """A CT number: ``−750 HU``."""
     return f"{_fixed(hu, 0)} HU"

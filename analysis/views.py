@@ -58,6 +58,12 @@ class PatientRow:
         return next((p for p in reversed(self.points) if p.in_trend and p.corona_score_cm3 is not None), None)
 
     @property
+    def quality(self) -> list[dict[str, str]]:
+        """The flags of the time point whose numbers the line shows."""
+        shown = self.scored or self.latest
+        return shown.analysis.quality if shown and shown.analysis else []
+
+    @property
     def pending(self) -> Analysis | None:
         """The run that is furthest of those that wait or work."""
         return max((p.pending for p in self.points if p.pending), key=lambda run: run.progress, default=None)

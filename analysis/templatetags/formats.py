@@ -16,6 +16,7 @@ for written in (
     formats.position_text,
     formats.spacing_text,
     formats.date_text,
+    formats.quality_text,
     formats.relative_words,
     formats.relative_note,
 ):

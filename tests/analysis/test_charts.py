@@ -54,6 +54,13 @@ def test_a_point_says_date_score_and_change_and_leads_to_its_study(patient):
     assert words == ["7 Mar 2020", "300.0 cm³", "1.50 (+50 %)", "suspected"]
 
 
+def test_a_point_says_what_stands_against_it(patient):
+    time_point(patient, 0, 200.0)
+    Analysis.objects.update(quality=[{"code": "lungs_cut_off", "message": "The scan ends inside the lungs."}])
+    words = trend_figures(trend(patient))["relative"]["data"][SUSPECTED]["customdata"][0]
+    assert words[-1] == "suspected · check: lungs cut off"
+
+
 def test_undated_failed_and_waiting_studies_are_no_points(patient):
     time_point(patient, 0, 80.0)
     time_point(patient, 3, None, state="FAILED")

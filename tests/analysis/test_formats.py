@@ -42,3 +42,9 @@ def test_negative_positions_have_a_true_minus_and_zero_has_none():
 def test_templates_write_numbers_the_same_way():
     template = Template("{% load formats %}{{ score|score_text }}, {{ ratio|ratio_text:threshold }}")
     assert template.render(Context({"score": 184.23, "ratio": 0.104, "threshold": 0.1})) == "184.2 cm³, 0.104"
+
+
+def test_flags_are_said_in_a_few_words():
+    flags = [{"code": "lungs_cut_off", "message": "…"}, {"code": "noise", "message": "…"}]
+    assert formats.quality_text(flags) == "check: lungs cut off, noise"
+    assert formats.quality_text([]) == ""

@@ -355,6 +355,18 @@ def test_the_chart_says_that_its_points_come_from_different_networks(browser, pa
         assert "different versions of the networks" in browser.get(page).content.decode()
 
 
+def test_what_stands_against_a_result_is_said_on_timeline_chart_and_list(browser, patient, analysis):
+    for address in (patient_page(patient), reverse("pages:home")):
+        text = browser.get(address).content.decode()
+        assert "check: thick slices" in text
+        assert analysis.report["quality"][0]["message"] in text
+    chart = browser.get(patient_page(patient)).context["figures"]["absolute"]
+    assert "check: thick slices" in str(chart)
+    Analysis.objects.update(quality=[])
+    for address in (patient_page(patient), reverse("pages:home")):
+        assert "check:" not in browser.get(address).content.decode()
+
+
 def test_choosing_another_series_queues_its_analysis(browser, analysis):
     study = analysis.series.study
     other = Series.objects.create(study=study, series_instance_uid="9.2", usable=True, slice_count=40)
