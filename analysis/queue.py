@@ -116,21 +116,29 @@ def lease(job: Task) -> Iterator[None]:
 
 
 def give_back(job: Task) -> None:
-    """Return a job to the queue after a passing fault or a dead worker, or give it up after too many."""
+    """Return a job whose lease ran out to the queue, or give it up after too many attempts.
+
+    Nothing happens where the lease was renewed after the job was read: its worker lives.
+    """
     with transaction.atomic():
+        abandoned = held(job).filter(lease_until__lt=timezone.now())
         if job.attempt >= settings.JOB_MAX_ATTEMPTS:
-            fail(job, GIVEN_UP.format(n=job.attempt))
+            _fail(abandoned, job, GIVEN_UP.format(n=job.attempt))
         elif isinstance(job, Analysis) and _waiting(Analysis).filter(series=job.series_id).exists():
-            held(job).update(state=Analysis.State.CANCELLED, finished_at=timezone.now())
-        elif held(job).update(state=WAITING[type(job)], lease_until=None, enqueued_at=timezone.now()):
+            abandoned.update(state=Analysis.State.CANCELLED, finished_at=timezone.now())
+        elif abandoned.update(state=WAITING[type(job)], lease_until=None, enqueued_at=timezone.now()):
             wake()
 
 
 def fail(job: Task, sentence: str) -> None:
     """End a job with a sentence for a clinician."""
+    _fail(held(job), job, sentence)
+
+
+def _fail(row: QuerySet, job: Task, sentence: str) -> None:
     if isinstance(job, Analysis):
-        held(job).update(state=Analysis.State.FAILED, error=sentence, finished_at=timezone.now(), lease_until=None)
-    elif held(job).update(state=Upload.State.FAILED, reason=sentence, lease_until=None):
+        row.update(state=Analysis.State.FAILED, error=sentence, finished_at=timezone.now(), lease_until=None)
+    elif row.update(state=Upload.State.FAILED, reason=sentence, lease_until=None):
         job.forget_parts()  # nobody can ask for them again: the user sends them anew
 
 

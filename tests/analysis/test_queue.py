@@ -97,6 +97,18 @@ def test_the_sweeper_leaves_living_workers_alone(queued):
     assert job.state == "RUNNING"
 
 
+@pytest.mark.parametrize(("attempt", "newer_waits"), [(1, False), (1, True), (3, False)])
+def test_a_lease_that_is_renewed_while_the_sweeper_looks_is_left_alone(queued, attempt, newer_waits):
+    seen = queue.claim_next()
+    Analysis.objects.update(attempt=attempt)
+    seen.refresh_from_db()
+    if newer_waits:
+        Analysis.objects.create(series=queued.series)
+    queue.give_back(seen)
+    queued.refresh_from_db()
+    assert (queued.state, queued.attempt) == ("RUNNING", attempt)
+
+
 def test_the_lease_is_renewed_while_the_work_goes_on(queued, settings):
     settings.JOB_LEASE_SECONDS = 0.4
     job = queue.claim_next()
