@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_SECONDS = 0.5
 EARLIEST_CT = date(1970, 1, 1)  # the first patient was scanned in 1971
+NO_FILES = "There was no file in what was sent, but for those that computers add (such as .DS_Store): choose the scan."
 UNREADABLE = "This series could not be read for an unexpected reason, which is logged: tell your IT."
 CANNOT_BE_ANALYSED = "This series cannot be analysed: {reason}"
 NEWER_RUN = {  # why an older one is not tried again
@@ -109,8 +110,10 @@ def work_off(upload: Upload) -> None:
         state, reason = Upload.State.NEEDS_CONFIRMATION, f"Please check: {ingested.mismatch}"
     elif stored_some:
         state, reason = Upload.State.DONE, ""
-    else:
+    elif ingested.files:
         state, reason = Upload.State.FAILED, "No file could be stored: see the reason beside each."
+    else:
+        state, reason = Upload.State.FAILED, NO_FILES
     queue.write(
         upload,
         state=state,

@@ -295,6 +295,12 @@ def test_an_upload_of_which_nothing_could_be_stored_has_failed(site, tmp_path):
     assert upload.files[0]["outcome"] == "refused"
 
 
+def test_an_upload_of_what_computers_add_says_that_it_held_no_file(site, tmp_path):
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    upload = receive(site, [tmp_path / ".DS_Store"])
+    assert (upload.state, upload.files, upload.reason) == ("failed", [], services.NO_FILES)
+
+
 def test_nothing_received_is_refused(site):
     with pytest.raises(services.Refusal, match="Nothing was received"):
         services.receive([], site=site)
