@@ -84,6 +84,12 @@ class Analysis(Job):
         return self.state in ACTIVE
 
     @property
+    def slice_spacing_mm(self) -> float | None:
+        """Between the slices that were analysed: the series may hold others by now."""
+        z_mm = [each["z_mm"] for each in self.report["slices"]]
+        return (z_mm[0] - z_mm[-1]) / (len(z_mm) - 1) if len(z_mm) > 1 else None
+
+    @property
     def weights(self) -> frozenset[str]:
         """The sha256 of each network's weights file."""
         return frozenset(model["sha256"] for model in self.model_versions)

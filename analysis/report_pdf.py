@@ -170,7 +170,7 @@ def _age(patient: Patient, study: Study) -> str:
 
 
 def _slices_words(analysis: Analysis, images: Sequence[KeyImage]) -> str:
-    words = f"{len(analysis.report['slices'])}, {formats.spacing_text(analysis.series.slice_spacing_mm)} apart"
+    words = f"{len(analysis.report['slices'])}, {formats.spacing_text(analysis.slice_spacing_mm)} apart"
     if images and (spacing := images[0].header.pixel_spacing_mm):
         words += f", pixels {spacing[0]:.2f} × {formats.spacing_text(spacing[1])}"
     return words

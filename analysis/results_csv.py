@@ -28,7 +28,7 @@ def render(analysis: Analysis) -> str:
         "analysis": analysis.pk,
         "analysed_at": analysis.finished_at.isoformat(timespec="seconds") if analysis.finished_at else None,
         "models": "; ".join(f"{model['name']} {model['version']} {model['sha256'][:12]}" for model in report["models"]),
-        "slice_spacing_mm": analysis.series.slice_spacing_mm,
+        "slice_spacing_mm": analysis.slice_spacing_mm,
         "lung_volume_ml": report["lung_volume_ml"],
         "positive_ratio": report["positive_ratio"],
         "positive_ratio_threshold": report["threshold"],

@@ -55,6 +55,12 @@ def test_one_page_says_who_when_and_what(patient, tmp_path):
     assert "synthetic" not in text
 
 
+def test_the_spacing_is_that_of_the_slices_analysed(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    Series.objects.update(slice_spacing_mm=None)  # later files made the series unusable
+    assert "20, 5.00 mm apart" in text_of(analysis)
+
+
 def test_the_most_affected_slices_are_shown_well_apart_from_head_to_feet(patient, tmp_path):
     analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     text = text_of(analysis)

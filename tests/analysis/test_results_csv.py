@@ -44,6 +44,12 @@ def test_one_row_per_slice_with_the_study_in_each(patient, tmp_path):
     )
 
 
+def test_the_spacing_is_that_of_the_slices_analysed(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=None)
+    analysis.series.slice_spacing_mm = None  # later files made the series unusable
+    assert {row["slice_spacing_mm"] for row in rows_of(render(analysis))} == {"5.0"}
+
+
 def test_what_was_not_computed_is_empty(patient, tmp_path):
     first = rows_of(render(finished_analysis(patient, tmp_path, date=None)))[0]
     assert (first["probability"], first["positive"], first["activation_cm2"], first["study_date"]) == ("", "", "", "")
