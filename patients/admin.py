@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from . import removal
 from .access import visible
 from .models import Membership, Patient, Series, Site, Study, Upload
+from .search import matching
 
 
 class OfTheUsersSites(admin.ModelAdmin):
@@ -64,7 +65,12 @@ class SiteAdmin(OfTheUsersSites):
 class PatientAdmin(OfTheUsersSites):
     list_display = ("patient_id", "display_name", "site", "birth_date", "sex")
     list_filter = (("site", admin.RelatedOnlyFieldListFilter),)
-    search_fields = ("patient_id", "patient_name")
+    search_fields = ("search_text",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return matching(queryset, search_term), False
 
 
 @admin.register(Study)

@@ -1,11 +1,15 @@
 """Sites and their users; patients, studies (time points), series, instances; uploads."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+
+from .search import searchable
 
 
 class Site(models.Model):
@@ -50,6 +54,7 @@ class Patient(models.Model):
     birth_date = models.DateField(null=True, blank=True)
     sex = models.CharField(max_length=1, blank=True)
     synthetic = models.BooleanField(default=False, help_text="Made by a generator, not a person")
+    search_text = models.TextField(editable=False, help_text="Name and ID as they are searched (search.py)")
 
     class Meta:
         constraints = [
@@ -59,6 +64,13 @@ class Patient(models.Model):
 
     def __str__(self) -> str:
         return f"patient {self.pk}"  # never the name: this string may reach a log
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Also keeps ``search_text`` true to name and ID."""
+        self.search_text = searchable(self.patient_name, self.patient_id)
+        if update_fields is not None:
+            update_fields = {*update_fields, "search_text"}
+        super().save(*args, update_fields=update_fields, **kwargs)
 
     @property
     def display_name(self) -> str:

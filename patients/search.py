@@ -1,12 +1,23 @@
-"""Finding patients by what a user types."""
+"""Finding patients by what a user types, in SQLite and PostgreSQL alike."""
 
-from django.db.models import Q, QuerySet
+import re
+import unicodedata
+from typing import Any
 
-from .models import Patient
+from django.db.models import QuerySet
+
+_BETWEEN_WORDS = re.compile(r"[\s\0,^=]+")  # also what stands between the parts of a DICOM name
 
 
-def matching(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]:
+def searchable(*texts: str) -> str:
+    """The words of the texts without case and accents, one space between them: what ``Patient.search_text`` holds."""
+    letters = unicodedata.normalize("NFKD", " ".join(texts))
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()
+    return " ".join(_BETWEEN_WORDS.split(plain)).strip()
+
+
+def matching(patients: QuerySet[Any], text: str) -> QuerySet[Any]:
     """Those whose name or ID holds each word of ``text``, in any order; all for an empty text."""
-    for word in text.replace("\0", " ").split():  # no text in PostgreSQL holds NUL, and asking for it is an error
-        patients = patients.filter(Q(patient_name__icontains=word) | Q(patient_id__icontains=word))
+    for word in searchable(text).split():
+        patients = patients.filter(search_text__contains=word)
     return patients

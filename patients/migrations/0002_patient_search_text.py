@@ -1,0 +1,28 @@
+from typing import Any
+
+from django.db import migrations, models
+
+from patients.search import searchable
+
+
+def fill(apps: Any, schema_editor: Any) -> None:
+    patients = apps.get_model("patients", "Patient").objects.using(schema_editor.connection.alias)
+    for patient in patients.only("patient_name", "patient_id").iterator():
+        patient.search_text = searchable(patient.patient_name, patient.patient_id)
+        patient.save(update_fields=["search_text"])
+
+
+class Migration(migrations.Migration):
+    dependencies = [("patients", "0001_initial")]
+
+    operations = [
+        migrations.AddField(
+            model_name="patient",
+            name="search_text",
+            field=models.TextField(
+                default="", editable=False, help_text="Name and ID as they are searched (search.py)"
+            ),
+            preserve_default=False,
+        ),
+        migrations.RunPython(fill, migrations.RunPython.noop),
+    ]
