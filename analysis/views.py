@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 PATIENTS_A_PAGE = 50
 STOP_POLLING = 286  # htmx: take this answer and ask no more
-NEVER_CHANGES = "private, max-age=31536000, immutable"
+KEPT_BY_THE_BROWSER = "private, max-age=3600"  # ward PCs are shared, and DICOM files hold names
 FINAL_UPLOAD_STATES = (Upload.State.DONE, Upload.State.FAILED)
 
 
@@ -344,7 +344,7 @@ def heatmap(request: HttpRequest, pk: int) -> FileResponse:
     analysis = visible_or_404(Analysis.objects.only("heatmap"), request.user, pk)
     if not analysis.heatmap:
         raise Http404
-    headers = {"Content-Encoding": "gzip", "Cache-Control": NEVER_CHANGES}
+    headers = {"Content-Encoding": "gzip", "Cache-Control": KEPT_BY_THE_BROWSER}
     return _stored_file(analysis.heatmap, content_type="application/octet-stream", headers=headers)
 
 
@@ -352,7 +352,7 @@ def heatmap(request: HttpRequest, pk: int) -> FileResponse:
 def instance_file(request: HttpRequest, pk: int) -> FileResponse:
     """One stored DICOM file."""
     instance = visible_or_404(Instance.objects.only("file"), request.user, pk)
-    headers = {"Cache-Control": NEVER_CHANGES}
+    headers = {"Cache-Control": KEPT_BY_THE_BROWSER}
     return _stored_file(instance.file, content_type="application/dicom", headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""Log-in is asked for everywhere, of pages and of their moving parts."""
+"""Log-in is asked for everywhere, of pages and of their moving parts; what is answered stays off the PC's disk."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,3 +17,14 @@ class LoginRequired(LoginRequiredMiddleware):
         if request.headers.get("HX-Request"):
             return HttpResponse(status=204, headers={"HX-Refresh": "true"})
         return super().handle_no_permission(request, view_func)
+
+
+def not_kept(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Answers may hold names: the browser keeps none, unless a view says for how long it may."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    return answer

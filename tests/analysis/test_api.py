@@ -58,6 +58,11 @@ def test_a_token_opens_the_api(client, user, analysis):
     assert answer.json()["count"] == 1
 
 
+def test_no_answer_is_kept_by_the_browser(api, analysis):
+    for address in ("patients/", f"patients/{analysis.series.study.patient_id}/", "patients/0/"):
+        assert api.get(f"/api/v1/{address}").headers["Cache-Control"] == "private, no-store"
+
+
 def test_patients_are_searched_by_name_and_id(api, analysis):
     for words, found in (("doe", 1), ("019", 1), ("jane doe", 1), ("jane roe", 0), ("do\0", 1)):
         assert api.get("/api/v1/patients/", {"search": words}).json()["count"] == found

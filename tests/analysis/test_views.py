@@ -266,6 +266,13 @@ def test_an_upload_says_that_the_result_counts_though_its_files_do_not_fit(brows
     assert "The result still counts." in text
 
 
+def test_the_browser_keeps_images_for_an_hour_and_pages_not_at_all(browser, analysis):
+    scan = browser.get(study_page(analysis)).context["scan"]
+    for address in (scan["slices"][0]["file"], scan["heatmap"]["address"]):
+        assert browser.get(address).headers["Cache-Control"] == "private, max-age=3600"
+    assert "no-store" in browser.get(study_page(analysis)).headers["Cache-Control"]
+
+
 def test_a_study_without_a_usable_series_says_why(browser, patient):
     study = Study.objects.create(patient=patient, study_instance_uid="9", study_date=DAY)
     Series.objects.create(study=study, series_instance_uid="9.1", usable=False, reason="Only 4 slices were received.")
