@@ -56,6 +56,18 @@ def test_guessing_a_password_is_stopped(client, user):
     assert client.get("/").status_code == 302
 
 
+@pytest.mark.parametrize(("proxies", "others_get_in"), [(0, False), (1, True)])
+def test_behind_a_proxy_the_limit_is_each_clients_own(client, user, settings, proxies, others_get_in):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
+    for number in range(12):
+        guess = {"login": f"nobody{number}", "password": "wrong"}
+        client.post("/accounts/login/", guess, headers={"X-Forwarded-For": "6.6.6.6, 10.0.0.7"})
+    fields = {"login": "ward", "password": PASSWORD}
+    assert client.post("/accounts/login/", fields, headers={"X-Forwarded-For": "10.0.0.7"}).status_code != 302
+    answer = client.post("/accounts/login/", fields, headers={"X-Forwarded-For": "10.0.0.7, 10.0.0.8"})
+    assert (answer.status_code == 302) == others_get_in
+
+
 def test_the_administration_has_no_log_in_page_of_its_own(client, user):
     answer = client.get("/admin/login/", {"next": "/admin/"})
     assert answer.headers["Location"] == f"{reverse('account_login')}?next=%2Fadmin%2F"
