@@ -1,10 +1,15 @@
-"""Log-in is asked for everywhere, of pages and of their moving parts; what is answered stays off the PC's disk."""
+"""Who gets in, for how long, and what stays on the PC: rules that hold for every address."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
+
+Answering = Callable[[HttpRequest], HttpResponse]
+RENEWED_EVERY_SECONDS = 300  # a session's time is written this often at most
 
 
 class LoginRequired(LoginRequiredMiddleware):
@@ -19,12 +24,30 @@ class LoginRequired(LoginRequiredMiddleware):
         return super().handle_no_permission(request, view_func)
 
 
-def not_kept(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def not_kept(get_response: Answering) -> Answering:
     """Answers may hold names: the browser keeps none, unless a view says for how long it may."""
 
     def answer(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    return answer
+
+
+def renewed_by_use(get_response: Answering) -> Answering:
+    """A session lasts SESSION_HOURS from the last page opened or button pressed.
+
+    What an open page asks by itself (htmx's reading) does not count, so an abandoned one is logged out.
+    """
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        asked_by_itself = request.method in ("GET", "HEAD") and request.headers.get("HX-Request")
+        if asked_by_itself or not request.session.accessed or SESSION_KEY not in request.session:
+            return response
+        if time.time() - request.session.get("used_at", 0) > RENEWED_EVERY_SECONDS:
+            request.session["used_at"] = int(time.time())
         return response
 
     return answer

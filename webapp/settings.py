@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "webapp.middleware.renewed_by_use",
 ]
 
 ROOT_URLCONF = "webapp.urls"
@@ -176,6 +177,7 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
+SESSION_COOKIE_AGE = round(3600 * env.float("SESSION_HOURS", default=12))  # since the last use (middleware.py)
 # How many proxies stand before us: the limit of attempts to log in is per client, read from X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 

@@ -233,12 +233,14 @@ def test_lists_take_a_constant_number_of_queries(api, site, django_assert_max_nu
         patient = Patient.objects.create(site=site, patient_id=str(number))
         study = Study.objects.create(patient=patient, study_instance_uid=f"1.{number}")
         Analysis.objects.create(series=Series.objects.create(study=study, series_instance_uid=f"1.{number}.1"))
+    api.get("/upload/")  # the first page writes the session's time
     for kind in ("patients", "studies", "series", "analyses"):
         with django_assert_max_num_queries(6):
             assert api.get(f"/api/v1/{kind}/").json()["count"] == 20
 
 
 def test_the_list_of_analyses_reads_no_reports(api, analysis, django_assert_max_num_queries):
+    api.get("/upload/")
     with django_assert_max_num_queries(6) as asked:
         (entry,) = api.get("/api/v1/analyses/").json()["results"]
     assert entry["corona_score_cm3"] == 12.5
