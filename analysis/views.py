@@ -22,6 +22,7 @@ from django.views.decorators.vary import vary_on_headers
 from patients.access import visible, visible_or_404
 from patients.forms import NewPatientForm
 from patients.models import Instance, Patient, Series, Site, Study, Upload
+from patients.part10 import as_part10
 from patients.search import matching
 
 from . import services
@@ -345,20 +346,20 @@ def heatmap(request: HttpRequest, pk: int) -> FileResponse:
     if not analysis.heatmap:
         raise Http404
     headers = {"Content-Encoding": "gzip", "Cache-Control": KEPT_BY_THE_BROWSER}
-    return _stored_file(analysis.heatmap, content_type="application/octet-stream", headers=headers)
+    return FileResponse(_opened(analysis.heatmap), content_type="application/octet-stream", headers=headers)
 
 
 @require_safe
 def instance_file(request: HttpRequest, pk: int) -> FileResponse:
-    """One stored DICOM file."""
+    """One stored DICOM file, with what the viewer needs at its start."""
     instance = visible_or_404(Instance.objects.only("file"), request.user, pk)
-    headers = {"Cache-Control": KEPT_BY_THE_BROWSER}
-    return _stored_file(instance.file, content_type="application/dicom", headers=headers)
+    file = as_part10(_opened(instance.file))
+    return FileResponse(file, content_type="application/dicom", headers={"Cache-Control": KEPT_BY_THE_BROWSER})
 
 
-def _stored_file(file: FieldFile, **options: Any) -> FileResponse:
+def _opened(file: FieldFile) -> Any:
     try:
-        return FileResponse(file.open("rb"), **options)
+        return file.open("rb")
     except FileNotFoundError:
         logger.exception("a stored file is gone")
         raise Http404 from None

@@ -13,9 +13,16 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 MAX_VALUE_BYTES = 16_384
@@ -106,6 +113,35 @@ def scan(file: BinaryIO, keywords: Collection[str]) -> Structure:
     body = _Walk(file, size, little_endian=little_endian, explicit=explicit, wanted=wanted)
     pixels = body.run()
     return Structure(file, size, little_endian, explicit, file_meta, Dataset(body.found), pixels)
+
+
+META_KEYWORDS = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
+
+
+def as_part10(file: BinaryIO) -> BinaryIO:
+    """The file, rewound, if it has preamble and transfer syntax; else its elements behind them (PS3.10 7.1), in memory.
+
+    Viewers insist on both. Raises Refused where the file is not DICOM.
+    """
+    size = file.seek(0, io.SEEK_END)
+    start = _start_of_elements(file, size)
+    file.seek(start)
+    wanted = {int(Tag(keyword)) for keyword in META_KEYWORDS}
+    meta = _Walk(file, size, little_endian=True, explicit=True, wanted=wanted)
+    meta.run(stop_after_group=0x0002)
+    file_meta = FileMetaDataset(Dataset(meta.found))
+    if start and file_meta.get("TransferSyntaxUID"):
+        file.seek(0)
+        return file
+    if not file_meta.get("TransferSyntaxUID"):  # taken as its elements look, as where it was received
+        file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if _looks_explicit(file) else ImplicitVRLittleEndian
+    file_meta.FileMetaInformationGroupLength = 0  # counted when written
+    whole = io.BytesIO(b"\0" * 128 + b"DICM")
+    whole.seek(132)
+    write_file_meta_info(whole, file_meta, enforce_standard=False)
+    whole.write(file.read())
+    whole.seek(0)
+    return whole
 
 
 def _start_of_elements(file: BinaryIO, size: int) -> int:

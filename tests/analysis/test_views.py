@@ -3,8 +3,10 @@
 import datetime
 import gzip
 import html
+import io
 import re
 
+import pydicom
 import pytest
 from django.core.files.base import ContentFile
 from django.urls import reverse
@@ -265,6 +267,16 @@ def test_an_upload_says_that_the_result_counts_though_its_files_do_not_fit(brows
     upload = Upload.objects.create(site=site, user=user, state=Upload.State.DONE, series=[row])
     text = browser.get(reverse("pages:upload_status", args=[upload.pk])).content.decode()
     assert "The result still counts." in text
+
+
+def test_the_viewer_gets_an_old_file_with_the_start_it_needs(browser, analysis):
+    instance = analysis.series.instances.first()
+    whole = instance.file.read()
+    instance.file.storage.save(instance.file.name, ContentFile(whole[132:]))
+    answer = browser.get(reverse("pages:instance_file", args=[instance.pk]))
+    served = answer.getvalue()
+    assert int(answer.headers["Content-Length"]) == len(served)
+    assert pydicom.dcmread(io.BytesIO(served)).PixelData == pydicom.dcmread(io.BytesIO(whole)).PixelData
 
 
 def test_the_browser_keeps_images_for_an_hour_and_pages_not_at_all(browser, analysis):
