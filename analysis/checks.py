@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 WEIGHTS = ("lung_unet.safetensors", "slice_classifier.safetensors")
@@ -30,14 +30,14 @@ def weights_are_there(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.staticfiles)
 def front_end_is_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Also asked by ``collectstatic``. What was collected may stand without its source."""
+    """A warning: workers and commands do without pages. What was collected may stand without its source."""
     if finders.find("site.js") or (settings.STATIC_ROOT / "site.js").is_file():
         return []
     return [
-        Error(
+        Warning(
             "The pages' scripts and styles are not built, and every page would fail.",
             hint="Run `make build`, then `python manage.py collectstatic --noinput`.",
-            id="analysis.E003",
+            id="analysis.W003",
         )
     ]
 

@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.checks import Tags, run_checks
+from django.core.management import call_command
 
 
 def problems():
@@ -20,7 +21,12 @@ def front_end(settings, tmp_path):
 
 
 def test_a_front_end_that_was_not_built_is_said(front_end):
-    assert problems() == ["analysis.E003"]
+    assert problems() == ["analysis.W003"]
+
+
+def test_commands_that_make_no_pages_run_without_the_front_end(front_end, capsys, db):
+    call_command("migrate", "--check", skip_checks=False, verbosity=0)
+    assert "`make build`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", [0, 1])
