@@ -30,6 +30,7 @@ class Stack:
             **{name: value for name, value in os.environ.items() if not name.startswith(("STORAGE_", "DATABASE_"))},
             "DATA_DIR": str(folder / "data"),
             "DEMO_PASSWORD": PASSWORD,
+            "DEMO_ON_DATABASE_URL": "1",
             "JOB_LEASE_SECONDS": "6",
             "JOB_SWEEP_SECONDS": "1",
             **environment,

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -131,10 +132,48 @@ def test_scans_of_the_demo_that_are_there_are_not_made_again(monkeypatch, tmp_pa
     for patient in DEMO_PATIENTS:
         row = Patient.objects.get(patient_id=patient.header.patient_id)
         for day in patient.days:
-            Study.objects.create(patient=row, study_instance_uid=f"1.{row.pk}.{day}")
+            date = (patient.first_scan + timedelta(days=day)).date()
+            Study.objects.create(patient=row, study_instance_uid=f"1.{row.pk}.{day}", study_date=date)
     monkeypatch.setattr(seed_demo, "write_demo", None)
     call_command("seed_demo")
     assert Upload.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_scans_of_other_synthetic_patients_do_not_stand_for_those_of_the_demo(monkeypatch):
+    monkeypatch.setenv("DEMO_PASSWORD", "a-demo-password-1")
+    call_command("seed_demo", no_scans=True)
+    site = Site.objects.get()
+    phantom = Patient.objects.create(site=site, patient_id="PHANTOM-1", synthetic=True)
+    for patient in [phantom, Patient.objects.get(patient_id="DEMO-01")]:
+        for number in range(20):
+            Study.objects.create(patient=patient, study_instance_uid=f"1.{number}", study_date="2026-01-12")
+    made = []
+    monkeypatch.setattr(seed_demo, "write_demo", lambda folder: made.append(folder) or [])
+    call_command("seed_demo")
+    assert made
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", ["seed_demo", "demo"])
+def test_the_demo_does_not_touch_a_real_database(monkeypatch, django_user_model, command):
+    monkeypatch.setenv("DATABASE_URL", "postgres://real@db/coronatrend")
+    admin = django_user_model.objects.create_user("admin", password="the-real-password")
+    with pytest.raises(CommandError, match="DEMO_ON_DATABASE_URL=1"):
+        call_command(command)
+    admin.refresh_from_db()
+    assert admin.check_password("the-real-password")
+    assert not admin.is_superuser
+    assert not Site.objects.exists()
+
+
+@pytest.mark.django_db
+def test_the_demo_runs_on_a_database_that_is_named_as_its_own(monkeypatch):
+    monkeypatch.setenv("DEMO_PASSWORD", "a-demo-password-1")
+    monkeypatch.setenv("DATABASE_URL", "postgres://demo@db/demo")
+    monkeypatch.setenv("DEMO_ON_DATABASE_URL", "1")
+    call_command("seed_demo", no_scans=True)
+    assert Site.objects.exists()
 
 
 def test_the_demo_serves_and_ctrl_c_stops_all_of_it_while_it_makes_its_patients(tmp_path: Path):

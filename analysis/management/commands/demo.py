@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from .seed_demo import USERS, demo_password
+from .seed_demo import USERS, demo_password, refuse_a_real_database
 
 READY_WITHIN_SECONDS = 120
 STOP_WITHIN_SECONDS = 15
@@ -31,6 +31,7 @@ class Command(BaseCommand):
     help = "Serve the demo on http://127.0.0.1:$PORT (8000), with a worker and synthetic patients."
 
     def handle(self, **options: Any) -> None:
+        refuse_a_real_database()
         port = int(os.environ.get("PORT", "8000"))
         _ask_for_port(port)
         call_command("migrate", verbosity=0)

@@ -5,12 +5,13 @@ import secrets
 import signal
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from analysis.phantoms.demo import DEMO_PATIENTS, write_demo
 from patients.models import Membership, Patient, Site, Study
@@ -28,16 +29,34 @@ class Command(BaseCommand):
         parser.add_argument("--no-scans", action="store_true", help="make the site, its users and patients alone")
 
     def handle(self, *, no_scans: bool, **options: Any) -> None:
+        refuse_a_real_database()
         site, _ = Site.objects.get_or_create(code=SITE, defaults={"name": "Demo hospital"})
         make_users(site, demo_password())
         make_patients(site)
-        planned = sum(len(patient.days) for patient in DEMO_PATIENTS)
-        if no_scans or Study.objects.filter(patient__site=site, patient__synthetic=True).count() >= planned:
+        if no_scans or all_scans_are_there(site):
             return
         signal.signal(signal.SIGTERM, _leave)
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             for series in write_demo(Path(folder)):
                 work_off(import_paths([series.folder], site))
+
+
+def refuse_a_real_database() -> None:
+    """CommandError where DATABASE_URL is set: the demo's password would open ``admin`` beside real patients."""
+    if os.environ.get("DATABASE_URL") and os.environ.get("DEMO_ON_DATABASE_URL") != "1":
+        raise CommandError(
+            "DATABASE_URL is set, and the demo would give its users, an administrator among them, the demo password "
+            "there. Unset it, or set DEMO_ON_DATABASE_URL=1 if that database is for the demo alone."
+        )
+
+
+def all_scans_are_there(site: Site) -> bool:
+    planned = {
+        (patient.patient_id, (patient.first_scan + timedelta(days=day)).date())
+        for patient in DEMO_PATIENTS
+        for day in patient.days
+    }
+    return planned <= set(Study.objects.filter(patient__site=site).values_list("patient__patient_id", "study_date"))
 
 
 def _leave(number: int, _frame: Any) -> None:
