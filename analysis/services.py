@@ -7,7 +7,7 @@ Page, API, command and (later) the PACS listener call these functions; the worke
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -48,13 +48,19 @@ class Refusal(Exception):
 # --- Receiving ----------------------------------------------------------------------------------
 
 
-def receive(files: Iterable[File], *, site: Site, user: Any = None, patient: Patient | None = None) -> Upload:
-    """Keep the files as they came and queue their working off. Refusal where there are none."""
+def receive(
+    files: Iterable[File], *, site: Site, user: Any = None, patient: Patient | None = None, paths: Sequence[str] = ()
+) -> Upload:
+    """Keep the files as they came and queue their working off. Refusal where there are none.
+
+    ``paths``: of each file in the folder that was sent, to show to the user; else each goes by its own name.
+    """
     upload = Upload(site=site, user=user, patient=patient)
     parts: list[UploadPart] = []
     try:
         for number, file in enumerate(files):
-            part = UploadPart(upload=upload, number=number, name=_safe_name(file.name or f"file {number + 1}"))
+            name = paths[number] if paths else file.name
+            part = UploadPart(upload=upload, number=number, name=_safe_name(name or f"file {number + 1}"))
             part.file.save(part.name, file, save=False)
             parts.append(part)
         if not parts:

@@ -127,8 +127,10 @@ STORAGES = {
     "default": _default_storage,
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-# One request may carry a whole exam; every file goes to disk, none to memory.
+# One request may carry a whole exam with the path of each file; every file goes to disk, none to memory.
 DATA_UPLOAD_MAX_NUMBER_FILES = 20_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = DATA_UPLOAD_MAX_NUMBER_FILES + 100
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20  # of the fields: 500 bytes a path
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 
 STATIC_URL = "/static/"

@@ -1,5 +1,7 @@
 """What the API shows of each object."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from patients.models import Patient, Series, Study, Upload
@@ -111,6 +113,16 @@ class NewUploadSerializer(serializers.Serializer):
     files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
     patient = serializers.PrimaryKeyRelatedField(queryset=Patient.objects.none(), required=False, allow_null=True)
     site = serializers.CharField(required=False, help_text="The site's code")
+    paths = serializers.ListField(
+        child=serializers.CharField(allow_blank=True),
+        required=False,
+        help_text="Of each file in the folder that was sent, in the same order; the files' own names carry no folders",
+    )
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if "paths" in fields and len(fields["paths"]) != len(fields["files"]):
+            raise serializers.ValidationError({"paths": ["Send one path for each file, in the same order, or none."]})
+        return fields
 
 
 class AnalysisSummarySerializer(serializers.ModelSerializer):

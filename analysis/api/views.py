@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -33,6 +35,10 @@ from .serializers import (
     StudySerializer,
     TrendSerializer,
     UploadSerializer,
+)
+
+TOO_MANY_FILES = (
+    f"These are more than {settings.DATA_UPLOAD_MAX_NUMBER_FILES:,} files: nothing was stored. Send one exam at a time."
 )
 
 
@@ -160,8 +166,14 @@ class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixi
         form.is_valid(raise_exception=True)
         patient = form.validated_data.get("patient")
         site = patient.site if patient else self._site(request, form.validated_data.get("site"))
-        upload = services.receive(form.validated_data["files"], site=site, user=request.user, patient=patient)
+        files, paths = form.validated_data["files"], form.validated_data.get("paths", ())
+        upload = services.receive(files, site=site, user=request.user, patient=patient, paths=paths)
         return Response(UploadSerializer(upload).data, status=status.HTTP_202_ACCEPTED)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, (TooManyFilesSent, TooManyFieldsSent)):
+            exc = ValidationError({"files": [TOO_MANY_FILES]})
+        return super().handle_exception(exc)
 
     def _site(self, request: Request, code: str | None) -> Site:
         sites = list(visible(Site, request.user))

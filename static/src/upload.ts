@@ -25,6 +25,8 @@ async function dropped(transfer: DataTransfer): Promise<Picked[]> {
   return (await Promise.all(entries.map(filesOf))).flat();
 }
 
+const MAX_FILES = 20_000; // webapp/settings.py: DATA_UPLOAD_MAX_NUMBER_FILES; the server hangs up at the next one
+
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 /** The first sentence of an API error: `{detail}` or `{field: [sentence]}`. */
@@ -77,10 +79,21 @@ class UploadForm {
       zone.classList.remove('is-over');
       if (event.dataTransfer) void dropped(event.dataTransfer).then((picked) => this.send(picked));
     });
+    window.addEventListener('beforeunload', (event) => {
+      if (this.request) event.preventDefault(); // the browser asks whether to leave
+    });
   }
 
   private send(picked: Picked[]): void {
-    if (picked.length === 0 || this.request) return;
+    if (picked.length === 0) return;
+    if (this.request) {
+      this.fail('Not taken: other files are still being sent. Wait until they are, then add these again.');
+      return;
+    }
+    if (picked.length > MAX_FILES) {
+      this.fail(`Nothing was sent: these are more than ${MAX_FILES.toLocaleString('en')} files. Send one exam at a time.`);
+      return;
+    }
     const site = this.form.elements.namedItem('site');
     if (site instanceof HTMLSelectElement && !site.value) {
       this.fail('Nothing was sent: choose the site first, then the files again.');
@@ -92,7 +105,10 @@ class UploadForm {
       const field = this.form.elements.namedItem(name) as HTMLInputElement | HTMLSelectElement | null;
       if (field?.value) body.append(name, field.value);
     }
-    for (const { file, name } of picked) body.append('files', file, name);
+    for (const { file, name } of picked) {
+      body.append('files', file, name);
+      body.append('paths', name); // of a file's name the server keeps no folders
+    }
     const total = picked.reduce((sum, { file }) => sum + file.size, 0);
     const what = picked.length === 1 ? '1 file' : `${picked.length.toLocaleString('en')} files`;
 

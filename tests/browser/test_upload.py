@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 
 from tests.browser.browser import chromium, log_in
@@ -66,3 +67,35 @@ def test_a_user_of_two_sites_says_which_and_sees_it_in_the_list(stack: Stack, wo
         expect(page.get_by_role("columnheader", name="Site")).to_be_visible()
         row = page.get_by_role("row").filter(has_text="Body Some")
         expect(row.filter(has_text="Second hospital")).to_have_count(1)
+
+
+def test_files_of_a_folder_are_told_apart_and_others_wait_until_they_are_sent(
+    stack: Stack, worker: None, tmp_path: Path
+):
+    for folder in ("series 1", "series 2"):
+        (tmp_path / "exam" / folder).mkdir(parents=True)
+        (tmp_path / "exam" / folder / "IM0001").write_text("no scan")
+    with chromium() as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        status = page.locator("#upload-status")
+        sending, asked = [], []
+        page.route("**/api/v1/uploads/", lambda route: sending.append(route))
+        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+        page.locator("input[webkitdirectory]").set_input_files(tmp_path / "exam")
+        expect(page.locator("[data-upload-words]")).to_contain_text("2 files")
+        _send(page, [tmp_path / "exam" / "series 1" / "IM0001"])
+        expect(status).to_contain_text("Not taken: other files are still being sent")
+        with pytest.raises(PlaywrightError):
+            page.goto(stack.url, timeout=2000)
+        assert asked == ["beforeunload"]
+
+        assert len(sending) == 1
+        sending[0].continue_()
+        expect(status).to_contain_text("2 not stored", timeout=WORKED_OFF_WITHIN_MS)
+        for folder in ("series 1", "series 2"):
+            expect(status).to_contain_text(f"exam/{folder}/IM0001")
+        page.goto(stack.url)
+        assert asked == ["beforeunload"]
