@@ -125,6 +125,8 @@ class Viewer {
         for (const other of drags) other.setAttribute('aria-pressed', String(other === button));
       });
     }
+    const screen = this.root.querySelector<HTMLElement>('.screen')!;
+    screen.addEventListener('pointerdown', () => screen.focus({ preventScroll: true })); // the keys are the viewer's again
     document.addEventListener('keydown', (event) => this.key(event));
   }
 
@@ -132,7 +134,8 @@ class Viewer {
     const target = event.target as HTMLElement;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (target.matches('input:not([type=range]), select, textarea')) return;
-    if (target.matches('input') && event.key.length > 1) return; // arrows, Home and the like move the slider itself
+    const named = event.key.length > 1; // arrows, Home and the like, which also scroll the page and move sliders
+    if (named && (target.matches('input') || !(this.root.contains(target) || target === document.body))) return;
     const last = this.scan.slices.length - 1;
     const presets = Object.values(PRESETS);
     const actions: Record<string, () => void> = {
@@ -148,7 +151,7 @@ class Viewer {
       r: () => this.ct?.reset(),
     };
     presets.forEach((preset, number) => (actions[String(number + 1)] = () => this.ct?.setWindow(preset)));
-    const action = actions[event.key];
+    const action = actions[named ? event.key : event.key.toLowerCase()]; // letters also under Caps Lock
     if (!action) return;
     event.preventDefault();
     action();

@@ -59,7 +59,7 @@ def _heat_map_can_be_toggled(page: Page) -> None:
     shown = _picture(page)
     page.keyboard.press("h")
     wait_until(lambda: _picture(page) != shown, 10, "the heat map to go")
-    page.keyboard.press("h")
+    page.keyboard.press("H")  # as with Caps Lock
     wait_until(lambda: _picture(page) == shown, 10, "the heat map to come back")
     assert _coloured_pixels(page) > 100
     page.locator("input[name=threshold]").fill("100")
@@ -92,6 +92,12 @@ def _keys_wheel_and_strip_go_through_the_slices(page: Page) -> None:
     expect(viewer).to_have_attribute("data-slice-index", "0")
     page.keyboard.press("ArrowDown")
     expect(viewer).to_have_attribute("data-slice-index", "1")
+    page.locator(".details").click(position={"x": 2, "y": 2})
+    page.keyboard.press("ArrowDown")  # scrolls the page, as everywhere outside the viewer
+    page.locator("[data-ct]").click()
+    page.keyboard.press("ArrowUp")
+    expect(viewer).to_have_attribute("data-slice-index", "0")
+    page.keyboard.press("ArrowDown")
     page.locator("[data-ct]").hover()
     page.mouse.wheel(0, 100)
     expect(viewer).to_have_attribute("data-slice-index", "2")
