@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.utils.formats import date_format
 
 if TYPE_CHECKING:
+    from .models import Analysis
     from .trend import TimePoint
 
 DASH = "–"
@@ -96,6 +97,23 @@ def quality_text(flags: Sequence[dict[str, str]]) -> str:
 def hu_text(hu: float) -> str:
     """A CT number: ``−750 HU``."""
     return f"{_fixed(hu, 0)} HU"
+
+
+def decision_words(analysis: "Analysis") -> str:
+    """What "suspected" or "not suspected" rests on: ``5 of 18 lung slices abnormal: …``
+
+    Neutral, as the network was trained on COVID-19 but marks other lung disease too.
+    """
+    slices = analysis.report["slices"]
+    lung = sum(each["probability"] is not None for each in slices)
+    positive = sum(each["positive"] is True for each in slices)
+    ratio = ratio_text(analysis.positive_ratio, analysis.threshold)
+    threshold = ratio_text(analysis.threshold, analysis.positive_ratio)
+    return (
+        f"{positive or 'None'} of {lung} lung slices abnormal: positive ratio {ratio}, "
+        f"{'above' if analysis.suspected else 'not above'} the threshold of {threshold}. "
+        "Not specific to COVID-19: other lung disease is marked too."
+    )
 
 
 def relative_words(point: "TimePoint | None", points: Sequence["TimePoint"]) -> str:

@@ -184,18 +184,10 @@ def _unprintable_name(patient: Patient) -> list[Flowable]:
 
 
 def _decision(analysis: Analysis) -> Table:
-    slices = analysis.report["slices"]
-    lung = sum(each["probability"] is not None for each in slices)
-    positive = sum(each["positive"] is True for each in slices)
-    ratio = formats.ratio_text(analysis.positive_ratio, analysis.threshold)
-    threshold = formats.ratio_text(analysis.threshold, analysis.positive_ratio)
-    suspected = "suspected" if analysis.suspected else "not suspected"
-    side = "above" if analysis.suspected else "not above"
-    words = f"{positive or 'None'} of {lung} lung slices positive: ratio {ratio}, {side} the threshold of {threshold}."
-    headline, colour = f"COVID-19 pneumonia {suspected}", SUSPECTED if analysis.suspected else NOT_SUSPECTED
+    headline, colour = ("Suspected", SUSPECTED) if analysis.suspected else ("Not suspected", NOT_SUSPECTED)
     return table(
-        [[paragraph(headline, 10.5, white, bold=True), paragraph(words, 8.5, white)]],
-        [WIDTH * 0.385, WIDTH * 0.615],
+        [[paragraph(headline, 10.5, white, bold=True), paragraph(formats.decision_words(analysis), 8.5, white)]],
+        [WIDTH * 0.2, WIDTH * 0.8],
         ("BACKGROUND", (0, 0), (-1, -1), colour),
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
         pad=8,

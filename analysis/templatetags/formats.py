@@ -17,6 +17,7 @@ for written in (
     formats.spacing_text,
     formats.date_text,
     formats.quality_text,
+    formats.decision_words,
     formats.relative_words,
     formats.relative_note,
 ):

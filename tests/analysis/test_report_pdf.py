@@ -8,8 +8,10 @@ import sys
 
 import pytest
 from django.core.files.base import ContentFile
+from django.urls import reverse
 from pypdf import PdfReader
 
+from analysis.formats import decision_words
 from analysis.models import Analysis
 from analysis.report_pdf import render
 from analysis.trend import trend
@@ -47,7 +49,7 @@ def test_one_page_says_who_when_and_what(patient, tmp_path):
         "Research use only, not for diagnosis", "North hospital", "Jane Doe", "P-17", "4 Mar 1960",
         "59 years at the scan, female", "3 Mar 2020", "Chest CT", "Lung 5.0", "20, 5.00 mm apart",
         "pixels 4.00 × 4.00 mm",
-        "COVID-19 pneumonia suspected", "5 of 18 lung slices positive: ratio 0.28, above the threshold of 0.10",
+        "Suspected", "5 of 18 lung slices abnormal: positive ratio 0.28, above the threshold of 0.10",
         SCORE, "209.4 cm³", "1624 ml", "1.00 this is the first time point", "The slices lie 5.0 mm apart",
         "lung-unet 1.0 (0123456789ab)",
     ):  # fmt: skip
@@ -76,10 +78,19 @@ def test_the_sides_are_lettered_as_the_image_lies(patient, tmp_path):
 
 def test_a_normal_scan_shows_the_middle_of_the_lungs(patient, tmp_path):
     text = text_of(finished_analysis(patient, tmp_path, date=FIRST))
-    assert "COVID-19 pneumonia not suspected" in text
-    assert "None of 18 lung slices positive: ratio 0.00, not above the threshold of 0.10" in text
+    assert "Not suspected None of 18 lung slices abnormal: positive ratio 0.00, not above the threshold of 0.10" in text
     assert "Middle of the lungs (no slice is positive)" in text
     assert text.count("of 20, z") == 1
+
+
+def test_page_and_report_name_the_decision_alike_and_no_disease(client, user, patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    client.force_login(user)
+    page = client.get(reverse("pages:study", args=[analysis.series.study_id])).content.decode()
+    for text in (page, text_of(analysis)):
+        assert "Suspected" in text
+        assert decision_words(analysis) in text
+        assert "pneumonia" not in text
 
 
 def test_the_trend_marks_this_time_point_and_says_since_when(patient, tmp_path):
