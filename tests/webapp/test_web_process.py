@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import pytest
 from django.core.files.base import ContentFile
 
 from tests.conftest import ROOT
 from tests.servers import s3_bucket
+from webapp import health
 
 LOADS_ALL = """
 import sys, django
@@ -35,14 +38,35 @@ def test_healthz_answers_without_log_in(client):
     assert client.get("/healthz").status_code == 200
 
 
-def test_readyz_names_what_is_missing(client, db):
+@pytest.fixture
+def clock(monkeypatch):
+    """The time of /readyz, which forgets what was seen before; tests may move it."""
+    now = [1000.0]
+    health._seen.cache_clear()
+    monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    yield now
+    health._seen.cache_clear()
+
+
+def test_readyz_looks_once_in_some_seconds(client, db, clock, monkeypatch):
+    looked = []
+    monkeypatch.setitem(health.CHECKS, "storage", lambda: looked.append(1) or "ok")
+    for _ in range(5):
+        assert client.get("/readyz").json()["storage"] == "ok"
+    assert len(looked) == 1
+    clock[0] += health.LOOKED_EVERY_SECONDS
+    client.get("/readyz")
+    assert len(looked) == 2
+
+
+def test_readyz_names_what_is_missing(client, db, clock):
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["worker"] == "no worker seen lately"
     assert answer.json()["database"] == answer.json()["broker"] == answer.json()["storage"] == "ok"
 
 
-def test_readyz_is_200_once_a_worker_was_seen(client, db):
+def test_readyz_is_200_once_a_worker_was_seen(client, db, clock):
     from analysis.models import WorkerSeen
 
     WorkerSeen.objects.create(hostname="worker")
@@ -55,19 +79,19 @@ def with_files_at(settings, location):
     settings.STORAGES["default"]["OPTIONS"] = {"location": location, "allow_overwrite": True}
 
 
-def test_readyz_writes_and_reads_the_storage_and_leaves_nothing(client, db, settings, tmp_path):
+def test_readyz_writes_and_reads_the_storage_and_leaves_nothing(client, db, clock, settings, tmp_path):
     with_files_at(settings, tmp_path / "files")
     assert client.get("/readyz").json()["storage"] == "ok"
     assert list((tmp_path / "files").iterdir()) == []
 
 
-def test_readyz_sees_a_storage_that_cannot_be_written(client, db, settings, tmp_path):
+def test_readyz_sees_a_storage_that_cannot_be_written(client, db, clock, settings, tmp_path):
     (tmp_path / "file").touch()
     with_files_at(settings, tmp_path / "file" / "files")
     assert client.get("/readyz").json()["storage"] == "NotADirectoryError"
 
 
-def test_readyz_sees_a_storage_that_keeps_nothing(client, db, monkeypatch):
+def test_readyz_sees_a_storage_that_keeps_nothing(client, db, clock, monkeypatch):
     monkeypatch.setattr("django.core.files.storage.FileSystemStorage._open", lambda *_: ContentFile(b""))
     assert client.get("/readyz").json()["storage"] == "does not give back what was written"
 
