@@ -3,7 +3,10 @@
 Every choice an operator has is an environment variable read here, and listed in README.md.
 """
 
+import os
 import secrets
+import tempfile
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,11 +24,17 @@ FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
 
 
 def _kept_secret_key() -> str:
-    """A key made at the first start and kept, so that sessions outlive a restart."""
+    """A key made at the first start and kept, so that sessions outlive a restart.
+
+    Of processes that start together the first one's counts, and none reads it half-written.
+    """
     path = DATA_DIR / "secret_key"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR) as made:  # for its owner alone
+            made.write(secrets.token_urlsafe(50))
+            made.flush()
+            with suppress(FileExistsError):
+                os.link(made.name, path)
     return path.read_text()
 
 

@@ -5,8 +5,10 @@ import re
 import stat
 import subprocess
 import sys
+from functools import partial
 
 from tests.conftest import ROOT
+from webapp import settings
 
 WRITES_ALL = """
 from django.conf import settings
@@ -49,6 +51,24 @@ def test_a_data_folder_made_at_the_first_start_is_closed_to_others(tmp_path):
     command = [sys.executable, "-c", "import webapp.settings"]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "DATA_DIR": str(data_dir)}, umask=0o022, check=True)
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+
+
+def test_processes_that_start_together_share_one_secret_key(tmp_path):
+    command = [sys.executable, "-c", "import webapp.settings as s; print(s.SECRET_KEY)"]
+    environment = {**os.environ, "DATA_DIR": str(tmp_path / "data")}
+    start = partial(subprocess.Popen, command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    started = [start() for _ in range(4)]
+    keys = {process.communicate()[0].strip() for process in started}
+    assert len(keys) == 1
+    assert len(keys.pop()) > 50
+    assert [path.name for path in (tmp_path / "data").glob("tmp*")] == []
+
+
+def test_a_secret_key_made_by_another_process_meanwhile_counts(tmp_path, monkeypatch):
+    (tmp_path / "secret_key").write_text("the other's key")
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    monkeypatch.setattr(settings.Path, "exists", lambda path: False)  # as it was a moment ago
+    assert settings._kept_secret_key() == "the other's key"
 
 
 def test_the_readme_lists_every_choice_that_the_settings_read():
