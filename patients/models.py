@@ -4,12 +4,19 @@ import uuid
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
 from .search import searchable
+
+
+def check_time_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError("There is no time zone of this name: enter one such as Europe/Berlin, or UTC.")
 
 
 class Site(models.Model):
@@ -19,7 +26,7 @@ class Site(models.Model):
 
     code = models.SlugField(max_length=32, unique=True)
     name = models.CharField(max_length=128)
-    time_zone = models.CharField(max_length=64, default="UTC")
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
     users = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="sites")
 
     class Meta:

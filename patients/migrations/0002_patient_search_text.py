@@ -2,6 +2,7 @@ from typing import Any
 
 from django.db import migrations, models
 
+import patients.models
 from patients.search import searchable
 
 
@@ -23,6 +24,11 @@ class Migration(migrations.Migration):
                 default="", editable=False, help_text="Name and ID as they are searched (search.py)"
             ),
             preserve_default=False,
+        ),
+        migrations.AlterField(
+            model_name="site",
+            name="time_zone",
+            field=models.CharField(default="UTC", max_length=64, validators=[patients.models.check_time_zone]),
         ),
         migrations.RunPython(fill, migrations.RunPython.noop),
     ]

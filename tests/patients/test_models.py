@@ -3,8 +3,9 @@
 from datetime import date
 
 import pytest
+from django.core.exceptions import ValidationError
 
-from patients.models import Patient
+from patients.models import Patient, Site
 
 
 @pytest.mark.parametrize(
@@ -16,3 +17,15 @@ def test_the_age_counts_whole_years(day, age):
 
 def test_the_age_is_unknown_without_a_birth_date():
     assert Patient().age_on(date(2020, 3, 5)) is None
+
+
+@pytest.mark.parametrize("name", ["Berlin", "Europe/Berln", "", "../UTC"])
+def test_an_unknown_time_zone_is_refused(name):
+    with pytest.raises(ValidationError) as refused:
+        Site(code="north", name="North", time_zone=name).clean_fields()
+    assert list(refused.value.message_dict) == ["time_zone"]
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin"])
+def test_a_known_time_zone_is_taken(name):
+    Site(code="north", name="North", time_zone=name).clean_fields()
