@@ -53,7 +53,7 @@ def test_a_changed_name_is_found_and_the_old_one_not(patient):
 
 def test_patients_of_before_are_found_after_the_migration(patient):
     Patient.objects.update(search_text="")
-    migration = importlib.import_module("patients.migrations.0002_patient_search_text")
+    migration = importlib.import_module("patients.migrations.0003_patient_search_text")
     migration.fill(apps, connection.schema_editor())
     assert found("müller") == [patient]
 

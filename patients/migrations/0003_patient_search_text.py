@@ -14,7 +14,7 @@ def fill(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("patients", "0001_initial")]
+    dependencies = [("patients", "0002_study_dated_by_hand")]
 
     operations = [
         migrations.AddField(
