@@ -266,7 +266,13 @@ def _check_pixels(structure: Structure, pixels: PixelElement, syntax: UID) -> No
         check_native_pixels(structure, pixels, expected_bytes)
     else:
         image = check_encapsulated_pixels(structure, pixels)
-        check_codestream(image, syntax, rows=int(dataset.Rows), columns=int(dataset.Columns))
+        check_codestream(
+            image,
+            syntax,
+            rows=int(dataset.Rows),
+            columns=int(dataset.Columns),
+            bits_allocated=int(dataset.BitsAllocated),
+        )
 
 
 def _check_place(dataset: Dataset) -> None:

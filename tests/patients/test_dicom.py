@@ -6,6 +6,7 @@ from datetime import date, time
 import numpy as np
 import pydicom
 import pytest
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
@@ -290,6 +291,42 @@ def test_refuses_a_compressed_image_of_another_size_or_kind():
     assert refusal(other).code == "damaged"
     declared_jpeg = content.replace(JPEG2000Lossless.encode(), JPEGLosslessSV1.encode())
     assert refusal(declared_jpeg).code == "damaged"
+
+
+def jpeg_2000(*, channels: int, depth: int) -> bytes:
+    """A slice whose codestream says another number of components and another depth than it holds."""
+    content = ct_bytes(transfer_syntax_uid=JPEG2000Lossless)
+    components = content.index(b"\xff\x4f\xff\x51") + 40
+    return content[:components] + struct.pack(">HB", channels, depth) + content[components + 3 :]
+
+
+def jpeg(*, channels: int, bits: int) -> bytes:
+    """A slice with a frame header of JPEG Lossless and nothing behind it."""
+    frame = struct.pack(">2sHHBHHB", b"\xff\xd8", 0xFFC3, 8 + 3 * channels, bits, *HU.shape, channels)
+    dataset = make_slice(HU, PixelData=encapsulate([frame]))
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def test_refuses_a_compressed_image_of_several_channels():
+    check(jpeg_2000(channels=1, depth=0x80 | 11))
+    check(jpeg(channels=1, bits=12))
+    for content in (jpeg_2000(channels=2, depth=11), jpeg(channels=3, bits=8)):
+        refused = refusal(content)
+        assert refused.code == "damaged"
+        assert "colour channels instead of one" in refused.reason
+
+
+@pytest.mark.parametrize(
+    "content", [jpeg_2000(channels=1, depth=37), jpeg_2000(channels=1, depth=0), jpeg(channels=1, bits=17)]
+)
+def test_refuses_a_compressed_image_whose_bits_do_not_fit_the_header(content):
+    refused = refusal(content)
+    assert refused.code == "damaged"
+    assert "bits a pixel" in refused.reason
 
 
 def test_does_not_unpack_a_deflate_bomb():
