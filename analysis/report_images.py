@@ -24,7 +24,7 @@ from scipy import ndimage
 from . import storage
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .models import Analysis
-from .pipeline.pixels import read_slice_hu
+from .pipeline.decoder import Decoder
 from .pipeline.series import SliceHeader, UnusableSeries, read_header
 from .report_style import BOLD, FAINT, FONT
 
@@ -117,9 +117,9 @@ def _read(analysis: Analysis, index: int) -> tuple[SliceHeader, npt.NDArray[np.i
     if instance is None:
         return None
     try:
-        with storage.local_copies([instance.file]) as paths:
+        with storage.local_copies([instance.file]) as paths, Decoder() as decoder:
             header = read_header(Path(paths[0]))
-            return header, read_slice_hu(header)
+            return header, decoder.read_hu(header)
     except (UnusableSeries, OSError) as fault:
         log.warning("report of analysis %s: slice %s cannot be shown: %s", analysis.pk, index + 1, fault)
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pydicom
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import CTImageStorage
+from pydicom.uid import UID, CTImageStorage
 
 MAX_NAME = 32  # characters of a file name that people read
 
@@ -31,7 +31,7 @@ class SliceHeader:
 
     ``position``: ImagePositionPatient, centre of the first pixel, LPS, mm. ``orientation``:
     ImageOrientationPatient, directions along a row and along a column.
-    ``pixel_spacing_mm``: (between rows, between columns).
+    ``pixel_spacing_mm``: (between rows, between columns). ``compressed``: the pixels need a codec.
     """
 
     path: Path
@@ -51,6 +51,7 @@ class SliceHeader:
     gantry_detector_tilt_degrees: float | None = None
     contrast_bolus_agent: str = ""
     series_description: str = ""
+    compressed: bool = False
 
     @property
     def label(self) -> str:
@@ -123,7 +124,14 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
         gantry_detector_tilt_degrees=tilt[0] if tilt else None,
         contrast_bolus_agent=_text(dataset, "ContrastBolusAgent"),
         series_description=_text(dataset, "SeriesDescription"),
+        compressed=_is_compressed(file_meta),
     )
+
+
+def _is_compressed(file_meta: pydicom.Dataset) -> bool:
+    """Whether the pixels need a codec; a private transfer syntax counts as one."""
+    syntax = UID(_text(file_meta, "TransferSyntaxUID"))
+    return bool(syntax) and (not syntax.is_transfer_syntax or syntax.is_encapsulated)
 
 
 def _text(dataset: pydicom.Dataset, keyword: str) -> str:

@@ -90,7 +90,7 @@ def test_a_real_scan_fits_two_cores_30_s_and_3_gb(shared_data: Path, tmp_path: P
 
 
 def test_modules_for_the_web_process_do_not_import_torch() -> None:
-    modules = ("volume", "report", "series", "pixels", "quality", "nifti", "score")
+    modules = ("volume", "report", "series", "decoding", "decoder", "pixels", "quality", "nifti", "score")
     code = ";".join(
         [*(f"import analysis.pipeline.{name}" for name in modules), "import sys; assert 'torch' not in sys.modules"]
     )
