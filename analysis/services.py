@@ -24,6 +24,7 @@ from patients.models import Patient, Series, Site, Study, Upload, UploadPart
 from . import queue, series_choice, storage
 from .checks import WEIGHTS, WEIGHTS_DIR
 from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis
+from .pipeline.decoder import Decoder
 from .pipeline.series import check_series, read_header
 from .trend import current, trend
 
@@ -103,9 +104,9 @@ def work_off(upload: Upload) -> None:
     """Store an upload's files and queue what is to be analysed (the worker's part of receiving)."""
     write_progress = _throttled(lambda fraction: queue.write(upload, progress=fraction))
     parts = list(upload.parts.all())
-    with storage.local_copies([part.file for part in parts]) as paths:
+    with storage.local_copies([part.file for part in parts]) as paths, Decoder() as decoder:
         received = [(part.name, path) for part, path in zip(parts, paths, strict=True)]
-        ingested = ingest.store(upload, received, write_progress)
+        ingested = ingest.store(upload, received, write_progress, decoder.why_undecodable)
     for series in ingested.series.values():
         _judge(series, clashes=ingested.collisions[series.pk])
     studies = Study.objects.filter(series__in=ingested.series).distinct()

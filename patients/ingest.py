@@ -54,11 +54,16 @@ class Ingested:
 
 
 def store(
-    upload: Upload, received: Sequence[tuple[str, Path]], on_progress: Callable[[float], None] = lambda done: None
+    upload: Upload,
+    received: Sequence[tuple[str, Path]],
+    on_progress: Callable[[float], None] = lambda done: None,
+    why_undecodable: Callable[[Path], str] = lambda path: "",
 ) -> Ingested:
     """Store the upload's files, given as (name, local path); zips are opened.
 
     ``on_progress`` is called after each file with the share done; a zip counts as many files as it lists.
+    ``why_undecodable`` says of a file that is new why its image cannot be decoded, or "": a broken image must not
+    take the place of the whole one that may be sent later.
     """
     ingested = Ingested()
     total = sum(count_members(path) for _, path in received)
@@ -68,12 +73,14 @@ def store(
             if isinstance(member, Refused):
                 ingested.files.append(FileOutcome(member_name, "refused", member.reason))
             else:
-                ingested.files.append(_store_file(upload, member_name, member, ingested))
+                ingested.files.append(_store_file(upload, member_name, member, ingested, why_undecodable))
             on_progress(min(1.0, len(ingested.files) / total))
     return ingested
 
 
-def _store_file(upload: Upload, name: str, path: Path, ingested: Ingested) -> FileOutcome:
+def _store_file(
+    upload: Upload, name: str, path: Path, ingested: Ingested, why_undecodable: Callable[[Path], str]
+) -> FileOutcome:
     try:
         dicom = check_file(path)
         patient = _patient_for(upload, dicom)
@@ -85,6 +92,8 @@ def _store_file(upload: Upload, name: str, path: Path, ingested: Ingested) -> Fi
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     stored = Instance.objects.filter(site=upload.site, sop_instance_uid=dicom.sop_instance_uid).first()
+    if (stored is None or stored.sha256 != sha256) and (reason := why_undecodable(path)):
+        return FileOutcome(name, "refused", reason)
     if stored is None:
         stored, is_new = _store_instance(upload, patient, dicom, path, sha256)
         if is_new:

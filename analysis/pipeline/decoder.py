@@ -8,9 +8,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
+from pydicom.errors import InvalidDicomError
 
 from .decoding import HuSlice, decode, undecodable
-from .headers import SliceHeader, UnusableSeries
+from .headers import SliceHeader, UnusableSeries, read_header
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where ``analysis`` is imported from."""
@@ -18,6 +19,7 @@ MAX_SECONDS = 30
 """One slice takes 0.02 s, of 2048 × 2048 pixels 0.5 s; a codec that still works after this never ends."""
 SIDE_BY_SIDE = 2
 """Children that decode one series. The process that started them only copies what they send."""
+UNDECODABLE = "The image cannot be decoded: it is damaged. Send it again from the source."
 
 
 class Decoder:
@@ -43,6 +45,16 @@ class Decoder:
         """
         self.begin(header)
         return self.finish()
+
+    def why_undecodable(self, path: Path) -> str:
+        """A sentence where the file cannot be read or is a compressed image that cannot be decoded, else ""."""
+        try:
+            header = read_header(path)
+            if header.compressed:
+                self.read_hu(header)
+        except (UnusableSeries, InvalidDicomError):
+            return UNDECODABLE
+        return ""
 
     def begin(self, header: SliceHeader) -> None:
         self._asked = header

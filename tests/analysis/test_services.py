@@ -8,14 +8,14 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from pydicom import dcmread
-from pydicom.uid import generate_uid
+from pydicom.uid import JPEG2000Lossless, generate_uid
 
 from analysis import queue, series_choice, services, storage, tasks
 from analysis.models import PRIORITY_BATCH, PRIORITY_USER, Analysis
 from analysis.pipeline.series import read_header
 from analysis.trend import trend
 from patients.models import Patient, Series, Study, Upload
-from tests.dicom_series import chest_hu, make_series
+from tests.dicom_series import chest_hu, halve_image, make_series
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,6 +37,15 @@ def test_an_upload_leads_to_one_queued_analysis(site, user, tmp_path):
     assert (upload.studies, upload.analyses) == ([study.pk], [analysis.pk])
     assert [(s["used"], s["reason"]) for s in upload.series] == [(True, "")]
     assert (analysis.state, analysis.series, analysis.slice_count) == ("QUEUED", study.chosen_series, 12)
+
+
+def test_a_half_image_does_not_take_the_place_of_the_whole_one(site, tmp_path):
+    paths = make_series(tmp_path / "ct", transfer_syntax_uid=JPEG2000Lossless)
+    halve_image(paths[4], tmp_path / "half.dcm")
+    upload = receive(site, [tmp_path / "half.dcm", *paths])
+    assert [file["outcome"] for file in upload.files] == ["refused", *["stored"] * 12]
+    assert upload.files[0]["reason"] == "The image cannot be decoded: it is damaged. Send it again from the source."
+    assert len(upload.analyses) == 1
 
 
 def test_received_files_are_forgotten_once_worked_off(site, tmp_path):

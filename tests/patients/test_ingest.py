@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import shutil
 import zipfile
 
 import pytest
@@ -115,6 +116,23 @@ def test_a_truncated_file_does_not_take_the_whole_slices_place(upload, tmp_path)
     cut = tmp_path / "cut.dcm"
     cut.write_bytes(paths[0].read_bytes()[:-1000])
     assert outcomes(store(upload, received([cut, paths[0]]))) == ["refused", "stored"]
+
+
+def test_an_undecodable_image_does_not_take_the_whole_ones_place(upload, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    broken = tmp_path / "broken.dcm"
+    shutil.copy(paths[3], broken)
+    changed = dcmread(broken)
+    changed.PixelData = changed.PixelData[::-1]
+    changed.save_as(broken)
+
+    def why_undecodable(path):
+        return "It is damaged." if path == broken else ""
+
+    ingested = store(upload, received([broken, paths[3], broken]), why_undecodable=why_undecodable)
+    assert outcomes(ingested) == ["refused", "stored", "refused"]
+    assert ingested.files[0].reason == "It is damaged."
+    assert not ingested.collisions
 
 
 def test_without_patient_id_the_file_needs_a_named_patient(upload, site, tmp_path):

@@ -12,10 +12,10 @@ import pytest
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from analysis.pipeline import decoder as decoder_module
-from analysis.pipeline.decoder import ROOT, Decoder, read_all_hu
+from analysis.pipeline.decoder import ROOT, UNDECODABLE, Decoder, read_all_hu
 from analysis.pipeline.decoding import HU_RANGE
 from analysis.pipeline.headers import SliceHeader, UnusableSeries, read_header
-from tests.dicom_series import chest_hu, make_series
+from tests.dicom_series import chest_hu, halve_image, make_series
 
 
 def crash_codec(path: Path) -> None:
@@ -79,6 +79,14 @@ def test_the_broken_slice_is_named_however_many_are_under_way(headers: list[Slic
 
 def test_all_slices_come_in_order(headers: list[SliceHeader]) -> None:
     assert np.array_equal(list(read_all_hu(headers)), chest_hu(12).clip(*HU_RANGE))
+
+
+def test_says_which_files_cannot_be_decoded(headers: list[SliceHeader], tmp_path: Path) -> None:
+    halve_image(headers[1].path, tmp_path / "half.dcm")
+    crash_codec(headers[2].path)
+    with Decoder() as decoder:
+        whys = [decoder.why_undecodable(path) for path in (tmp_path / "half.dcm", *(h.path for h in headers[:4]))]
+    assert whys == [UNDECODABLE, "", "", UNDECODABLE, ""]
 
 
 def test_native_slices_need_no_child(tmp_path: Path) -> None:
