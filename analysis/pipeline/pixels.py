@@ -1,5 +1,6 @@
 """From the files of a series to a volume in Hounsfield units, and a cheap look for lungs."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,8 +11,10 @@ from .decoding import HuSlice
 from .series import Geometry
 from .volume import Volume
 
-CHEST_SAMPLES = 8
-"""Slices in which lungs are looked for, evenly over the series."""
+MIN_CHEST_SAMPLES = 8
+"""Slices in which lungs are looked for, evenly over the series; more in a long one."""
+CHEST_STEP_MM = 40.0
+"""Lungs are looked for at least this densely: they are 200 to 300 mm long, also in a scan of the whole body."""
 CHEST_PIXEL_MM = 2.5
 """Pixel size at which lungs are looked for."""
 AIR_HU = -400
@@ -46,11 +49,17 @@ def read_volume(geometry: Geometry, on_progress: Callable[[float], None] | None 
 
 def looks_like_chest(geometry: Geometry) -> bool:
     """Whether a few slices spread over the series show lung. Raises UnusableSeries as read_volume does."""
-    chosen = np.linspace(0, len(geometry.headers) - 1, CHEST_SAMPLES + 2).round().astype(int)[1:-1]
+    length_mm = float(geometry.z_mm[0] - geometry.z_mm[-1])
+    samples = max(MIN_CHEST_SAMPLES, math.ceil(length_mm / CHEST_STEP_MM))
+    chosen = np.linspace(0, len(geometry.headers) - 1, samples + 2).round().astype(int)[1:-1]
     spacing_mm = geometry.headers[0].pixel_spacing_mm
     assert spacing_mm is not None  # check_series makes sure of it
-    samples = read_all_hu([geometry.headers[index] for index in chosen])
-    return sum(_lung_area_cm2(hu, spacing_mm) >= LUNG_AREA_CM2 for hu in samples) >= MIN_LUNG_SAMPLES
+    with_lung = 0
+    for hu in read_all_hu([geometry.headers[index] for index in np.unique(chosen)]):
+        with_lung += _lung_area_cm2(hu, spacing_mm) >= LUNG_AREA_CM2
+        if with_lung == MIN_LUNG_SAMPLES:
+            return True
+    return False
 
 
 def _lung_area_cm2(hu: HuSlice, spacing_mm: tuple[float, float]) -> float:

@@ -83,6 +83,14 @@ def test_finds_lungs_in_a_chest_and_none_in_a_head(tmp_path):
     assert not looks_like_chest(check_series(find_series(tmp_path / "head")))
 
 
+@pytest.mark.parametrize("first_mm", [140, 270, 540, 800])
+def test_finds_the_lungs_in_a_scan_of_the_whole_body(tmp_path, first_mm):
+    hu = np.repeat(chest_hu(3)[:1], 120, axis=0)  # 1,200 mm of body without lung
+    hu[first_mm // 10 :][:24] = chest_hu(3)[1]  # 240 mm with lung
+    make_series(tmp_path, hu=hu, spacing_mm=(10.0, 4.0, 4.0))
+    assert looks_like_chest(check_series(find_series(tmp_path)))
+
+
 def test_finds_no_lungs_in_an_abdomen_with_bowel_gas(tmp_path):
     hu = np.where(chest_hu(12) < -500, -1000, chest_hu(12)).astype(np.int16)  # lungs replaced by plain gas
     make_series(tmp_path, hu=hu)
