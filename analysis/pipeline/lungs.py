@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from scipy import ndimage
 from torch import Tensor
 
-from analysis.pipeline.grid import from_grid
+from analysis.pipeline.grid import SQUARE_PIXEL, PixelMm, from_grid
 from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, window
 from analysis.pipeline.weights import Models
 
@@ -63,7 +63,9 @@ def _without_small_holes(lung: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return filled
 
 
-def lung_mask(logits: npt.NDArray[np.float32], rows: int, columns: int) -> npt.NDArray[np.bool_]:
+def lung_mask(
+    logits: npt.NDArray[np.float32], rows: int, columns: int, pixel_mm: PixelMm = SQUARE_PIXEL
+) -> npt.NDArray[np.bool_]:
     """The lungs at (slice, rows, columns) from the logits (slice, n, n)."""
     cells = torch.from_numpy(logits)[:, None, None]  # (slice, 1, 1, n, n)
-    return np.concatenate([(from_grid(one_slice, rows, columns) > 0)[:, 0].numpy() for one_slice in cells])
+    return np.concatenate([(from_grid(one_slice, rows, columns, pixel_mm) > 0)[:, 0].numpy() for one_slice in cells])

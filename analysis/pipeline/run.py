@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from analysis.pipeline.grid import GRID, cell_area_mm2, from_grid, to_grid
+from analysis.pipeline.grid import GRID, PixelMm, cell_area_mm2, from_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.pixels import looks_like_chest, read_volume
 from analysis.pipeline.quality import pixel_flags
@@ -90,10 +90,11 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     turn = Turn.of(volume.affine_lps)
     hu = turn.upright(volume.hu)
     _, rows, columns = hu.shape
+    pixel_mm = turn.upright_pixel_mm(*volume.spacing_mm[1:])
     with clock.stage("lungs") as on_part:
-        grid_hu = to_grid(hu)
+        grid_hu = to_grid(hu, pixel_mm)
         logits = clean(lung_logits(grid_hu, models, on_part))
-        lungs = lung_mask(logits, rows, columns)
+        lungs = lung_mask(logits, rows, columns, pixel_mm)
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
         lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)
         if lung_volume_ml < MIN_LUNG_ML:
@@ -116,7 +117,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
             cell_area_mm2=cell_area_mm2(volume),
             slice_spacing_mm=volume.spacing_mm[0],
         )
-        heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs)
+        heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
     ratio = positive_ratio(probability, models.slice_threshold)
     report = Report(
         series_instance_uid=volume.series_instance_uid,
@@ -136,11 +137,12 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     return Analysis(report=report, volume=volume, lungs=turn.stored(lungs), heatmap=turn.stored(heatmap))
 
 
-def _full_resolution(activation: Tensor, lungs: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+def _full_resolution(activation: Tensor, lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm) -> npt.NDArray[np.uint8]:
     """Activation (slice, 1, 256, 256) as 0…255 on the lungs' own grid, 0 outside them."""
+    _, rows, columns = lungs.shape
     heatmap = np.zeros(lungs.shape, np.uint8)
     for index in np.flatnonzero(lungs.any((1, 2))):
-        full = from_grid(activation[index : index + 1], *lungs.shape[1:])[0, 0].numpy()
+        full = from_grid(activation[index : index + 1], rows, columns, pixel_mm)[0, 0].numpy()
         heatmap[index] = np.where(lungs[index], np.rint(full * 255), 0)
     return heatmap
 

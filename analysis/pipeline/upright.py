@@ -32,6 +32,10 @@ class Turn:
         turned = stored.swapaxes(1, 2) if self.transpose else stored
         return self._flipped(turned)
 
+    def upright_pixel_mm(self, row_mm: float, column_mm: float) -> tuple[float, float]:
+        """Distances between the rows and between the columns of upright slices, from those of stored ones."""
+        return (column_mm, row_mm) if self.transpose else (row_mm, column_mm)
+
     def stored(self, upright: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The way back."""
         turned = self._flipped(upright)

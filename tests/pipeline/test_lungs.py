@@ -66,6 +66,22 @@ def test_slices_that_are_not_square_keep_their_shape() -> None:
     assert np.abs(np.array([*rows, *columns]) - np.array([100, 150, 199, 249])).max() <= 2
 
 
+def test_the_grid_is_square_in_millimetres_whatever_the_pixels() -> None:
+    hu = np.full((1, 600, 200), -1000, np.int16)  # pixels of 0.5 × 2 mm: 300 × 400 mm
+    hu[:, 200:400, 75:125] = 0  # 100 × 100 mm
+    cells = to_grid(hu, (0.5, 2.0))
+    dense = cells[0, 0] > -500
+    assert abs(int(dense.any(0).sum()) - 64) <= 1  # of cells of 400 / 256 mm
+    assert abs(int(dense.any(1).sum()) - 64) <= 1
+    back = from_grid(cells, 600, 200, (0.5, 2.0))[0, 0] > -500
+    assert back.shape == (600, 200)
+    assert (back.numpy() != (hu[0] > -500)).mean() < 0.01
+    volume = Volume(
+        np.zeros((10, 600, 200), np.int16), np.diag([2.0, 0.5, -2.0, 1.0]), -2.0 * np.arange(10), "1.2", ("1.2",) * 10
+    )
+    assert abs(cell_area_mm2(volume) - (400 / 256) ** 2) < 1e-9
+
+
 def test_area_of_a_cell_follows_from_the_pixel_spacing() -> None:
     volume = Volume(
         np.zeros((10, 512, 512), np.int16), np.diag([0.7, 0.7, -2.0, 1.0]), -2.0 * np.arange(10), "1.2", ("1.2",) * 10

@@ -1,5 +1,6 @@
 """The whole pipeline with the released weights, on synthetic patients and on real CT."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,18 @@ def test_report_agrees_with_itself(ill_analysis: Analysis) -> None:
     assert report.opacity is None
     for one in report.slices:
         assert (one.probability is None) == (one.positive is None) == (one.activation_cm2 is None)
+
+
+@pytest.mark.parametrize(("row_mm", "column_mm"), [(0.7, 1.4), (1.4, 0.7)])
+def test_pixels_that_are_not_square_change_no_score(
+    row_mm: float, column_mm: float, patient: Anatomy, ill: Visit, ill_analysis: Analysis
+) -> None:
+    over_lungs = Grid.over_lungs(patient, (5.0, row_mm, column_mm))
+    grid = dataclasses.replace(over_lungs, rows=round(358.4 / row_mm), columns=round(358.4 / column_mm))
+    report, square = run_phantom(render(ill, grid)).report, ill_analysis.report
+    assert report.corona_score_cm3 == pytest.approx(square.corona_score_cm3, rel=0.05)
+    assert report.corona_score_paper_cm3 == pytest.approx(square.corona_score_paper_cm3, rel=0.05)
+    assert report.lung_volume_ml == pytest.approx(square.lung_volume_ml, rel=0.02)
 
 
 def test_score_does_not_depend_on_slice_or_pixel_spacing(patient: Anatomy, ill: Visit, ill_analysis: Analysis) -> None:
