@@ -61,7 +61,7 @@ def _judgement(series: Series, clashes: int) -> _Judgement:
     return _Judgement(
         pks,
         slice_spacing_mm=geometry.slice_spacing_mm,
-        z_mm={instance.pk: z_mm[path] for instance, path in zip(instances, paths, strict=True)},
+        z_mm={instance.pk: z_mm[path] for instance, path in zip(instances, paths, strict=True) if path in z_mm},
     )
 
 

@@ -207,8 +207,8 @@ def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
             for plane, each in enumerate(done.report["slices"])
             if each["sop_instance_uid"] in pks
         ]
-    else:
-        slices = [_slice(pk, z_mm, {}, None) for pk, _, z_mm in stored]
+    else:  # a usable series may hold localisers, which have no place in it
+        slices = [_slice(pk, z_mm, {}, None) for pk, _, z_mm in stored if z_mm is not None or not series.usable]
     address = reverse("pages:heatmap", args=[done.pk]) if done and done.heatmap else None
     return {"slices": slices, "heatmap": {"address": address, "size": HEATMAP_SIZE} if address else None}
 

@@ -22,6 +22,8 @@ __all__ = ["Geometry", "SliceHeader", "UnusableSeries", "check_series", "find_se
 
 MIN_SLICES = 10
 """Fewer slices say nothing reliable about a lung (about 300 mm long)."""
+MAX_LOCALISERS = 4
+"""Planning images that may be filed with the slices of a scan: front and side view, seldom each twice."""
 MAX_GAP_RATIO = 1.5
 """A step between neighbours over this times the median step: slices are missing."""
 MAX_DRIFT_SLICES = 1.0
@@ -124,8 +126,10 @@ def _without_copies(headers: list[SliceHeader]) -> list[SliceHeader]:
 def check_series(headers: Sequence[SliceHeader]) -> Geometry:
     """Order the slices from head to feet and make sure that they form one regular axial CT volume.
 
-    Looks at the headers alone. Raises UnusableSeries with the first reason found.
+    Looks at the headers alone. A few localisers are left out, with a flag. Raises UnusableSeries with the first
+    reason found.
     """
+    headers, left_out = _without_localisers(headers)
     _check_kind(headers)
     spacing = _check_grid(headers)
     along_row, along_column, normal = _directions(headers)
@@ -145,7 +149,23 @@ def check_series(headers: Sequence[SliceHeader]) -> Geometry:
     affine[:3, 1] = along_column * spacing[0]
     affine[:3, 2] = (positions[-1] - positions[0]) / (len(positions) - 1)
     affine[:3, 3] = positions[0]
-    return Geometry(headers=ordered, affine_lps=affine, z_mm=z_mm, quality=_header_flags(ordered, z_mm))
+    return Geometry(headers=ordered, affine_lps=affine, z_mm=z_mm, quality=(*left_out, *_header_flags(ordered, z_mm)))
+
+
+def _without_localisers(headers: Sequence[SliceHeader]) -> tuple[Sequence[SliceHeader], list[QualityFlag]]:
+    """Some scanners file the one or two planning images of a scan with its slices."""
+    slices = [header for header in headers if "LOCALIZER" not in header.image_type]
+    localisers = len(headers) - len(slices)
+    if localisers > MAX_LOCALISERS or (localisers and not slices):
+        raise UnusableSeries(
+            "localiser", f"{localisers} of {len(headers)} images are planning images (localiser), not axial slices."
+        )
+    if not localisers:
+        return headers, []
+    images = (
+        "1 planning image (localiser) was" if localisers == 1 else f"{localisers} planning images (localisers) were"
+    )
+    return slices, [QualityFlag("localisers_left_out", f"{images} found among the slices and left out.")]
 
 
 def _check_kind(headers: Sequence[SliceHeader]) -> None:
@@ -155,11 +175,6 @@ def _check_kind(headers: Sequence[SliceHeader]) -> None:
     if any(header.frames > 1 for header in headers):
         raise UnusableSeries(
             "multi_frame", "The images are multi-frame (Enhanced CT): export the scan as single CT slices."
-        )
-    localisers = sum("LOCALIZER" in header.image_type for header in headers)
-    if localisers:
-        raise UnusableSeries(
-            "localiser", f"{localisers} of {len(headers)} images are planning images (localiser), not axial slices."
         )
     if any(PROJECTIONS & set(header.image_type) for header in headers):
         raise UnusableSeries(

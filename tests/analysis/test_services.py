@@ -14,8 +14,9 @@ from analysis import queue, series_choice, services, storage, tasks
 from analysis.models import PRIORITY_BATCH, PRIORITY_USER, Analysis
 from analysis.pipeline.series import read_header
 from analysis.trend import trend
+from analysis.views import _scan
 from patients.models import Patient, Series, Study, Upload
-from tests.dicom_series import chest_hu, halve_image, make_series
+from tests.dicom_series import SAGITTAL, chest_hu, halve_image, make_series
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,6 +38,17 @@ def test_an_upload_leads_to_one_queued_analysis(site, user, tmp_path):
     assert (upload.studies, upload.analyses) == ([study.pk], [analysis.pk])
     assert [(s["used"], s["reason"]) for s in upload.series] == [(True, "")]
     assert (analysis.state, analysis.series, analysis.slice_count) == ("QUEUED", study.chosen_series, 12)
+
+
+def test_a_localiser_among_the_slices_is_left_out(site, tmp_path):
+    shared = {"StudyInstanceUID": "1.2.826.1", "SeriesInstanceUID": "1.2.826.2"}
+    paths = make_series(tmp_path / "ct", **shared)
+    localiser = {"orientation": SAGITTAL, "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
+    upload = receive(site, [*paths, *make_series(tmp_path / "localiser", slices=1, **localiser, **shared)])
+    series = Series.objects.get()
+    assert (series.usable, len(upload.analyses)) == (True, 1)
+    assert series.instances.filter(z_mm=None).count() == 1
+    assert len(_scan(series, None)["slices"]) == 12
 
 
 def test_a_half_image_does_not_take_the_place_of_the_whole_one(site, tmp_path):

@@ -157,7 +157,7 @@ def test_rejects_fewer_than_ten_slices():
         ({"rows": 256}, "mixed_sizes"),
         ({"pixel_spacing_mm": (0.9, 0.9)}, "mixed_pixel_spacing"),
         ({"series_instance_uid": "1.3"}, "mixed_series"),
-        ({"image_type": ("ORIGINAL", "PRIMARY", "LOCALIZER")}, "localiser"),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "LOCALIZER")}, "missing_slices"),
         ({"position": None}, "no_position"),
         ({"position": (-170.0, -175.0, -10.0)}, "uneven_positions"),
     ],
@@ -174,6 +174,28 @@ def test_rejects_gantry_tilt_seen_in_the_positions():
     rejected = rejection(headers(orientation=orientation))  # the table still moves along z
     assert rejected.code == "gantry_tilt"
     assert "15°" in rejected.message
+
+
+def localisers(count: int) -> list[SliceHeader]:
+    """Side views: of another orientation and size than ``headers()``."""
+    kind = ("ORIGINAL", "PRIMARY", "LOCALIZER")
+    return headers(np.zeros(count), image_type=kind, orientation=(0.0, 1.0, 0.0, 0.0, 0.0, -1.0), rows=888)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_leaves_out_a_few_localisers_with_a_flag(count):
+    geometry = check_series([*localisers(count), *headers()])
+    assert codes(geometry) == ["localisers_left_out"]
+    assert geometry.headers == tuple(headers())
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_rejects_a_series_of_localisers(count):
+    assert rejection(localisers(count)).code == "localiser"
+
+
+def test_rejects_a_series_with_many_localisers():
+    assert rejection([*localisers(5), *headers()]).code == "localiser"
 
 
 def test_says_where_slices_are_missing():
