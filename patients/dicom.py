@@ -110,8 +110,8 @@ KEYWORDS = [
     "TransferSyntaxUID", "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "SpecificCharacterSet",
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Manufacturer",
     "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex",
-    "StudyDate", "SeriesDate", "AcquisitionDate", "AcquisitionDateTime", "ContentDate",
-    "StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime",
+    "StudyDate", "SeriesDate", "AcquisitionDate", "AcquisitionDateTime",
+    "StudyTime", "SeriesTime", "AcquisitionTime",
     "StudyDescription", "SeriesDescription", "SeriesNumber", "InstanceNumber", "ConvolutionKernel",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation",
@@ -123,8 +123,8 @@ KEYWORDS = [
 class DicomFile:
     """What the house keeps of one CT slice. Texts are clean and short enough for their columns.
 
-    ``patient_id`` is None where the file names none. ``study_date`` falls back on the series', the
-    acquisition's and the content's date.
+    ``patient_id`` is None where the file names none. ``study_date`` falls back on the series' and the
+    acquisition's date.
     """
 
     patient_id: str | None
@@ -355,7 +355,6 @@ def _study_moment(dataset: Dataset) -> tuple[date | None, time | None]:
         (read_date(text(dataset, "SeriesDate")), read_time(text(dataset, "SeriesTime"))),
         (read_date(text(dataset, "AcquisitionDate")), read_time(text(dataset, "AcquisitionTime"))),
         (read_date(acquired[:8]), read_time(acquired[8:])),
-        (read_date(text(dataset, "ContentDate")), read_time(text(dataset, "ContentTime"))),
     ]
     study_date = next((day for day, _ in moments if day), None)
     study_time = next((clock for day, clock in moments if day and day == study_date and clock), None)

@@ -145,7 +145,8 @@ def test_refuses_files_without_a_uid_to_file_them_by(keyword):
         ({"SeriesDate": "20200401", "SeriesTime": "0930"}, (date(2020, 4, 1), time(9, 30))),
         ({"AcquisitionDate": "2020.04.02"}, (date(2020, 4, 2), None)),
         ({"AcquisitionDateTime": "20200403081500.5+0100"}, (date(2020, 4, 3), time(8, 15, 0, 500_000))),
-        ({"ContentDate": "2020-04-04", "ContentTime": "08:15:59"}, (date(2020, 4, 4), time(8, 15, 59))),
+        ({"AcquisitionDate": "2020-04-04", "AcquisitionTime": "08:15:59"}, (date(2020, 4, 4), time(8, 15, 59))),
+        ({"ContentDate": "20200404", "ContentTime": "081559"}, (None, None)),  # when the images were made, perhaps anew
         ({"SeriesDate": "20201301"}, (None, None)),
         ({"SeriesDate": "yesterday"}, (None, None)),
     ],
