@@ -1,7 +1,7 @@
 """Is this file a whole CT slice that can be placed and decoded, and whose is it?"""
 
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,6 +66,11 @@ MAX_UID_LENGTH = 128
 """PS3.5 allows 64; some anonymisers write more."""
 MAX_PATIENT_ID_LENGTH = 64
 """PS3.5: LO. A longer one is refused: cut short it could be another patient's."""
+EARLIEST_SCAN = date(1970, 1, 1)
+"""The first CT of a person was made in October 1971; earlier dates are placeholders."""
+EARLIEST_BIRTH = date(1850, 1, 1)
+CLOCKS_APART = timedelta(days=1)
+"""The scanner may stand in another time zone; a date further ahead makes no sense and counts as not given."""
 
 NATIVE = frozenset(
     {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
@@ -321,7 +326,7 @@ def _describe(structure: Structure) -> DicomFile:
         patient_id=patient_id or None,
         issuer_of_patient_id=text(dataset, "IssuerOfPatientID", 64),
         patient_name=text(dataset, "PatientName", 324),
-        birth_date=read_date(text(dataset, "PatientBirthDate")),
+        birth_date=read_date(text(dataset, "PatientBirthDate"), earliest=EARLIEST_BIRTH, latest=date.today()),
         sex=sex if sex in ("M", "F", "O") else "",
         study_instance_uid=_uid(dataset, "StudyInstanceUID"),
         study_date=study_date,
@@ -347,14 +352,18 @@ def _uid(dataset: Dataset, keyword: str, fallback: str = "") -> str:
     return uid
 
 
+def _day_of_scan(value: str) -> date | None:
+    return read_date(value, earliest=EARLIEST_SCAN, latest=date.today() + CLOCKS_APART)
+
+
 def _study_moment(dataset: Dataset) -> tuple[date | None, time | None]:
     """The first date that is given, and the time that goes with it or with a later entry of that date."""
     acquired = text(dataset, "AcquisitionDateTime")
     moments = [
-        (read_date(text(dataset, "StudyDate")), read_time(text(dataset, "StudyTime"))),
-        (read_date(text(dataset, "SeriesDate")), read_time(text(dataset, "SeriesTime"))),
-        (read_date(text(dataset, "AcquisitionDate")), read_time(text(dataset, "AcquisitionTime"))),
-        (read_date(acquired[:8]), read_time(acquired[8:])),
+        (_day_of_scan(text(dataset, "StudyDate")), read_time(text(dataset, "StudyTime"))),
+        (_day_of_scan(text(dataset, "SeriesDate")), read_time(text(dataset, "SeriesTime"))),
+        (_day_of_scan(text(dataset, "AcquisitionDate")), read_time(text(dataset, "AcquisitionTime"))),
+        (_day_of_scan(acquired[:8]), read_time(acquired[8:])),
     ]
     study_date = next((day for day, _ in moments if day), None)
     study_time = next((clock for day, clock in moments if day and day == study_date and clock), None)

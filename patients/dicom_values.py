@@ -9,13 +9,14 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 
-def read_date(text: str) -> date | None:
-    """YYYYMMDD, also with dots or dashes as older scanners and converters write it."""
+def read_date(text: str, *, earliest: date, latest: date) -> date | None:
+    """YYYYMMDD, also with dots or dashes as older scanners and converters write it; None outside of the limits."""
     match = re.match(r"(\d{4})([.-]?)(\d\d)\2(\d\d)(?!\d)", text)
     try:
-        return date(int(match[1]), int(match[3]), int(match[4])) if match else None
+        day = date(int(match[1]), int(match[3]), int(match[4])) if match else None
     except ValueError:
         return None
+    return day if day and earliest <= day <= latest else None
 
 
 def read_time(text: str) -> time | None:
