@@ -27,6 +27,10 @@ COLLISION = (
     "Another image with the same identifier (SOP Instance UID) but other content is stored already. "
     "This file was kept aside and not used; ask the source to send the series with correct identifiers."
 )
+COLLISION_WITH_OTHER_PATIENT = (
+    "An image of another patient of this site carries the same identifier (SOP Instance UID) but other content. "
+    "This file was kept aside and not used; ask the source to send the series with correct identifiers."
+)
 OTHER_PATIENTS_IMAGE = "This very image is stored already, with another patient of this site: it was not stored again."
 SENT_TWICE = "The same image came twice in this upload: it is stored once."
 SYNTHETIC_MANUFACTURER = "CoronaTrend phantom"  # Manufacturer of series made by analysis/phantoms
@@ -107,14 +111,18 @@ def _outcome_of_known(
     upload: Upload, patient: Patient, name: str, path: Path, sha256: str, stored: Instance, ingested: Ingested
 ) -> FileOutcome:
     """The outcome of a file whose SOP Instance UID is stored already."""
-    if stored.series.study.patient_id != patient.pk:
-        return FileOutcome(name, "refused", OTHER_PATIENTS_IMAGE)
-    ingested.series[stored.series_id] = stored.series
+    is_other_patients = stored.series.study.patient_id != patient.pk
     if stored.sha256 != sha256:
-        ingested.collisions[stored.series_id] += 1
         with path.open("rb") as file:
             default_storage.save(f"collisions/{upload.pk}/{sha256}.dcm", File(file))
+        if is_other_patients:
+            return FileOutcome(name, "collision", COLLISION_WITH_OTHER_PATIENT)
+        ingested.series[stored.series_id] = stored.series
+        ingested.collisions[stored.series_id] += 1
         return FileOutcome(name, "collision", COLLISION)
+    if is_other_patients:
+        return FileOutcome(name, "refused", OTHER_PATIENTS_IMAGE)
+    ingested.series[stored.series_id] = stored.series
     if stored.pk in ingested.handled:
         return FileOutcome(name, "already_stored", SENT_TWICE)
     ingested.handled.add(stored.pk)

@@ -6,6 +6,7 @@ import shutil
 import zipfile
 
 import pytest
+from django.core.files.storage import default_storage
 from pydicom import dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 
@@ -70,8 +71,6 @@ def test_same_identifier_with_other_content_is_kept_aside(upload, site, tmp_path
     kept = Instance.objects.get(sop_instance_uid=changed.SOPInstanceUID)
     with kept.file.open("rb") as file:
         assert file.read() == paths[3].read_bytes()  # the first one is never overwritten
-    from django.core.files.storage import default_storage
-
     assert len(default_storage.listdir(f"collisions/{other.pk}")[1]) == 1
 
 
@@ -184,15 +183,19 @@ def test_an_image_of_another_patient_of_the_site_is_not_stored_twice(upload, sit
     assert "another patient" in again.files[0].reason
 
 
-def test_files_that_are_refused_leave_no_empty_patient(upload, site, tmp_path):
+def test_an_identifier_used_for_two_patients_is_a_collision_and_leaves_no_empty_patient(upload, site, tmp_path):
     paths = make_series(tmp_path / "ct")
     store(upload, received(paths))
     for path in paths:
         dataset = dcmread(path)
         dataset.PatientID = "renamed"
         dataset.save_as(path)
-    again = store(Upload.objects.create(site=site), received(paths))
-    assert set(outcomes(again)) == {"refused"}
+    other = Upload.objects.create(site=site)
+    again = store(other, received(paths))
+    assert set(outcomes(again)) == {"collision"}
+    assert "another patient" in again.files[0].reason
+    assert len(default_storage.listdir(f"collisions/{other.pk}")[1]) == 12
+    assert (again.series, again.collisions.total()) == ({}, 0)  # nothing is said of the other patient's series
     assert Patient.objects.count() == 1
 
 
