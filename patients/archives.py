@@ -1,6 +1,7 @@
 """Zips as people upload them: each file inside comes out alone, or the reason why it does not."""
 
 import io
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ MAX_NAME_LENGTH = 200
 """Longer names are cut in lists."""
 
 _CLUTTER_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
+_DRIVE = re.compile("[A-Za-z]:")
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _DAMAGED = "The zip file is damaged or incomplete: pack and upload it again."
 _TOO_LARGE = "The zip file unpacks to far more than a CT study can hold: it was not opened."
@@ -118,7 +120,7 @@ def _is_zip(path: Path) -> bool:
 
 def _check_member(info: zipfile.ZipInfo) -> None:
     member = PurePosixPath(info.filename.replace("\\", "/"))
-    if not member.parts or ".." in member.parts or member.is_absolute() or ":" in member.parts[0]:
+    if not member.parts or ".." in member.parts or member.is_absolute() or _DRIVE.match(info.filename):
         raise Refused("Its name in the zip leads outside of the zip (such as ../): pack it anew.", "unsafe_name")
     if member.name.upper() == "DICOMDIR":
         raise Refused("This is a DICOMDIR, the index of a disc: not needed.", "dicomdir")

@@ -63,10 +63,17 @@ def test_temporary_members_last_until_the_next_step(tmp_path):
     assert not second.exists()
 
 
-@pytest.mark.parametrize("name", ["../evil.dcm", "a/../../evil.dcm", "/etc/passwd", "..\\evil.dcm", "C:\\evil.dcm"])
+@pytest.mark.parametrize(
+    "name", ["../evil.dcm", "a/../../evil.dcm", "/etc/passwd", "..\\evil.dcm", "C:\\evil.dcm", "d:evil.dcm"]
+)
 def test_refuses_names_that_lead_outside_and_keeps_the_others(tmp_path, name):
     path = zipped(tmp_path / "a.zip", {"1.dcm": b"one", name: b"evil", "2.dcm": b"two"})
     assert list(opened(path).values()) == [b"one", "unsafe_name", b"two"]
+
+
+def test_takes_names_with_a_colon(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"CT 2020-03-05 10:15/IM1": b"one", "10:15": b"two"})
+    assert list(opened(path).values()) == [b"one", b"two"]
 
 
 def test_leaves_out_clutter_and_names_the_dicomdir(tmp_path):
