@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import warnings
 from pathlib import Path
 
 from analysis.pipeline.nifti import write_nifti
@@ -16,14 +17,18 @@ def main() -> int:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # pydicom's, on odd headers: what matters about them is a reason or a flag
     try:
         geometry = check_series(find_series(arguments.series_dir))
-        from analysis.pipeline.run import analyse  # torch takes seconds to import; a refused series need not wait
-
-        analysis = analyse(geometry, device=arguments.device)
     except UnusableSeries as reason:
-        print(reason.message, file=sys.stderr)
-        return 2
+        return _refuse(reason)
+    from analysis.pipeline.run import analyse  # torch takes seconds to import; a refused series need not wait
+    from analysis.pipeline.weights import DeviceMissing, WeightsMissing
+
+    try:
+        analysis = analyse(geometry, device=arguments.device)
+    except (UnusableSeries, DeviceMissing, WeightsMissing) as reason:
+        return _refuse(reason)
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         write_nifti(arguments.out / "lungs.nii.gz", analysis.lungs, analysis.volume.affine_lps)
@@ -35,6 +40,11 @@ def main() -> int:
         decision = "suspected" if report.suspected else "not suspected"
         print(f"{decision}, positive ratio {report.positive_ratio:.2f}, Corona score {report.corona_score_cm3:.1f} cm³")
     return 0
+
+
+def _refuse(reason: Exception) -> int:
+    print(*str(reason).splitlines(), file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -83,12 +83,16 @@ def read_header(path: Path) -> SliceHeader:
             path, stop_before_pixels=True, specific_tags=list(_TAGS), force=_starts_without_preamble(path)
         )
         return _header_of(dataset, path)
-    except (InvalidDicomError, FileNotFoundError, PermissionError):
+    except (InvalidDicomError, UnusableSeries, FileNotFoundError, PermissionError):
         raise
     except Exception as fault:  # pydicom raises many kinds on damaged files
-        raise UnusableSeries(
-            "damaged_file", f"The file {path.name} is damaged and cannot be read: send it again from the source."
-        ) from fault
+        raise _damaged(path) from fault
+
+
+def _damaged(path: Path) -> UnusableSeries:
+    return UnusableSeries(
+        "damaged_file", f"The file {path.name} is damaged and cannot be read: send it again from the source."
+    )
 
 
 def _starts_without_preamble(path: Path) -> bool:
@@ -106,6 +110,9 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
     tilt = _numbers(dataset, "GantryDetectorTilt", 1)
     frames = _numbers(dataset, "NumberOfFrames", 1)
     file_meta = getattr(dataset, "file_meta", pydicom.Dataset())
+    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    if not (rows and columns) and _should_be_a_slice(dataset, file_meta):
+        raise _damaged(path)
     return SliceHeader(
         path=path,
         sop_instance_uid=_text(dataset, "SOPInstanceUID") or _text(file_meta, "MediaStorageSOPInstanceUID"),
@@ -115,8 +122,8 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
         position=(position[0], position[1], position[2]) if position else None,
         orientation=(*orientation[:5], orientation[5]) if orientation else None,  # type: ignore[arg-type]
         pixel_spacing_mm=(spacing[0], spacing[1]) if spacing else None,
-        rows=int(dataset.get("Rows") or 0),
-        columns=int(dataset.get("Columns") or 0),
+        rows=rows,
+        columns=columns,
         frames=int(frames[0]) if frames else 1,
         instance_number=int(instance_number[0]) if instance_number else None,
         slice_thickness_mm=thickness[0] if thickness else None,
@@ -126,6 +133,15 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
         series_description=_text(dataset, "SeriesDescription"),
         compressed=_is_compressed(file_meta),
     )
+
+
+def _should_be_a_slice(dataset: pydicom.Dataset, file_meta: pydicom.Dataset) -> bool:
+    """Of a header without image size: whether it was cut, rather than that of a report, a plan or a disc's index."""
+    sop_class = _text(dataset, "SOPClassUID") or _text(file_meta, "MediaStorageSOPClassUID")
+    modality = _text(dataset, "Modality")
+    if sop_class or modality:
+        return sop_class == CTImageStorage or (not sop_class and modality == "CT")
+    return getattr(dataset, "preamble", None) is not None  # so it is DICOM
 
 
 def _is_compressed(file_meta: pydicom.Dataset) -> bool:

@@ -36,8 +36,14 @@ class Models:
     device: torch.device
 
 
+class DeviceMissing(Exception):
+    """The machine has no such device."""
+
+
 def choose_device(name: str) -> torch.device:
-    """``auto`` takes the GPU where there is one."""
+    """``auto`` takes the GPU where there is one. Raises DeviceMissing for ``cuda`` without."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceMissing("There is no GPU that CUDA can use on this machine: take the device auto or cpu.")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

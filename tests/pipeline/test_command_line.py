@@ -9,8 +9,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import torch
 
 from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render, write_series
+from tests.dicom_series import make_series
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_SECONDS = 30.0
@@ -69,6 +71,21 @@ def test_folder_without_dicom_ends_with_2_and_one_line(tmp_path: Path) -> None:
     done = pipeline(tmp_path, "--json")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_odd_headers_add_no_line_to_the_reason(tmp_path: Path) -> None:
+    make_series(tmp_path, slices=9, SpecificCharacterSet="ISO_UNKNOWN", SeriesDescription="Thorax")
+    done = pipeline(tmp_path, "--json")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_ends_with_2_and_one_line(series: Path) -> None:
+    done = pipeline(series, "--json", "--device", "cuda")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "no GPU" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory in Linux's unit and pins to two cores")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import BasicTextSRStorage
 
 from analysis.pipeline.series import (
     SliceHeader,
@@ -15,7 +16,7 @@ from analysis.pipeline.series import (
     is_sharp_kernel,
     read_header,
 )
-from tests.dicom_series import AXIAL, CORONAL, SAGITTAL, make_series
+from tests.dicom_series import AXIAL, CORONAL, SAGITTAL, chest_hu, make_series, make_slice
 
 
 def headers(z_mm=None, **changes) -> list[SliceHeader]:
@@ -290,6 +291,24 @@ def test_reads_an_old_file_without_preamble(tmp_path):
     path = make_series(tmp_path, slices=1)[0]
     path.write_bytes(path.read_bytes()[132:])
     assert read_header(path).rows == 96
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_slice_cut_in_its_header_is_not_left_out_in_silence(tmp_path, share):
+    paths = make_series(tmp_path)
+    whole = paths[4].read_bytes()
+    header_bytes = whole.index(b"\x28\x00\x10\x00")  # Rows
+    paths[4].write_bytes(whole[: int(header_bytes * share)])
+    with pytest.raises(UnusableSeries, match=r"0004\.dcm is damaged") as caught:
+        find_series(tmp_path)
+    assert caught.value.code == "damaged_file"
+
+
+def test_a_report_beside_the_slices_is_left_out(tmp_path):
+    paths = make_series(tmp_path)
+    report = {"SOPClassUID": BasicTextSRStorage, "Modality": "SR", "Rows": None, "PixelData": None}
+    make_slice(chest_hu(3)[0], **report).save_as(tmp_path / "report.dcm", enforce_file_format=True)
+    assert len(find_series(tmp_path)) == len(paths)
 
 
 def test_refuses_the_header_of_a_text_file(tmp_path):
