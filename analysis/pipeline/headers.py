@@ -32,6 +32,7 @@ class SliceHeader:
     ``position``: ImagePositionPatient, centre of the first pixel, LPS, mm. ``orientation``:
     ImageOrientationPatient, directions along a row and along a column.
     ``pixel_spacing_mm``: (between rows, between columns). ``compressed``: the pixels need a codec.
+    ``lossy``: they were compressed with loss, now or earlier.
     """
 
     path: Path
@@ -52,6 +53,8 @@ class SliceHeader:
     contrast_bolus_agent: str = ""
     series_description: str = ""
     compressed: bool = False
+    lossy: bool = False
+    rescale_type: str = ""
 
     @property
     def label(self) -> str:
@@ -68,7 +71,7 @@ _TAGS = [
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "InstanceNumber", "SliceThickness", "ConvolutionKernel", "GantryDetectorTilt", "ContrastBolusAgent",
-    "SeriesDescription",
+    "SeriesDescription", "LossyImageCompression", "RescaleType",
 ]  # fmt: skip
 
 
@@ -132,6 +135,8 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
         contrast_bolus_agent=_text(dataset, "ContrastBolusAgent"),
         series_description=_text(dataset, "SeriesDescription"),
         compressed=_is_compressed(file_meta),
+        lossy=_text(dataset, "LossyImageCompression") == "01",
+        rescale_type=_text(dataset, "RescaleType").upper(),
     )
 
 

@@ -56,6 +56,8 @@ SHARP_KERNEL_WORDS = ("LUNG", "BONE", "EDGE", "ULTRA")
 SHARP_PHILIPS_KERNELS = frozenset({"D", "E", "EB", "EC", "L", "YB", "YC", "YD", "YE"})
 SHARP_CANON_DECADES = frozenset({3, 5, 8})
 """Canon/Toshiba FC30–39 bone, FC50–59 lung, FC80–89 high resolution."""
+HOUNSFIELD = frozenset({"", "HU", "US"})
+"""RescaleType of Hounsfield units; US: unspecified (DICOM PS3.3 C.11.1.1.2). Others: electron density, percent, …"""
 PROJECTIONS = frozenset({"MIP", "MINIP", "PROJECTION IMAGE", "VOLUME RENDER", "VRT"})
 """ImageType values of pictures whose pixels are not the mean density of a slice."""
 
@@ -179,6 +181,12 @@ def _check_kind(headers: Sequence[SliceHeader]) -> None:
     if any(PROJECTIONS & set(header.image_type) for header in headers):
         raise UnusableSeries(
             "reformat", "The images are projections (such as MIP) or renderings: send the original axial slices."
+        )
+    other_units = sorted({header.rescale_type for header in headers} - HOUNSFIELD)
+    if other_units:
+        raise UnusableSeries(
+            "not_hounsfield",
+            f"The values are no Hounsfield units (rescale type {', '.join(other_units)}): send the original CT series.",
         )
     if len({header.series_instance_uid for header in headers}) > 1:
         raise UnusableSeries("mixed_series", "The images belong to more than one series.")
@@ -325,6 +333,10 @@ def _header_flags(headers: Sequence[SliceHeader], z_mm: _Float) -> tuple[Quality
         )
     if any(header.contrast_bolus_agent for header in headers):
         flags.append(QualityFlag("contrast", "Contrast agent was given; vessels and opacities are denser."))
+    if any(header.lossy for header in headers):
+        flags.append(
+            QualityFlag("lossy_compression", "The images were compressed with loss; faint opacities are unsure.")
+        )
     distinct = len({header.sop_instance_uid for header in headers})
     if distinct < len(headers):
         flags.append(

@@ -122,6 +122,7 @@ def test_slightly_oblique_series_measures_along_its_normal():
         ({"frames": 40}, "multi_frame"),
         ({"image_type": ("ORIGINAL", "PRIMARY", "LOCALIZER")}, "localiser"),
         ({"image_type": ("DERIVED", "SECONDARY", "MIP")}, "reformat"),
+        ({"rescale_type": "ED"}, "not_hounsfield"),
         ({"orientation": (1.0, 0.0, 0.0, 0.5, 1.0, 0.0)}, "no_position"),
         ({"orientation": None}, "no_position"),
         ({"pixel_spacing_mm": None}, "no_pixel_spacing"),
@@ -237,6 +238,24 @@ def test_analyses_one_shared_sop_uid_by_position_with_a_flag():
 def test_flags_thick_slices_sharp_kernel_and_contrast():
     slices = headers(-8.0 * np.arange(12), kernel="B70f\\3", contrast_bolus_agent="IV")
     assert codes(check_series(slices)) == ["thick_slices", "sharp_kernel", "contrast"]
+
+
+@pytest.mark.parametrize(("given", "expected"), [("01", ["lossy_compression"]), ("00", [])])
+def test_flags_lossy_compression(tmp_path, given, expected):
+    make_series(tmp_path, LossyImageCompression=given)
+    assert codes(check_series(find_series(tmp_path))) == expected
+
+
+@pytest.mark.parametrize("rescale_type", ["HU", "US", None])
+def test_takes_hounsfield_and_unspecified_units(tmp_path, rescale_type):
+    make_series(tmp_path, RescaleType=rescale_type)
+    check_series(find_series(tmp_path))
+
+
+def test_rejects_other_units_than_hounsfield(tmp_path):
+    make_series(tmp_path, RescaleType="PCT")
+    with pytest.raises(UnusableSeries, match="rescale type PCT"):
+        check_series(find_series(tmp_path))
 
 
 @pytest.mark.parametrize("kernel", ["B60f", "B70s", "I70f\\3", "Br64d", "Bl57", "LUNG", "BONEPLUS", "YC", "L", "FC51"])
