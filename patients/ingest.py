@@ -21,7 +21,7 @@ from .models import Instance, Patient, Series, Study, Upload
 
 NO_PATIENT_ID = (
     "The file carries no patient ID, so it cannot be filed by itself: "
-    "open the patient it belongs to and upload it there."
+    "open the patient it belongs to, or make a new one, and upload it there."
 )
 COLLISION = (
     "Another image with the same identifier (SOP Instance UID) but other content is stored already. "
@@ -122,6 +122,9 @@ def _outcome_of_known(
         return FileOutcome(name, "collision", COLLISION)
     if is_other_patients:
         return FileOutcome(name, "refused", OTHER_PATIENTS_IMAGE)
+    if not stored.file.storage.exists(stored.file.name):  # lost: sending the scan again repairs it
+        with path.open("rb") as file:
+            stored.file.storage.save(stored.file.name, File(file))
     ingested.series[stored.series_id] = stored.series
     if stored.pk in ingested.handled:
         return FileOutcome(name, "already_stored", SENT_TWICE)

@@ -53,6 +53,18 @@ def test_the_same_files_again_are_already_stored(upload, site, tmp_path):
     assert set(again.series) == {Series.objects.get().pk}
 
 
+def test_a_lost_file_is_repaired_by_sending_the_scan_again(upload, site, tmp_path):
+    paths = make_series(tmp_path / "ct")
+    store(upload, received(paths))
+    lost = Instance.objects.get(sop_instance_uid=dcmread(paths[5]).SOPInstanceUID)
+    default_storage.delete(lost.file.name)
+    again = store(Upload.objects.create(site=site), received(paths))
+    assert outcomes(again) == ["already_stored"] * 12
+    lost.refresh_from_db()
+    with lost.file.open("rb") as file:
+        assert file.read() == paths[5].read_bytes()
+
+
 def test_a_second_attempt_at_one_upload_gives_the_same_outcomes(upload, tmp_path):
     paths = make_series(tmp_path / "ct")
     assert outcomes(store(upload, received(paths))) == outcomes(store(upload, received(paths)))
