@@ -53,6 +53,7 @@ def _pages(stack: Stack) -> dict[str, str]:
         "timeline": f"/patients/{patient['id']}/",
         "study": f"/studies/{worst['study']}/",
         "upload": "/upload/",
+        "new-patient": "/patients/new/",
     }
 
 
