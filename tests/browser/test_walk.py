@@ -1,6 +1,7 @@
 """A clinician's way through the product, in a real browser, against real processes."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,9 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
         page.goto(f"{stack.url}/studies/{second['study']}/")
         _heat_map_can_be_toggled(page)
         _keys_wheel_and_strip_go_through_the_slices(page)
+        _keys_set_the_window(page)
+        _another_time_point_opens_at_the_same_level(page)
+        page.go_back()
 
         with page.expect_download(timeout=60_000) as download:
             page.get_by_role("link", name="PDF report").click()
@@ -105,3 +109,27 @@ def _keys_wheel_and_strip_go_through_the_slices(page: Page) -> None:
     assert strip
     page.mouse.click(strip["x"] + strip["width"] * 0.5, strip["y"] + strip["height"] / 2)
     expect(viewer).not_to_have_attribute("data-slice-index", "2")
+
+
+def _keys_set_the_window(page: Page) -> None:
+    for key, window in (("2", "W 400 · L 40 HU"), ("3", "W 1800 · L 400 HU"), ("1", "W 1500 · L -600 HU")):
+        page.keyboard.press(key)
+        expect(page.locator("[data-corner=window]")).to_have_text(window)
+
+
+def _another_time_point_opens_at_the_same_level(page: Page) -> None:
+    level, _ = _level_on_show(page)
+    address = page.url
+    page.locator("a[data-open-at-level]").click()
+    page.wait_for_url(lambda url: url != address)
+    expect(page.locator("[data-viewer]")).to_have_attribute("data-ready", "true", timeout=60_000)
+    same_level, step = _level_on_show(page)
+    assert abs(same_level - level) <= 0.51 * step
+
+
+def _level_on_show(page: Page) -> tuple[float, float]:
+    """Where the slice on show lies between the top (0) and the bottom (1) of the lungs, and how far one slice is."""
+    slices = json.loads(page.locator("#scan").text_content() or "")["slices"]
+    lung = [one["z_mm"] for one in slices if one["probability"] is not None]
+    index = int(page.locator("[data-viewer]").get_attribute("data-slice-index") or "")
+    return (slices[index]["z_mm"] - lung[0]) / (lung[-1] - lung[0]), 1 / (len(lung) - 1)
