@@ -58,6 +58,7 @@ def render(analysis: Analysis, points: Sequence[TimePoint]) -> bytes:
     story = [
         _facts(analysis, images),
         *_unprintable_name(study.patient),
+        *([paragraph(study.accepted_mismatch)] if study.accepted_mismatch else []),
         Spacer(0, GAP),
         _decision(analysis),
         Spacer(0, GAP),
@@ -148,7 +149,7 @@ def _facts(analysis: Analysis, images: Sequence[KeyImage]) -> Table:
         ("Age, sex", f"{_age(patient, study)}, {SEXES.get(patient.sex, 'sex not given')}"),
     ]
     right = [
-        ("CT of", f"{formats.date_text(study.study_date)}{time}"),
+        ("CT of", f"{formats.date_text(study.study_date)}{' (entered by hand)' if study.dated_by_hand else time}"),
         ("Study", short(study.description.replace("^", " ")) or "no description"),
         ("Series", ", ".join(series_words) or "no description"),
         ("Slices", _slices_words(analysis, images)),

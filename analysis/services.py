@@ -95,7 +95,8 @@ def confirm(upload: Upload) -> None:
 def discard(upload: Upload) -> None:
     """The user says that the held files were sent to the wrong patient: forget them."""
     held = Upload.objects.filter(pk=upload.pk, state=Upload.State.NEEDS_CONFIRMATION)
-    if not held.update(state=Upload.State.DONE, reason="The files that did not fit the patient were discarded."):
+    words = "The files that did not fit the patient were discarded."
+    if not held.update(state=Upload.State.DONE, reason=words, held_for=[]):
         raise Refusal("This upload does not wait for a confirmation.")
     upload.forget_parts()
 
@@ -128,6 +129,7 @@ def work_off(upload: Upload) -> None:
         progress=1,
         lease_until=None,
         files=[asdict(outcome) for outcome in ingested.files],
+        held_for=ingested.held_for,
         series=series_choice.outcomes(ingested.series),
         studies=[study.pk for study in studies],
         analyses=[run.pk for run in runs],

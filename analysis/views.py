@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Exists, F, Max, OuterRef, prefetch_related_objects
+from django.db.models import Exists, F, Max, OuterRef, QuerySet, prefetch_related_objects
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -136,7 +136,8 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
     reasons = [series.reason for point in points for series in point.study.series.all()]
 
     def context() -> dict[str, Any]:
-        return {"section": "patients", "patient": patient} | _trend_context(points)
+        waiting = _waiting_uploads(request).filter(patient=patient)
+        return {"section": "patients", "patient": patient, "waiting": waiting} | _trend_context(points)
 
     return _live(request, "pages/patient.html", "parts/timeline.html", [_state(points), reasons], context)
 
@@ -289,7 +290,14 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def upload(request: HttpRequest) -> HttpResponse:
     """Send scans whose patient the files name."""
-    return render(request, "pages/upload.html", {"section": "upload", "sites": visible(Site, request.user)})
+    waiting = _waiting_uploads(request).filter(patient=None, user=request.user)
+    context = {"section": "upload", "sites": visible(Site, request.user), "waiting": waiting}
+    return render(request, "pages/upload.html", context)
+
+
+def _waiting_uploads(request: HttpRequest) -> QuerySet[Upload]:
+    """Those that ask whose scan it is: the question stands on the page until it is answered."""
+    return visible(Upload, request.user).filter(state=Upload.State.NEEDS_CONFIRMATION)
 
 
 @require_safe
@@ -321,8 +329,10 @@ def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
     series = {
         row.pk: row for row in visible(Series, request.user).filter(pk__in=[each["id"] for each in upload.series])
     }
+    patients = visible(Patient, request.user).in_bulk([each["patient"] for each in upload.held_for])
     context = {
         "upload": upload,
+        "held_for": [each | {"known": patients.get(each["patient"])} for each in upload.held_for],
         "final": upload.state in FINAL_UPLOAD_STATES,
         "waits": upload.state == Upload.State.NEEDS_CONFIRMATION,
         "counts": {

@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from .archives import Unpacking, count_members
 from .dicom import DicomFile, Refused, check_file
@@ -55,6 +58,7 @@ class Ingested:
     collisions: Counter[int] = field(default_factory=Counter)
     handled: set[int] = field(default_factory=set)
     mismatch: str = ""  # why the scan may not be of the patient it was sent to
+    held_for: list[dict[str, Any]] = field(default_factory=list)  # as Upload.held_for
 
 
 def store(
@@ -90,8 +94,11 @@ def _store_file(
         patient = _patient_for(upload, dicom)
     except Refused as refused:
         return FileOutcome(name, "refused", refused.reason)
-    if not upload.confirmed and (difference := identity_difference(patient, dicom)):
+    difference = identity_difference(patient, dicom)
+    if difference and not upload.confirmed:
         ingested.mismatch = ingested.mismatch or difference
+        if (named := _identity(patient, dicom)) not in ingested.held_for:
+            ingested.held_for.append(named)
         return FileOutcome(name, "refused", f"Held back: {difference}")
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -101,6 +108,8 @@ def _store_file(
     if stored is None:
         stored, is_new = _store_instance(upload, patient, dicom, path, sha256)
         if is_new:
+            if difference:
+                _note_mismatch(upload, stored.series.study, difference)
             ingested.handled.add(stored.pk)
             ingested.series[stored.series_id] = stored.series
             return FileOutcome(name, "stored")
@@ -176,6 +185,22 @@ def identity_difference(patient: Patient, dicom: DicomFile) -> str:
             return "the scan is of a person, but this patient is synthetic."
         return "the scan is synthetic (made by a generator), but this patient is a person."
     return ""
+
+
+def _identity(patient: Patient, dicom: DicomFile) -> dict[str, Any]:
+    """Whom a file names, and the patient that it would go to: one of ``Upload.held_for``."""
+    return {
+        "patient": patient.pk,
+        "patient_id": dicom.patient_id or "",
+        "patient_name": dicom.patient_name,
+        "birth_date": dicom.birth_date.isoformat() if dicom.birth_date else "",
+    }
+
+
+def _note_mismatch(upload: Upload, study: Study, difference: str) -> None:
+    """Keep with the study that a user took files of another name for this patient's."""
+    sentence = f"On {date_format(timezone.localdate(), 'j M Y')}, {upload.user or 'an import'} stored it here although "
+    Study.objects.filter(pk=study.pk, accepted_mismatch="").update(accepted_mismatch=sentence + difference)
 
 
 def is_synthetic(dicom: DicomFile) -> bool:

@@ -49,6 +49,12 @@ class Membership(models.Model):
         return f"{self.user} at {self.site}"
 
 
+def name_text(patient_name: str) -> str:
+    """A DICOM name, Family^Given, as people write it, or a word for its absence."""
+    family, _, given = patient_name.split("=")[0].partition("^")
+    return " ".join(part for part in (given.replace("^", " ").strip(), family.strip()) if part) or "No name given"
+
+
 class Patient(models.Model):
     """A patient is (site, PatientID, IssuerOfPatientID)."""
 
@@ -81,9 +87,7 @@ class Patient(models.Model):
 
     @property
     def display_name(self) -> str:
-        """The name as people write it, or a word for its absence."""
-        family, _, given = self.patient_name.split("=")[0].partition("^")
-        return " ".join(part for part in (given.replace("^", " ").strip(), family.strip()) if part) or "No name given"
+        return name_text(self.patient_name)
 
     def age_on(self, day: date | None) -> int | None:
         """Whole years on a day; None where the birth date or the day is not known."""
@@ -104,6 +108,9 @@ class Study(models.Model):
     dated_by_hand = models.BooleanField(default=False, help_text="A user said the date, as the files carry none")
     study_time = models.TimeField(null=True, blank=True)
     description = models.CharField(max_length=128, blank=True)
+    accepted_mismatch = models.TextField(
+        blank=True, help_text="Who stored files of another name here, and when"
+    )
     chosen_series = models.ForeignKey(
         "Series",
         on_delete=models.SET_NULL,
@@ -216,6 +223,11 @@ class Upload(Job):
         help_text="The patient it was sent to",
     )
     confirmed = models.BooleanField(default=False, help_text="The user confirmed that the scan is of this patient")
+    held_for = models.JSONField(
+        default=list,
+        help_text="Whom files that wait for a confirmation name, and the patient (pk) they would go to: "
+        "[{patient, patient_id, patient_name, birth_date}]",
+    )
     state = models.CharField(max_length=24, choices=State, default=State.RECEIVED)
     reason = models.TextField(blank=True)
     files = models.JSONField(default=list, help_text="[{name, outcome, reason}]")

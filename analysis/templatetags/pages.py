@@ -4,11 +4,12 @@ from datetime import date
 
 from django import template
 
-from patients.models import Patient
+from patients.models import Patient, name_text
 
 from ..models import Analysis
 
 register = template.Library()
+register.filter(name_text)
 
 STAGES = {
     "reading": "Reading the images",
@@ -39,6 +40,12 @@ def percent(fraction: float) -> int:
 def age_on(patient: Patient, day: date | None) -> int | None:
     """``day`` may be "", a template's word for the date of a time point that there is not."""
     return patient.age_on(day or None)
+
+
+@register.filter
+def iso_date(text: str) -> date:
+    """A date as JSON holds it."""
+    return date.fromisoformat(text)
 
 
 @register.filter

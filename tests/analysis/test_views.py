@@ -498,3 +498,35 @@ def test_a_stored_file_that_is_gone_is_not_found_and_logged(browser, analysis, c
         caplog.clear()
         assert browser.get(address).status_code == 404
         assert "a stored file is gone" in caplog.text
+
+
+def test_a_held_upload_names_both_patients_and_asks_again_on_a_page_opened_anew(browser, site, user, patient):
+    held_for = [{"patient": patient.pk, "patient_id": "X9", "patient_name": "Roe^Jim", "birth_date": "1950-02-03"}]
+    upload = Upload.objects.create(
+        site=site, user=user, patient=patient, state=Upload.State.NEEDS_CONFIRMATION, held_for=held_for
+    )
+    address = reverse("pages:upload_status", args=[upload.pk])
+    assert address in browser.get(reverse("pages:patient", args=[patient.pk])).content.decode()
+    text = browser.get(address).content.decode()
+    assert "Jim Roe, ID X9, born 3 Feb 1950" in text
+    assert f"{patient.display_name}, ID {patient.patient_id}" in text
+    services.discard(upload)
+    assert address not in browser.get(reverse("pages:patient", args=[patient.pk])).content.decode()
+    assert Upload.objects.get(pk=upload.pk).held_for == []
+
+
+def test_the_upload_page_asks_again_about_ones_own_held_uploads_without_a_patient(browser, site, user):
+    own = Upload.objects.create(site=site, user=user, state=Upload.State.NEEDS_CONFIRMATION)
+    others = Upload.objects.create(site=site, state=Upload.State.NEEDS_CONFIRMATION)
+    text = browser.get(reverse("pages:upload")).content.decode()
+    assert str(own.pk) in text
+    assert str(others.pk) not in text
+
+
+def test_a_ct_whose_files_name_another_patient_says_so(browser, analysis):
+    sentence = "On 1 Mar 2020, clinician stored it here although the scan carries another name than this patient."
+    study = analysis.series.study
+    type(study).objects.filter(pk=study.pk).update(accepted_mismatch=sentence)
+    assert sentence in browser.get(study_page(analysis)).content.decode()
+    timeline = browser.get(reverse("pages:patient", args=[study.patient_id])).content.decode()
+    assert "name another patient" in timeline

@@ -265,3 +265,23 @@ def test_synthetic_and_real_scans_do_not_mix_unasked(site, tmp_path, patient_is_
     assert words in held.mismatch
     confirmed = Upload.objects.create(site=site, patient=patient, confirmed=True)
     assert outcomes(store(confirmed, received(paths))) == ["stored"] * 12
+
+
+def test_files_of_another_name_say_whom_they_name_and_once_confirmed_leave_a_note(site, user, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="0193", patient_name="Doe^Jane")
+    paths = make_series(tmp_path / "ct", PatientID="0207", PatientName="Roe^Jim", PatientBirthDate="19500203")
+    upload = Upload.objects.create(site=site, user=user, patient=patient)
+    ingested = store(upload, received(paths))
+    assert set(outcomes(ingested)) == {"refused"}
+    named = {"patient_id": "0207", "patient_name": "Roe^Jim", "birth_date": "1950-02-03"}
+    assert ingested.held_for == [{"patient": patient.pk, **named}]
+    upload.confirmed = True
+    assert set(outcomes(store(upload, received(paths)))) == {"stored"}
+    note = Study.objects.get(patient=patient).accepted_mismatch
+    assert f"{user} stored it here although the scan carries another patient ID and name" in note
+    assert "Roe" not in note
+
+
+def test_files_that_fit_leave_no_note(upload, tmp_path):
+    store(upload, received(make_series(tmp_path / "ct")))
+    assert Study.objects.get().accepted_mismatch == ""
