@@ -144,4 +144,5 @@ def relative_note(point: "TimePoint | None", points: Sequence["TimePoint"]) -> s
         return "this time point is still being analysed"
     if point.study.pk == first.study.pk:
         return "this is the first time point"
-    return f"{change_text(point.relative_corona_score)} since {first_date}"
+    faint = "" if point.change_counts else "; both scores are as low as those of healthy lungs"
+    return f"{change_text(point.relative_corona_score)} since {first_date}{faint}"

@@ -14,6 +14,10 @@ from patients.models import Patient, Study
 
 from .models import Analysis
 
+HEALTHY_SCORE_CM3 = 10.0
+"""Lungs without disease scored up to 5 cm³ in docs/evaluation (``normal_001``, synthetic patients); twice that is still
+no sign of disease, and a quotient of two such scores says nothing."""
+
 
 @dataclass(frozen=True)
 class TimePoint:
@@ -31,6 +35,12 @@ class TimePoint:
     days_since_first: int | None
     corona_score_cm3: float | None
     relative_corona_score: float | None
+    first_score_cm3: float | None = None
+
+    @property
+    def change_counts(self) -> bool:
+        """Whether this score or the first one is higher than those of healthy lungs."""
+        return max(self.corona_score_cm3 or 0, self.first_score_cm3 or 0) >= HEALTHY_SCORE_CM3
 
     @property
     def date(self) -> date | None:
@@ -86,6 +96,7 @@ def _time_points(studies: list[Study], runs: dict[int, list[Analysis]]) -> list[
                 days_since_first=(study.study_date - first_date).days if counts and first_date else None,
                 corona_score_cm3=score,
                 relative_corona_score=score / first_score if counts and first_score and score is not None else None,
+                first_score_cm3=first_score,
             )
         )
     return points

@@ -108,9 +108,7 @@ class Study(models.Model):
     dated_by_hand = models.BooleanField(default=False, help_text="A user said the date, as the files carry none")
     study_time = models.TimeField(null=True, blank=True)
     description = models.CharField(max_length=128, blank=True)
-    accepted_mismatch = models.TextField(
-        blank=True, help_text="Who stored files of another name here, and when"
-    )
+    accepted_mismatch = models.TextField(blank=True, help_text="Who stored files of another name here, and when")
     chosen_series = models.ForeignKey(
         "Series",
         on_delete=models.SET_NULL,

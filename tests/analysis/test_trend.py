@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+from analysis.formats import relative_words
 from analysis.models import Analysis
 from analysis.trend import trend, trends
 from patients.models import Patient, Series, Study
@@ -41,6 +42,22 @@ def test_relative_score_is_not_defined_where_the_first_score_is_0(patient):
     time_point(patient, 0, 0.0)
     time_point(patient, 5, 12.0)
     assert seen(patient) == [(0, 0.0, None), (5, 12.0, None)]
+
+
+def test_a_change_between_scores_of_healthy_lungs_does_not_count(patient):
+    time_point(patient, 0, 2.1)
+    time_point(patient, 90, 4.4)
+    time_point(patient, 180, 40.0)
+    points = trend(patient)
+    assert [point.change_counts for point in points] == [False, False, True]
+    assert relative_words(points[1], points).endswith("; both scores are as low as those of healthy lungs)")
+    assert "healthy" not in relative_words(points[2], points)
+
+
+def test_recovery_to_the_score_of_healthy_lungs_counts(patient):
+    time_point(patient, 0, 200.0)
+    time_point(patient, 30, 4.0)
+    assert [point.change_counts for point in trend(patient)] == [True, True]
 
 
 def test_relative_scores_wait_for_the_first_time_point(patient):

@@ -530,3 +530,12 @@ def test_a_ct_whose_files_name_another_patient_says_so(browser, analysis):
     assert sentence in browser.get(study_page(analysis)).content.decode()
     timeline = browser.get(reverse("pages:patient", args=[study.patient_id])).content.decode()
     assert "name another patient" in timeline
+
+
+def test_two_scores_of_healthy_lungs_show_no_change(browser, patient, tmp_path):
+    for days, activation_cm2 in ((0, 4.0), (30, 8.4)):  # of one slice of 5 mm: 2.0 and 4.2 cm³
+        date = DAY + datetime.timedelta(days=days)
+        finished_analysis(patient, tmp_path / str(days), date=date, activation_cm2={5: activation_cm2})
+    text = browser.get(reverse("pages:home")).content.decode()
+    assert "as low as healthy lungs" in text
+    assert "110 % higher" not in text
