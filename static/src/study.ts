@@ -2,7 +2,7 @@
 import { drawCharts } from './chart';
 import { Corners } from './viewer/corners';
 import { Ct, PRESETS } from './viewer/ct';
-import type { DragTool } from './viewer/ct';
+import type { DragTool, Window } from './viewer/ct';
 import { Heatmap } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
 import { levelOf, mostAffected, readScan, sliceAt } from './viewer/scan';
@@ -10,11 +10,25 @@ import type { Scan } from './viewer/scan';
 import { Strip } from './viewer/strip';
 
 const PAGE_OF_SLICES = 10;
+const KEPT = 'viewer'; // in the tab's storage, on the way from one time point to another
+
+/** What another time point is opened with, so that the two can be compared. */
+interface Kept {
+  settings: HeatmapSettings;
+  window: Window;
+}
+
+function takeKept(): Kept | null {
+  const kept = sessionStorage.getItem(KEPT);
+  sessionStorage.removeItem(KEPT);
+  return kept === null ? null : (JSON.parse(kept) as Kept);
+}
 
 class Viewer {
   private heatmap: Heatmap | null = null;
   private ct: Ct | null = null;
   private index: number;
+  private window: Window = PRESETS.lung!;
   private readonly settings: HeatmapSettings;
   private readonly corners: Corners;
   private readonly strip: Strip;
@@ -23,7 +37,9 @@ class Viewer {
     private readonly root: HTMLElement,
     private readonly scan: Scan,
   ) {
-    this.settings = {
+    const kept = takeKept();
+    if (kept) this.window = kept.window;
+    this.settings = kept?.settings ?? {
       on: true,
       opacity: Number(this.input('opacity').value) / 100,
       threshold: Number(this.input('threshold').value) / 100,
@@ -33,10 +49,17 @@ class Viewer {
     this.corners = new Corners(root);
     this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, scan.slices, (index) => void this.ct?.go(index));
     this.listen();
+    this.showSettings();
+  }
+
+  /** Lets the next page of this tab begin with the same window and heat map. */
+  keep(): void {
+    sessionStorage.setItem(KEPT, JSON.stringify({ settings: this.settings, window: this.window } satisfies Kept));
   }
 
   async open(): Promise<void> {
     this.sliced(this.index);
+    const { window } = this; // opening sets the lung window
     const overlay = this.root.querySelector<HTMLCanvasElement>('[data-overlay]')!;
     const heatmap = Heatmap.load(overlay, this.scan, this.settings).catch((error: Error) => {
       this.say(error.message);
@@ -48,12 +71,16 @@ class Viewer {
       this.index,
       {
         drawn: () => this.drawOverlay(),
-        windowed: (window) => this.corners.window(window),
+        windowed: (window) => {
+          this.window = window;
+          this.corners.window(window);
+        },
         sliced: (index) => this.sliced(index),
         loaded: (count) => this.loaded(count),
         broken: (index) => this.say(`Slice ${index + 1} could not be loaded. Reload the page to try again.`),
       },
     );
+    this.ct.setWindow(window);
     this.heatmap = await heatmap;
     this.sliced(this.ct.index);
     this.corners.orientation(this.ct);
@@ -98,9 +125,18 @@ class Viewer {
 
   private toggleHeatmap(): void {
     this.settings.on = !this.settings.on;
-    this.root.querySelector('[data-heatmap-switch]')!.setAttribute('aria-pressed', String(this.settings.on));
-    this.root.dataset.heatmap = this.settings.on ? 'on' : 'off';
+    this.showSettings();
     this.drawOverlay();
+  }
+
+  private showSettings(): void {
+    this.root.querySelector('[data-heatmap-switch]')!.setAttribute('aria-pressed', String(this.settings.on));
+    if (this.scan.heatmap) this.root.dataset.heatmap = this.settings.on ? 'on' : 'off';
+    for (const name of ['opacity', 'threshold'] as const) {
+      const input = this.input(name);
+      input.value = String(Math.round(100 * this.settings[name]));
+      input.nextElementSibling!.textContent = `${input.value} %`;
+    }
   }
 
   private listen(): void {
@@ -173,7 +209,10 @@ function atLevel(address: string): string {
   return level == null ? address : `${address}?level=${level.toFixed(3)}`;
 }
 
-const openAtLevel = (address: string): void => location.assign(atLevel(address));
+function openAtLevel(address: string): void {
+  viewer?.keep();
+  location.assign(atLevel(address));
+}
 
 document.addEventListener('click', (event) => {
   const link = (event.target as HTMLElement).closest<HTMLAnchorElement>('a[data-open-at-level]');

@@ -120,11 +120,15 @@ def _keys_set_the_window(page: Page) -> None:
 def _another_time_point_opens_at_the_same_level(page: Page) -> None:
     level, _ = _level_on_show(page)
     address = page.url
+    page.keyboard.press("2")
+    page.keyboard.press("h")
     page.locator("a[data-open-at-level]").click()
     page.wait_for_url(lambda url: url != address)
     expect(page.locator("[data-viewer]")).to_have_attribute("data-ready", "true", timeout=60_000)
     same_level, step = _level_on_show(page)
     assert abs(same_level - level) <= 0.51 * step
+    expect(page.locator("[data-corner=window]")).to_have_text("W 400 · L 40 HU")
+    expect(page.locator("[data-heatmap-switch]")).to_have_attribute("aria-pressed", "false")
 
 
 def _level_on_show(page: Page) -> tuple[float, float]:
