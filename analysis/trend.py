@@ -15,8 +15,8 @@ from patients.models import Patient, Study
 from .models import Analysis
 
 HEALTHY_SCORE_CM3 = 10.0
-"""Lungs without disease scored up to 5 cm³ in docs/evaluation (``normal_001``, synthetic patients); twice that is still
-no sign of disease, and a quotient of two such scores says nothing."""
+"""``normal_001`` and synthetic patients without disease score up to 5 cm³ in docs/evaluation; twice that is still no
+sign of disease, and a quotient of two such scores says nothing. Dense lungs may score more (volume 6 there)."""
 
 
 @dataclass(frozen=True)
