@@ -10,8 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from analysis.pipeline.grid import SQUARE_PIXEL, PixelMm, from_grid
-from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, window
-from analysis.pipeline.weights import Models
+from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, LungUNet, window
 
 BATCH = 16
 # A piece smaller than this share of the largest one is bowel gas, trachea or table, not lung: the smaller lung of
@@ -22,17 +21,19 @@ MAX_HOLE = 150  # pixels of 192²
 SURE = 8.0  # logit of what the clean-up decides
 
 
-def lung_logits(grid_hu: Tensor, models: Models, on_batch: Callable[[float], None]) -> npt.NDArray[np.float32]:
+def lung_logits(
+    grid_hu: Tensor, network: LungUNet, device: torch.device, on_batch: Callable[[float], None]
+) -> npt.NDArray[np.float32]:
     """Logits of lung (slice, 192, 192) from HU (slice, 1, 256, 256).
 
-    ``on_batch`` is told the share done after each batch.
+    ``device``: where the network is. ``on_batch`` is told the share done after each batch.
     """
     logits = []
     with torch.inference_mode():
         for start in range(0, len(grid_hu), BATCH):
             hu = F.interpolate(grid_hu[start : start + BATCH], size=(LUNG_INPUT, LUNG_INPUT), mode="bilinear")
-            image = window(hu, LUNG_WINDOW_HU).to(models.device, memory_format=torch.channels_last)
-            logits.append(models.lung_unet(image).float().cpu())
+            image = window(hu, LUNG_WINDOW_HU).to(device, memory_format=torch.channels_last)
+            logits.append(network(image).float().cpu())
             on_batch(min(1.0, (start + BATCH) / len(grid_hu)))
     joined: npt.NDArray[np.float32] = torch.cat(logits)[:, 0].numpy()
     return joined

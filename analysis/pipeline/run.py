@@ -17,7 +17,7 @@ from analysis.pipeline.quality import pixel_flags
 from analysis.pipeline.report import QualityFlag, Report, SliceReport
 from analysis.pipeline.score import Scores, corona_scores, positive_ratio, positive_slices
 from analysis.pipeline.series import Geometry, UnusableSeries
-from analysis.pipeline.slices import classify, slab_size
+from analysis.pipeline.slices import classify
 from analysis.pipeline.upright import Turn
 from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import Models, choose_device, released
@@ -38,12 +38,14 @@ Progress = Callable[[str, float], None]
 @dataclass(frozen=True, eq=False)
 class Analysis:
     """``lungs`` bool and ``heatmap`` uint8, both (slice, row, column) at full resolution; 255 in the heat map is an
-    activation of 1. The map is there on all lung slices, the scores sum positive slices only."""
+    activation of 1. The map is there on all lung slices, the scores sum positive slices only. ``probability_alone``:
+    float64 (slice,), before the neighbouring slices had a say, NaN outside the lungs."""
 
     report: Report
     volume: Volume
     lungs: npt.NDArray[np.bool_]
     heatmap: npt.NDArray[np.uint8]
+    probability_alone: npt.NDArray[np.float64]
 
 
 class _Clock:
@@ -93,7 +95,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     pixel_mm = turn.upright_pixel_mm(*volume.spacing_mm[1:])
     with clock.stage("lungs") as on_part:
         grid_hu = to_grid(hu, pixel_mm)
-        logits = clean(lung_logits(grid_hu, models, on_part))
+        logits = clean(lung_logits(grid_hu, models.lung_unet, models.device, on_part))
         lungs = lung_mask(logits, rows, columns, pixel_mm)
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
         lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)
@@ -101,14 +103,15 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
             raise UnusableSeries("no_lungs", f"Only {lung_volume_ml:.0f} ml of lung were found: is this a chest CT?")
     with clock.stage("slices") as on_part:
         lung = lung_mask(logits, GRID, GRID)
-        probability, activation = classify(
+        classified = classify(
             grid_hu,
             lung,
             area_cm2 >= MIN_LUNG_AREA_CM2,
-            slab=slab_size(volume.spacing_mm[0]),
+            slice_spacing_mm=volume.spacing_mm[0],
             models=models,
             on_batch=on_part,
         )
+    probability, activation = classified.probability, classified.activation
     with clock.stage("score"):
         scores = corona_scores(
             activation,
@@ -134,7 +137,13 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         models=models.versions,
         seconds=clock.seconds,
     )
-    return Analysis(report=report, volume=volume, lungs=turn.stored(lungs), heatmap=turn.stored(heatmap))
+    return Analysis(
+        report=report,
+        volume=volume,
+        lungs=turn.stored(lungs),
+        heatmap=turn.stored(heatmap),
+        probability_alone=classified.probability_alone,
+    )
 
 
 def _full_resolution(activation: Tensor, lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm) -> npt.NDArray[np.uint8]:

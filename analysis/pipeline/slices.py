@@ -1,6 +1,7 @@
 """Classify each slice of the lungs as normal or abnormal, and say where."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,22 @@ from analysis.pipeline.weights import Models
 BATCH = 8
 BOX_MARGIN = 1.1  # side of the crop ÷ the longer side of the lungs
 SLAB_MM = 4.0  # thinner slices are averaged to about this: less noise, and time that does not grow with their number
+NEIGHBOUR_MM = 5.0  # standard deviation of the weights by which slices speak for their neighbours
 AIR_HU = -1000.0  # outside the slice
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """What the network says of each slice; NaN or 0 where it was not scored.
+
+    ``probability``: float64 (slice,), of disease; ``probability_alone``: the same before the neighbours had a say.
+    ``activation``: float32 (slice, 256, 256) in [0, 1], 0 outside the lung: the expected share of opaque lung at each
+    place, on one scale for all slices and scans.
+    """
+
+    probability: npt.NDArray[np.float64]
+    probability_alone: npt.NDArray[np.float64]
+    activation: npt.NDArray[np.float32]
 
 
 def crop(
@@ -58,50 +74,71 @@ def slab_size(slice_spacing_mm: float) -> int:
     return max(1, round(SLAB_MM / slice_spacing_mm))
 
 
+def with_neighbours(logits: npt.NDArray[np.float64], z_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Average logits (n,) at ``z_mm`` (n,) with Gaussian weights: disease goes on in the next slice, noise does not."""
+    weights = np.exp(-0.5 * ((z_mm[:, None] - z_mm) / NEIGHBOUR_MM) ** 2)
+    averaged: npt.NDArray[np.float64] = weights @ logits / weights.sum(1)
+    return averaged
+
+
 def classify(
     grid_hu: Tensor,
     lung: npt.NDArray[np.bool_],
     scored: npt.NDArray[np.bool_],
     *,
-    slab: int,
+    slice_spacing_mm: float,
     models: Models,
     on_batch: Callable[[float], None],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-    """Probability of disease of each slice and the activation map behind it.
+) -> Classified:
+    """Say how probable disease is on each slice, and where.
 
     ``grid_hu``: (slice, 1, 256, 256); ``lung``: (slice, 256, 256); ``scored``: (slice,) slices with enough lung.
-    Slices are averaged to slabs of ``slab`` neighbours, each of which gets its slab's result. Returns probabilities
-    (slice,), NaN where not scored, and activations in [0, 1] (slice, 256, 256), 0 outside the lung and where not
-    scored: the expected share of opaque lung at each place, on one scale for all slices and scans.
+    Thin slices are averaged to slabs, and each gets its slab's result.
     """
-    probability = np.full(len(lung), np.nan)
+    slab = slab_size(slice_spacing_mm)
     activation = np.zeros(lung.shape, np.float32)
     slabs = [slice(start, min(start + slab, len(lung))) for start in range(0, len(lung), slab)]
     slabs = [members for members in slabs if scored[members].any()]
+    logits: list[float] = []
     box = torch.tensor([lung_box(lung)], dtype=torch.float32)
     back = torch.tensor([[*((GRID / 2 - box[0, :2]) / box[0, 2] + 0.5), GRID / box[0, 2]]])
     for start in range(0, len(slabs), BATCH):
         batch = slabs[start : start + BATCH]
         hu = torch.stack([grid_hu[members].mean(0) for members in batch])
         share = torch.stack([torch.from_numpy(lung[members]).float().mean(0, keepdim=True) for members in batch])
-        logits, locations = _run(hu, share, box, models)
+        of_slabs, locations = _run(hu, share, box, models)
+        logits += of_slabs.tolist()
         cells = locations.sigmoid()
         maps = crop(cells, (back * cells.shape[-1]).expand(len(batch), -1), GRID)
-        for members, logit, one_map in zip(batch, logits, maps, strict=True):
-            probability[members] = float(logit.sigmoid())
+        for members, one_map in zip(batch, maps, strict=True):
             activation[members] = one_map.numpy() * lung[members]
         on_batch(min(1.0, (start + BATCH) / len(slabs)))
-    probability[~scored] = np.nan
     activation[~scored] = 0
-    return probability, activation
+    alone = np.array(logits)
+    averaged = with_neighbours(alone, np.array([slice_spacing_mm * (one.start + one.stop) / 2 for one in slabs]))
+    return Classified(_probability(averaged, slabs, scored), _probability(alone, slabs, scored), activation)
+
+
+def _probability(
+    logits: npt.NDArray[np.float64], slabs: list[slice], scored: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Of each slice from the logits of the slabs."""
+    probability = np.full(len(scored), np.nan)
+    for members, one in zip(slabs, 1 / (1 + np.exp(-logits)), strict=True):
+        probability[members] = one
+    probability[~scored] = np.nan
+    return probability
 
 
 def _run(hu: Tensor, lung: Tensor, box: Tensor, models: Models) -> tuple[Tensor, Tensor]:
-    """Slice logits (N,) and location logits (N, 1, 28, 28) of slabs (N, 1, 256, 256)."""
+    """Slice logits (N,) and location logits (N, 1, 28, 28) of slabs (N, 1, 256, 256): mean of the slab and its mirror
+    image, which are as likely and fail differently."""
     cropped = crop(torch.cat([hu - AIR_HU, lung], 1), box.expand(len(hu), -1), SLICE_INPUT)
     image = window(cropped[:, :1] + AIR_HU, SLICE_WINDOW_HU)
     share = F.avg_pool2d(cropped[:, 1:], MAP_STRIDE)
     with torch.inference_mode():
-        image = image.to(models.device, memory_format=torch.channels_last)
-        logits, locations = models.slice_classifier(image, share.to(models.device))
+        image, share = image.to(models.device, memory_format=torch.channels_last), share.to(models.device)
+        logits, locations = models.slice_classifier(image, share)
+        mirrored_logits, mirrored_locations = models.slice_classifier(image.flip(-1), share.flip(-1))
+        logits, locations = (logits + mirrored_logits) / 2, (locations + mirrored_locations.flip(-1)) / 2
     return logits.float().cpu(), locations.float().cpu()

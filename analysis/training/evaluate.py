@@ -41,7 +41,7 @@ def lung_slices(models: Models) -> dict:
     figures = {}
     for name, splits in (("test", ("test",)), ("val + test", ("val", "test"))):
         slices = data.lung_masks(*splits)
-        logits = lung_logits(to_grid(slices.hu), models, lambda done: None)
+        logits = lung_logits(to_grid(slices.hu), models.lung_unet, models.device, lambda done: None)
         found = [lung_mask(clean(one_slice[None]), GRID, GRID)[0] for one_slice in logits]
         values = [dice(a, b) for a, b in zip(found, slices.lung, strict=True)]
         figures[name] = {"slices": len(values), "mean": np.mean(values), "min": min(values)}
@@ -82,10 +82,12 @@ def slice_figures(cases: list[Case]) -> dict:
     threshold = data.protocol()["working_point"]["slice_threshold"]
     probability, positive = pooled(cases)
     per_volume = {case.name: pooled([case]) for case in cases}
+    alone = np.concatenate([case.analysis.probability_alone[case.counts] for case in cases])
     return {
         "slices": len(positive),
         "positive": int(positive.sum()),
         "auc": auc(probability, positive),
+        "auc_alone": auc(alone, positive),
         "auc_per_volume": {
             name: auc(score, label)
             for name, (score, label) in per_volume.items()

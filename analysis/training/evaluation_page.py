@@ -110,9 +110,10 @@ def _slices(results: dict) -> str:
 {one["slices"]:.0f} lung slices of volumes never trained on, {one["positive"]:.0f} of them abnormal
 (≥ {data.POSITIVE_PIXELS} opacity pixels at 256²; slices with fewer, but some, are left out).
 
-Pooled AUC **{_ranged(results, "slices", "auc", 4)}**, 95 % bootstrap over volumes {low:.3f}–{high:.3f}. At the working
-point (probability ≥ {one["slice_threshold"]}): sensitivity {_ranged(results, "slices", "sensitivity")}, specificity
-{_ranged(results, "slices", "specificity")}.
+Pooled AUC **{_ranged(results, "slices", "auc", 4)}**, 95 % bootstrap over volumes {low:.3f}–{high:.3f};
+of each slice without its neighbours {_ranged(results, "slices", "auc_alone", 4)}.
+At the working point (probability ≥ {one["slice_threshold"]}):
+sensitivity {_ranged(results, "slices", "sensitivity")}, specificity {_ranged(results, "slices", "specificity")}.
 AUC of the volumes with at least 10 slices of either kind:
 
 {_table(list(per_volume), [list(per_volume.values())])}"""

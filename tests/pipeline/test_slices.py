@@ -1,4 +1,4 @@
-"""Crop, slabs and map of the slice classifier; what the trained network finds is tested in test_run."""
+"""Crop, slabs, neighbours and map of the slice classifier; what the trained network finds is tested in test_run."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 
 from analysis.pipeline.grid import GRID
 from analysis.pipeline.networks import LungUNet, SliceClassifier, pool
-from analysis.pipeline.slices import classify, crop, lung_box, slab_size
+from analysis.pipeline.slices import classify, crop, lung_box, slab_size, with_neighbours
 from analysis.pipeline.weights import Models, prepared
 
 
@@ -80,12 +80,50 @@ def test_scores_lung_slices_only_and_maps_stay_in_the_lung(untrained: Models) ->
     lung[1:5, 60:200, 40:220] = True
     scored = lung.any((1, 2))
     shares: list[float] = []
-    probability, activation = classify(grid_hu, lung, scored, slab=2, models=untrained, on_batch=shares.append)
-    assert np.isfinite(probability).tolist() == scored.tolist()
-    assert probability[2] == probability[3]  # one slab
-    assert not activation[~lung].any()
-    assert 0 <= activation.min() < activation.max() <= 1
+    found = classify(grid_hu, lung, scored, slice_spacing_mm=2.0, models=untrained, on_batch=shares.append)
+    for probability in (found.probability, found.probability_alone):
+        assert np.isfinite(probability).tolist() == scored.tolist()
+        assert probability[2] == probability[3]  # one slab
+    assert not found.activation[~lung].any()
+    assert 0 <= found.activation.min() < found.activation.max() <= 1
     assert shares[-1] == 1
+
+
+def test_a_mirrored_scan_has_the_mirrored_result(untrained: Models) -> None:
+    random = np.random.default_rng(1)
+    grid_hu = torch.from_numpy(random.normal(-700, 200, (2, 1, GRID, GRID)).astype(np.float32))
+    lung = np.zeros((2, GRID, GRID), bool)
+    lung[:, 60:200, 40:190] = True
+    scored = np.array([True, True])
+    found, mirrored = (
+        classify(hu, mask, scored, slice_spacing_mm=5.0, models=untrained, on_batch=lambda done: None)
+        for hu, mask in ((grid_hu, lung), (grid_hu.flip(-1), np.flip(lung, -1).copy()))
+    )
+    np.testing.assert_allclose(mirrored.probability, found.probability, atol=1e-4)
+    np.testing.assert_allclose(np.flip(mirrored.activation, -1), found.activation, atol=1e-3)
+
+
+def test_slices_speak_for_their_neighbours_by_their_distance_in_mm() -> None:
+    logits = np.array([4.0, 0.0, 0.0])
+    near, far = np.exp(-0.5 * 1.0**2), np.exp(-0.5 * 2.0**2)
+    averaged = with_neighbours(logits, np.array([0.0, 5.0, 10.0]))
+    np.testing.assert_allclose(averaged, [4 / (1 + near + far), 4 * near / (1 + 2 * near), 4 * far / (1 + near + far)])
+    np.testing.assert_allclose(with_neighbours(logits, np.array([0.0, 40.0, 80.0])), logits, atol=1e-9)
+
+
+def test_a_scan_without_scored_slices_has_no_probabilities(untrained: Models) -> None:
+    lung = np.zeros((2, GRID, GRID), bool)
+    lung[:, 100:104, 100:104] = True
+    found = classify(
+        torch.zeros(2, 1, GRID, GRID),
+        lung,
+        np.array([False, False]),
+        slice_spacing_mm=5.0,
+        models=untrained,
+        on_batch=lambda done: None,
+    )
+    assert np.isnan(found.probability).all()
+    assert not found.activation.any()
 
 
 def test_map_lies_where_the_network_looked(untrained: Models, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,8 +137,9 @@ def test_map_lies_where_the_network_looked(untrained: Models, monkeypatch: pytes
         return torch.zeros(len(image)), 20 * (F.avg_pool2d(image, 8) - 0.5)
 
     monkeypatch.setattr(untrained.slice_classifier, "forward", dense)
-    _, activation = classify(grid_hu, lung, np.array([True]), slab=1, models=untrained, on_batch=lambda done: None)
-    rows, columns = np.nonzero(activation[0] > 0.5)
+    scored = np.array([True])
+    found = classify(grid_hu, lung, scored, slice_spacing_mm=5.0, models=untrained, on_batch=lambda done: None)
+    rows, columns = np.nonzero(found.activation[0] > 0.5)
     half_a_cell = 4
     assert abs(rows.mean() - 109.5) < half_a_cell
     assert abs(columns.mean() - 169.5) < half_a_cell
