@@ -3,7 +3,9 @@
 import argparse
 import os
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +34,10 @@ POSITIVE_PIXELS = 20  # opacity pixels at 256² from which a slice is abnormal; 
 PHANTOM_SPACING_MM = (10.0, 1.4, 1.4)  # 256 cells of 1.4 mm, as the real slices have about
 WRONG_MASK = "ID_0254_Z_0075"  # its lung mask follows the edge of the body
 
-# Slices above and below the lungs, found by eye: (series, first, end) from the head.
-_WITHOUT_LUNG = (
-    ("nodules_LIDC-0003", 0, 16),
-    ("nodules_LIDC-0003", 135, 140),
-    ("tumour_A0002", 0, 1),
-    ("tumour_A0002", 29, 30),
-)
+# Slices of the two series of tumours, from the head, found by eye: above and below the lungs, and of healthy lungs.
+_WITHOUT_LUNG = {"nodules_LIDC-0003": (range(16), range(135, 140)), "tumour_A0002": (range(1), range(29, 30))}
+_HEALTHY = {"nodules_LIDC-0003": (range(24, 37), range(90, 122)), "tumour_A0002": (range(2, 9), range(20, 28))}
+_SLAB_SLICES = {"nodules_LIDC-0003": (2, 4), "tumour_A0002": (1,)}  # 5, 10 and 8 mm: the volumes' slices are as thick
 
 
 def protocol() -> dict:
@@ -115,17 +114,36 @@ def trained_volumes(fold: str) -> list[int]:
 
 def without_lung() -> Slices:
     """Neck and abdomen: lung_masks and opacity_masks hold none, and a network that never saw them finds lung there."""
+    return join([_no_masks(_series_hu(name)[list(chain(*ranges))], name) for name, ranges in _WITHOUT_LUNG.items()])
+
+
+def tumour_slabs() -> Iterator[tuple[Slices, npt.NDArray[np.bool_]]]:
+    """The two series of tumours averaged to thick slices, without masks, and which of them show healthy lungs.
+
+    Domes of the diaphragm that fill a part of a thick slice look like opacities, and the other sources have few.
+    """
+    for name, ranges in _HEALTHY.items():
+        hu = _series_hu(name)
+        healthy = np.isin(np.arange(len(hu)), list(chain(*ranges)))
+        for size in _SLAB_SLICES[name]:
+            whole = len(hu) // size * size
+            slabs = hu[:whole].reshape(-1, size, *hu.shape[1:]).mean(1).astype(np.int16)
+            yield _no_masks(slabs, f"{name}, {size} slices"), healthy[:whole].reshape(-1, size).all(1)
+
+
+def _series_hu(name: str) -> npt.NDArray[np.int16]:
+    """HU of a series from head to feet, averaged to (slice, 256, 256)."""
     import pydicom
 
-    found = []
-    for series, first, end in _WITHOUT_LUNG:
-        files = [pydicom.dcmread(path) for path in (SHARED_DATA / "ct" / series).glob("*.dcm")]
-        files.sort(key=lambda file: -float(file.ImagePositionPatient[2]))
-        for file in files[first:end]:
-            hu = file.pixel_array * float(file.RescaleSlope) + float(file.RescaleIntercept)
-            found.append(hu.reshape(256, 2, 256, 2).mean((1, 3)).astype(np.int16))
-    none = np.zeros((len(found), 256, 256), bool)
-    return Slices(np.stack(found), none, none, np.full(len(found), "without lung"), np.arange(len(found)))
+    files = [pydicom.dcmread(path) for path in (SHARED_DATA / "ct" / name).glob("*.dcm")]
+    files.sort(key=lambda file: -float(file.ImagePositionPatient[2]))
+    hu = [file.pixel_array * float(file.RescaleSlope) + float(file.RescaleIntercept) for file in files]
+    return np.stack([one.reshape(256, 2, 256, 2).mean((1, 3)).astype(np.int16) for one in hu])
+
+
+def _no_masks(hu: npt.NDArray[np.int16], group: str) -> Slices:
+    none = np.zeros(hu.shape, bool)
+    return Slices(hu, none, none, np.full(len(hu), group), np.arange(len(hu)))
 
 
 def phantoms() -> Slices:

@@ -1,9 +1,11 @@
-"""Make the released weights from the runs of the fold "release": python -m analysis.training.release
+"""Make the released weights from the runs of the fold "release": python -m analysis.training.release [NETWORK …]
 
-Writes analysis/weights/*.safetensors in half precision, each with its origin and thresholds in the header.
+Writes analysis/weights/NETWORK.safetensors (of both if none is named) in half precision, with its origin and
+thresholds in the header.
 """
 
 import subprocess
+import sys
 
 import torch
 from safetensors.torch import save_file
@@ -12,11 +14,12 @@ from analysis.pipeline.networks import LungUNet, SliceClassifier
 from analysis.pipeline.weights import WEIGHTS
 from analysis.training import data
 
-VERSION = "1.2"
+VERSIONS = {"lung_unet": "1.2", "slice_classifier": "1.3"}
 NETWORKS = {"lung_unet": LungUNet, "slice_classifier": SliceClassifier}
 TRAINED_ON = {
     "lung_unet": "lung_masks train; opacity_masks 1-9; neck and abdomen slices of LIDC-0003 and A0002; phantoms",
-    "slice_classifier": "opacity_masks 1-9; lung_masks train with pasted opacities; phantoms; ImageNet start",
+    "slice_classifier": "opacity_masks 1-9; lung_masks train and healthy slices of LIDC-0003 and A0002, both also with "
+    "pasted opacities; phantoms; ImageNet start",
 }
 
 
@@ -40,7 +43,7 @@ def release(network: str) -> None:
     }
     header = {
         "name": network,
-        "version": VERSION,
+        "version": VERSIONS[network],
         "trained_on": TRAINED_ON[network],
         "recipe": f"python -m analysis.training.{network} --fold release --seed {seed}",
         "input": NETWORKS[network].input_format,
@@ -53,7 +56,7 @@ def release(network: str) -> None:
 
 
 def main() -> None:
-    for network in TRAINED_ON:
+    for network in sys.argv[1:] or NETWORKS:
         release(network)
 
 

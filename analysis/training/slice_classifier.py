@@ -4,6 +4,7 @@ Writes runs/slice_classifier-FOLD-SEED.pt. About seven minutes on one CPU core w
 """
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +12,9 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, SliceClassifier, window
+from analysis.pipeline.grid import GRID, to_grid
+from analysis.pipeline.lungs import clean, lung_logits, lung_mask
+from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, LungUNet, SliceClassifier, window
 from analysis.pipeline.slices import crop, lung_box
 from analysis.training import data
 from analysis.training.lesions import paste_opacities
@@ -21,6 +24,11 @@ SIDE = (0.85, 1.2)  # side of the lung's box ÷ the pipeline's
 SHIFT = 0.1  # of the box
 ANGLE = 0.15  # radians
 AIR_HU = -1000.0  # outside the slice
+# Depth of breathing: aerated lung is up to some 150 HU denser in expiration than in inspiration, and denser where it
+# lies below (Verschakelen et al. 1993). The label stays, so that dense is not yet abnormal.
+BREATHING_HU = (-50.0, 120.0)
+GRAVITY_HU = 40.0  # standard deviation of the difference between the middle and either end of the lung's box
+AERATED_HU = (-850.0, -500.0)  # below: all of the change; above: none
 
 # lung_masks train slices that show disease (by eye), so they serve neither as normal slices nor to paste into
 DISEASED = (26, 40, 45, 49, 52, 57, 66, 95, 101, 114, 115, 172, 181)
@@ -55,6 +63,19 @@ def _labelled(slices: data.Slices) -> data.Slices:
     return slices.where((slices.label >= 0) & (slices.lung.sum((1, 2)) >= data.MIN_LUNG_PIXELS))
 
 
+def healthy_series(fold: str) -> tuple[data.Slices, np.ndarray]:
+    """Thick healthy slices of the series of tumours, their lungs found by the fold's U-Net, and their boxes."""
+    seed = data.protocol()["seeds"]["lung_unet"][0]
+    network = data.load_run("lung_unet", fold, seed, LungUNet())
+    parts, boxes = [], []
+    for slabs, healthy in data.tumour_slabs():
+        logits = lung_logits(to_grid(slabs.hu), network, torch.device("cpu"), lambda done: None)
+        found = replace(slabs, lung=lung_mask(clean(logits), GRID, GRID))
+        keep = healthy & (found.lung.sum((1, 2)) >= data.MIN_LUNG_PIXELS)
+        parts.append(found.where(keep)), boxes.append(boxes_of(found)[keep])
+    return data.join(parts), np.concatenate(boxes)
+
+
 class Sources:
     """All training slices in one table, drawn by source and label."""
 
@@ -65,16 +86,20 @@ class Sources:
         phantoms = _labelled(data.phantoms())
         normal = data.lung_masks("train")
         normal = normal.where(~np.isin(normal.index, DISEASED))
-        self.slices = data.join([volumes, phantoms, normal])
-        self.boxes = np.concatenate([boxes_of(source) for source in (volumes, phantoms, normal)])
-        label, source = self.slices.label, np.repeat([0, 1, 2], [len(volumes), len(phantoms), len(normal)])
+        series, series_boxes = healthy_series(fold)
+        parts = [volumes, phantoms, normal, series]
+        self.slices = data.join(parts)
+        self.boxes = np.concatenate([*(boxes_of(source) for source in parts[:3]), series_boxes])
+        label, source = self.slices.label, np.repeat(range(len(parts)), [len(part) for part in parts])
         drawn = [  # source, label, whether opacities are pasted in, share of the source
             (0, 1, False, settings["opacity_masks"]),
             (0, 0, False, settings["opacity_masks"]),
             (1, 1, False, settings["phantoms"]),
             (1, 0, False, settings["phantoms"]),
-            (2, 0, True, settings["pasted"]),
-            (2, 0, False, settings["pasted"]),
+            (2, 0, True, settings["lung_masks"]),
+            (2, 0, False, settings["lung_masks"]),
+            (3, 0, True, settings["healthy_series"]),
+            (3, 0, False, settings["healthy_series"]),
         ]
         self.members = [np.flatnonzero((source == s) & (label == wanted)) for s, wanted, _, _ in drawn]
         self.pasted = [pasted for _, _, pasted, _ in drawn]
@@ -94,6 +119,16 @@ class Sources:
         return stacked[0].clamp(-1024, 1000), stacked[1], stacked[2], torch.from_numpy(np.stack(boxes))
 
 
+def breathed(hu: Tensor, lung: Tensor, random: torch.Generator) -> Tensor:
+    """HU (N, 1, H, W) with the aerated part of the lung (N, 1, H, W, in [0, 1]) denser or less dense."""
+    n, low, high = (len(hu), 1, 1, 1), *BREATHING_HU
+    change = low + (high - low) * torch.rand(n, generator=random)
+    down = torch.linspace(-1, 1, hu.shape[2]).view(1, 1, -1, 1)
+    change = change + GRAVITY_HU * torch.randn(n, generator=random) * down
+    aerated = ((AERATED_HU[1] - hu) / (AERATED_HU[1] - AERATED_HU[0])).clamp(0, 1)
+    return hu + change * aerated * lung
+
+
 def augmented(
     hu: Tensor, lung: Tensor, opacity: Tensor, boxes: Tensor, random: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -109,7 +144,8 @@ def augmented(
         angle=ANGLE * torch.randn(n, generator=random),
         flip=torch.where(torch.rand(n, generator=random) < 0.5, -1.0, 1.0),
     )
-    image = window(data.jitter_hu(sampled[:, :1] + AIR_HU, random), SLICE_WINDOW_HU)
+    hu = breathed(sampled[:, :1] + AIR_HU, sampled[:, 1:2], random)
+    image = window(data.jitter_hu(hu, random), SLICE_WINDOW_HU)
     lung_share, opacity_share = F.avg_pool2d(sampled[:, 1:], MAP_STRIDE).split(1, 1)
     pixels = sampled[:, 2].mean((1, 2)) * side[:, 0] ** 2
     return image, lung_share, (opacity_share / lung_share.clamp_min(1e-3)).clamp(0, 1), pixels

@@ -1,0 +1,37 @@
+"""What the slice classifier is trained on."""
+
+import numpy as np
+import torch
+
+from analysis.training import data
+from analysis.training.slice_classifier import BREATHING_HU, breathed
+
+
+def test_breathing_changes_the_density_of_aerated_lung_alone() -> None:
+    hu = torch.full((200, 1, 8, 8), -870.0)
+    hu[..., 4:] = -100.0  # vessel or consolidation
+    lung = torch.zeros_like(hu)
+    lung[..., 2:, :] = 1
+    change = breathed(hu, lung, torch.Generator().manual_seed(0)) - hu
+    assert not change[..., :2, :].any()
+    assert not change[..., 4:].any()
+    of_scan = change[..., 2:, :4].mean((1, 2, 3))
+    assert of_scan.min() < BREATHING_HU[0] / 2
+    assert of_scan.max() > BREATHING_HU[1] / 2
+
+
+def test_breathing_keeps_the_order_of_densities() -> None:
+    hu = torch.linspace(-1000, 200, 1000).view(1, 1, 1, -1).expand(100, -1, -1, -1)
+    changed = breathed(hu, torch.ones_like(hu), torch.Generator().manual_seed(1))
+    assert (changed.diff(dim=-1) >= 0).all()
+
+
+def test_healthy_slabs_leave_out_the_tumours(shared_data) -> None:
+    """The readers outlined nodules of LIDC-0003 from slice 38 to 84; A0002 has its tumour on slices 10 to 18."""
+    for slabs, healthy in data.tumour_slabs():
+        name, size = slabs.group[0].split(", ")
+        first, end = {"nodules_LIDC-0003": (38, 85), "tumour_A0002": (10, 19)}[name]
+        size = int(size.split()[0])
+        beside = [index for index in np.flatnonzero(healthy) if index * size < end and (index + 1) * size > first]
+        assert healthy.any()
+        assert not beside
