@@ -1,7 +1,7 @@
 """The trend as Plotly figures: made here, drawn by ``static/src/chart.ts`` in the colours of the page's theme.
 
 Traces carry no colours: the page's Plotly template gives each trace its colour by its place
-(line, suspected, not suspected, this time point).
+(measurement noise, line, suspected, not suspected, this time point).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 
 from patients.models import Study
 
-from .formats import DATE_FORMAT, change_text, quality_text, relative_text, score_text
+from .formats import DATE_FORMAT, change_doubt, change_text, quality_text, relative_text, score_text
 from .trend import TimePoint
 
 MARKER_SIZE = 13
@@ -21,6 +21,7 @@ TITLE_SIZE = 13
 MARGIN_DAYS = 0.09  # room left and right of the points, as a part of the days shown
 SHORTEST_DAYS = 7  # a trend of fewer days is drawn on an axis of a week
 
+BAND_OPACITY = 0.35
 HEADROOM = 1.15  # the end of the vertical axis ÷ the highest value
 
 Value = Callable[[TimePoint], float | None]
@@ -41,6 +42,7 @@ def _figure(points: Sequence[TimePoint], here: Study | None, value: Value, title
     days = [point.days_since_first for point in drawn]
     shown = [point for point in drawn if here and point.study.pk == here.pk]
     traces = [
+        _noise_band(drawn, value),
         go.Scatter(x=days, y=[value(point) for point in drawn], mode="lines", hoverinfo="skip", line_width=2.5),
         _markers([point for point in drawn if point.analysis.suspected], value, "suspected", "triangle-up"),
         _markers([point for point in drawn if not point.analysis.suspected], value, "not suspected", "circle"),
@@ -53,7 +55,24 @@ def _figure(points: Sequence[TimePoint], here: Study | None, value: Value, title
             marker={"symbol": "circle-open", "size": 2 * MARKER_SIZE, "line": {"width": 2}},
         ),
     ]
-    return go.Figure(traces, _layout(days, [value(point) or 0 for point in drawn], title))
+    highest = [(value(point) or 0) * (1 + (point.score_noise or 0)) for point in drawn]
+    return go.Figure(traces, _layout(days, highest, title))
+
+
+def _noise_band(points: Sequence[TimePoint], value: Value) -> go.Scatter:
+    """The 95 % interval of the score around the line; empty where a point's noise is not known."""
+    known = [] if any(point.score_noise is None for point in points) else points
+    days = [point.days_since_first for point in known]
+    ends = [[(value(point) or 0) * (1 + sign * (point.score_noise or 0)) for point in known] for sign in (1, -1)]
+    return go.Scatter(
+        x=days + days[::-1],
+        y=ends[0] + ends[1][::-1],
+        mode="lines",
+        line_width=0,
+        fill="toself",
+        opacity=BAND_OPACITY,
+        hoverinfo="skip",
+    )
 
 
 def _layout(days: Sequence[int], values: Sequence[float], title: str) -> dict[str, Any]:
@@ -98,7 +117,7 @@ def _hover(point: TimePoint, decision: str) -> list[str]:
     """What a point says: its address (for the click), date, score, relative score with change, decision and flags."""
     relative = relative_text(point.relative_corona_score)
     if point.relative_corona_score is not None:
-        relative += f" ({change_text(point.relative_corona_score)})"
+        relative += f" ({change_text(point.relative_corona_score)}{change_doubt(point)})"
     return [
         reverse("pages:study", args=[point.study.pk]),
         date_format(point.date, DATE_FORMAT),

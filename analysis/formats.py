@@ -144,5 +144,11 @@ def relative_note(point: "TimePoint | None", points: Sequence["TimePoint"]) -> s
         return "this time point is still being analysed"
     if point.study.pk == first.study.pk:
         return "this is the first time point"
-    faint = "" if point.change_counts else "; both scores are as low as those of healthy lungs"
-    return f"{change_text(point.relative_corona_score)} since {first_date}{faint}"
+    return f"{change_text(point.relative_corona_score)} since {first_date}{change_doubt(point)}"
+
+
+def change_doubt(point: "TimePoint") -> str:
+    """Why a change since the first time point may say nothing: ``; both scores are …``, or "" where it does."""
+    if not point.change_counts:
+        return "; both scores are as low as those of healthy lungs"
+    return "; within the measurement noise" if point.change_is_noise else ""

@@ -51,6 +51,9 @@ class Analysis(Job):
     report = models.JSONField(null=True, blank=True, help_text="The pipeline's report, as the contract says")
     corona_score_cm3 = models.FloatField(null=True, blank=True)
     corona_score_paper_cm3 = models.FloatField(null=True, blank=True)
+    score_variation = models.FloatField(
+        null=True, blank=True, help_text="Coefficient of variation of the Corona score over variants of one scan"
+    )
     positive_ratio = models.FloatField(null=True, blank=True)
     threshold = models.FloatField(null=True, blank=True)
     suspected = models.BooleanField(null=True)

@@ -85,6 +85,7 @@ def save_result(analysis: Analysis, result: "Result") -> None:
             report=as_json,
             corona_score_cm3=report.corona_score_cm3,
             corona_score_paper_cm3=report.corona_score_paper_cm3,
+            score_variation=report.score_variation,
             positive_ratio=report.positive_ratio,
             threshold=report.threshold,
             suspected=report.suspected,

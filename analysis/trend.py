@@ -5,6 +5,7 @@ point is the earliest dated study whose analysis is done or still to come; while
 done, and where its score is 0, no relative score is defined.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from patients.models import Patient, Study
 
 from .models import Analysis
 
+NORMAL_95 = 1.96  # standard deviations either side of the mean that hold 95 % of a normal distribution
 HEALTHY_SCORE_CM3 = 10.0
 """``normal_001`` and synthetic patients without disease score up to 5 cm³ in docs/evaluation; twice that is still no
 sign of disease, and a quotient of two such scores says nothing. Dense lungs may score more (volume 6 there)."""
@@ -26,6 +28,7 @@ class TimePoint:
     ``pending``: a run that waits or works, which may be newer than ``analysis``.
     ``failed``: the newest run where it failed although an older one, ``analysis``, is done.
     ``days_since_first`` and ``relative_corona_score`` are None where they are not defined (yet).
+    ``first``: the analysis of the first time point, itself at that point.
     """
 
     study: Study
@@ -35,12 +38,29 @@ class TimePoint:
     days_since_first: int | None
     corona_score_cm3: float | None
     relative_corona_score: float | None
-    first_score_cm3: float | None = None
+    first: Analysis | None = None
 
     @property
     def change_counts(self) -> bool:
         """Whether this score or the first one is higher than those of healthy lungs."""
-        return max(self.corona_score_cm3 or 0, self.first_score_cm3 or 0) >= HEALTHY_SCORE_CM3
+        first_score = self.first.corona_score_cm3 if self.first else None
+        return max(self.corona_score_cm3 or 0, first_score or 0) >= HEALTHY_SCORE_CM3
+
+    @property
+    def score_noise(self) -> float | None:
+        """Half of the 95 % interval of scores that variants of this scan would have, as a part of the score."""
+        variation = self.analysis.score_variation if self.analysis else None
+        return None if variation is None else NORMAL_95 * variation
+
+    @property
+    def change_is_noise(self) -> bool:
+        """Whether variants of one scan would differ as much as this score from the first; False where not known."""
+        if not self.analysis or not self.first or not self.relative_corona_score:
+            return False
+        both = self.analysis.score_variation, self.first.score_variation
+        if None in both or self.analysis == self.first:
+            return False
+        return abs(math.log(self.relative_corona_score)) <= NORMAL_95 * math.hypot(*both)
 
     @property
     def date(self) -> date | None:
@@ -78,7 +98,7 @@ def current(runs: list[Analysis]) -> Analysis | None:
 
 def _time_points(studies: list[Study], runs: dict[int, list[Analysis]]) -> list[TimePoint]:
     first_date: date | None = None
-    first_score: float | None = None
+    first: Analysis | None = None
     points = []
     for study in studies:
         own = runs.get(study.chosen_series_id or 0, [])
@@ -86,7 +106,8 @@ def _time_points(studies: list[Study], runs: dict[int, list[Analysis]]) -> list[
         score = analysis.corona_score_cm3 if analysis else None
         counts = study.study_date is not None and analysis is not None and (score is not None or analysis.is_active)
         if counts and first_date is None:
-            first_date, first_score = study.study_date, score
+            first_date, first = study.study_date, analysis
+        first_score = first.corona_score_cm3 if first else None
         points.append(
             TimePoint(
                 study=study,
@@ -96,7 +117,7 @@ def _time_points(studies: list[Study], runs: dict[int, list[Analysis]]) -> list[
                 days_since_first=(study.study_date - first_date).days if counts and first_date else None,
                 corona_score_cm3=score,
                 relative_corona_score=score / first_score if counts and first_score and score is not None else None,
-                first_score_cm3=first_score,
+                first=first,
             )
         )
     return points

@@ -150,6 +150,7 @@ def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[s
         "newest": charted[-1] if charted else None,
         "relative_defined": any(point.relative_corona_score is not None for point in charted),
         "figures": trend_figures(points, here=here),
+        "noise_known": bool(charted) and all(point.score_noise is not None for point in charted),
         "running": any(point.pending for point in points),
         "mixed_versions": len({point.analysis.weights for point in charted}) > 1,
     }

@@ -68,7 +68,8 @@ class Report:
     ``slices``: head to feet. ``positive_ratio``: positive slices ÷ lung slices;
     ``suspected`` where it exceeds ``threshold`` (Gozes et al. 2020, section 2, case decision).
     ``corona_score_paper_cm3``: Σ over positive slices of the activation map × voxel volume as
-    the paper defines it; ``corona_score_cm3``: the headline score (see ``score.py``).
+    the paper defines it; ``corona_score_cm3``: the headline score (see ``score.py``);
+    ``score_variation``: its coefficient of variation over variants of one scan.
     ``seconds``: wall time by stage.
     """
 
@@ -80,6 +81,7 @@ class Report:
     suspected: bool
     corona_score_cm3: float
     corona_score_paper_cm3: float
+    score_variation: float
     opacity: Opacity | None
     findings: tuple[Finding, ...] | None
     quality: tuple[QualityFlag, ...]

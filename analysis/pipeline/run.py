@@ -131,6 +131,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         suspected=ratio > models.case_threshold,
         corona_score_cm3=scores.corona_score_cm3,
         corona_score_paper_cm3=scores.corona_score_paper_cm3,
+        score_variation=models.score_variation,
         opacity=None,
         findings=None,
         quality=(*flags, *_lung_flags(area_cm2)),

@@ -25,13 +25,15 @@ class Models:
     """Both networks, ready to run on ``device``, and the two thresholds that were chosen with them.
 
     ``slice_threshold``: a slice is positive from this probability on. ``case_threshold``: a case is suspected where
-    the share of positive lung slices exceeds it.
+    the share of positive lung slices exceeds it. ``score_variation``: coefficient of variation of the Corona score
+    over variants of one scan (``training/repeatability.py``).
     """
 
     lung_unet: LungUNet
     slice_classifier: SliceClassifier
     slice_threshold: float
     case_threshold: float
+    score_variation: float
     versions: tuple[ModelVersion, ...]
     device: torch.device
 
@@ -60,6 +62,7 @@ def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
         slice_classifier=prepared(slice_classifier, device),
         slice_threshold=float(described["slice_threshold"]),
         case_threshold=float(described["case_threshold"]),
+        score_variation=float(described["score_variation"]),
         versions=(lung_version, slice_version),
         device=device,
     )

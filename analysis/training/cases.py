@@ -65,6 +65,7 @@ def fold_models(fold: str, seed: int) -> Models:
         slice_classifier=networks[1],
         slice_threshold=working_point["slice_threshold"],
         case_threshold=working_point["case_threshold"],
+        score_variation=working_point["score_variation"],
         versions=tuple(
             ModelVersion(name, f"{fold} seed {seed_of_run}", sha256_of(data.run_path(name, fold, seed_of_run)))
             for name, (_, seed_of_run) in runs.items()

@@ -20,10 +20,10 @@ from analysis.pipeline.report import Report
 from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.score import GATE_HU
 from analysis.pipeline.weights import Models, released
-from analysis.training import data
+from analysis.training import data, repeatability
 from analysis.training.cases import CT_CASES, Case, ct_volume, fold_models, opacity_cases, phantom_case
 from analysis.training.evaluation_page import write_page
-from analysis.training.measures import agreement, auc, bootstrap, dice, over_runs
+from analysis.training.measures import agreement, auc, bootstrap, calibration_error, dice, over_runs
 from analysis.training.release import commit
 from analysis.training.thresholds import MIN_OPACITY_PERCENT
 
@@ -88,6 +88,7 @@ def slice_figures(cases: list[Case]) -> dict:
         "positive": int(positive.sum()),
         "auc": auc(probability, positive),
         "auc_alone": auc(alone, positive),
+        "calibration_error": calibration_error(probability, positive),
         "auc_per_volume": {
             name: auc(score, label)
             for name, (score, label) in per_volume.items()
@@ -284,6 +285,7 @@ def main() -> None:
         "auc_interval": auc_interval(runs),
         "score_intervals": score_intervals(runs),
         "real_ct": ct_figures(models),
+        "repeatability": repeatability.measure(release),
         "phantoms": phantom_figures(release),
     }
     results["minutes"] = (time.monotonic() - started) / 60

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy import stats
 
 DRAWS = 2000
+BINS = 10
 
 
 def dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
@@ -33,6 +34,20 @@ def roc(score: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]) -> tup
     true = np.append(0, np.cumsum(hits)[last_of_tie] / hits.sum())
     false = np.append(0, np.cumsum(~hits)[last_of_tie] / (~hits).sum())
     return false, true
+
+
+def reliability(
+    probability: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]
+) -> list[tuple[int, float, float]]:
+    """Of each tenth of [0, 1] that holds probabilities: how many, their mean, and the share of positives."""
+    bins = np.minimum((probability * BINS).astype(int), BINS - 1)
+    members = [bins == one for one in np.unique(bins)]
+    return [(int(own.sum()), float(probability[own].mean()), float(positive[own].mean())) for own in members]
+
+
+def calibration_error(probability: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]) -> float:
+    """Expected calibration error (Guo et al. 2017, equation 5): mean distance of probability and share of positives."""
+    return sum(count * abs(mean - share) for count, mean, share in reliability(probability, positive)) / len(positive)
 
 
 def threshold_for_sensitivity(score: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_], wanted: float) -> float:

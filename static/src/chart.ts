@@ -31,7 +31,7 @@ declare global {
 
 const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: 'reset' };
 
-/** The theme as a Plotly template; traces take `colorway` in order: line, suspected, not suspected, this one. */
+/** The theme as a Plotly template; traces take `colorway` in order: noise, line, suspected, not suspected, this one. */
 function template(): object {
   const style = getComputedStyle(document.documentElement);
   const token = (name: string): string => style.getPropertyValue(name).trim();
@@ -46,7 +46,7 @@ function template(): object {
       font: { family: token('--bs-body-font-family'), size: 13, color: token('--ct-text-soft') },
       paper_bgcolor: 'rgba(0,0,0,0)',
       plot_bgcolor: 'rgba(0,0,0,0)',
-      colorway: ['--ct-trend', '--ct-suspected', '--ct-clear', '--ct-text'].map(token),
+      colorway: ['--ct-trend', '--ct-trend', '--ct-suspected', '--ct-clear', '--ct-text'].map(token),
       hoverlabel: {
         bgcolor: token('--ct-surface-raised'),
         bordercolor: token('--ct-line-strong'),

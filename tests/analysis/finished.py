@@ -46,7 +46,8 @@ def finished_analysis(
             series=series, site=patient.site, sop_instance_uid=f"{uid}.1.{index}", sha256="0" * 64, file=name
         )
     report = _report(uid, activation_cm2)
-    numbers = ("corona_score_cm3", "corona_score_paper_cm3", "positive_ratio", "threshold", "suspected")
+    scores = ("corona_score_cm3", "corona_score_paper_cm3", "score_variation")
+    numbers = (*scores, "positive_ratio", "threshold", "suspected")
     return Analysis.objects.create(
         series=series,
         state=Analysis.State.DONE,
@@ -83,6 +84,7 @@ def _report(uid: str, activation_cm2: dict[int, float]) -> dict:
         "suspected": ratio > THRESHOLD,
         "corona_score_cm3": score,
         "corona_score_paper_cm3": score * 2,
+        "score_variation": 0.05,
         "opacity": None,
         "findings": None,
         "quality": [{"code": "thick_slices", "message": "The slices lie 5.0 mm apart: small opacities may be missed."}],

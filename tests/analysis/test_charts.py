@@ -9,7 +9,7 @@ from analysis.models import Analysis
 from analysis.trend import trend
 from patients.models import Patient, Series, Study
 
-LINE, SUSPECTED, NOT_SUSPECTED, HERE = range(4)
+NOISE, LINE, SUSPECTED, NOT_SUSPECTED, HERE = range(5)
 
 
 @pytest.fixture
@@ -52,6 +52,26 @@ def test_a_point_says_date_score_and_change_and_leads_to_its_study(patient):
     address, *words = trend_figures(trend(patient))["relative"]["data"][SUSPECTED]["customdata"][1]
     assert address == f"/studies/{second.pk}/"
     assert words == ["7 Mar 2020", "300.0 cm³", "1.50 (+50 %)", "suspected"]
+
+
+def test_the_band_holds_95_percent_of_what_the_noise_would_give(patient):
+    time_point(patient, 0, 200.0)
+    time_point(patient, 6, 100.0)
+    Analysis.objects.update(score_variation=0.05)
+    figures = trend_figures(trend(patient))
+    noise = 1.96 * 0.05
+    upper, lower = [200 * (1 + noise), 100 * (1 + noise)], [100 * (1 - noise), 200 * (1 - noise)]
+    assert figures["absolute"]["data"][NOISE]["y"] == pytest.approx(upper + lower)
+    assert figures["absolute"]["data"][NOISE]["x"] == [0, 6, 6, 0]
+    assert figures["relative"]["data"][NOISE]["y"] == pytest.approx([value / 200 for value in upper + lower])
+    assert figures["absolute"]["layout"]["yaxis"]["range"][1] == pytest.approx(HEADROOM * upper[0])
+
+
+def test_no_band_is_drawn_where_the_noise_of_a_point_is_not_known(patient):
+    time_point(patient, 0, 200.0)
+    Analysis.objects.update(score_variation=0.05)
+    time_point(patient, 6, 100.0)
+    assert not drawn(trend_figures(trend(patient))["absolute"]["data"][NOISE])
 
 
 def test_a_point_says_what_stands_against_it(patient):

@@ -40,6 +40,7 @@ def result():
         suspected=True,
         corona_score_cm3=12.5,
         corona_score_paper_cm3=20.0,
+        score_variation=0.04,
         opacity=None,
         findings=None,
         quality=(QualityFlag(**FLAG),),
@@ -53,7 +54,7 @@ def result():
 def test_a_result_stands_in_the_row_with_its_flags_and_networks(running):
     storage.save_result(running, result())
     row = Analysis.objects.get()
-    assert (row.state, row.corona_score_cm3, row.suspected) == ("DONE", 12.5, True)
+    assert (row.state, row.corona_score_cm3, row.score_variation, row.suspected) == ("DONE", 12.5, 0.04, True)
     assert (row.quality, row.model_versions) == ([FLAG], [MODEL])
     assert storage.read_heatmap(row).shape == (3, 256, 256)
 

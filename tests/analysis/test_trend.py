@@ -60,6 +60,18 @@ def test_recovery_to_the_score_of_healthy_lungs_counts(patient):
     assert [point.change_counts for point in trend(patient)] == [True, True]
 
 
+def test_a_change_no_larger_than_the_noise_is_said_to_be_noise(patient):
+    """The logarithm of a quotient of two scores of variation 5 % has a standard deviation of 7.1 %: 14.9 % at most."""
+    for day, score in ((0, 200.0), (9, 228.0), (18, 232.0), (27, 170.0), (36, 176.0)):
+        time_point(patient, day, score)
+    assert not any(point.change_is_noise for point in trend(patient))  # not known
+    Analysis.objects.update(score_variation=0.05)
+    points = trend(patient)
+    assert [point.change_is_noise for point in points] == [False, True, False, False, True]
+    assert relative_words(points[1], points).endswith("; within the measurement noise)")
+    assert "noise" not in relative_words(points[2], points)
+
+
 def test_relative_scores_wait_for_the_first_time_point(patient):
     time_point(patient, 0, state="RUNNING")
     time_point(patient, 5, 12.0)

@@ -19,7 +19,7 @@ MAX_SECONDS = 30.0
 MAX_PEAK_BYTES = 3e9
 KEYS = {
     "series_instance_uid", "slices", "lung_volume_ml", "positive_ratio", "threshold", "suspected", "corona_score_cm3",
-    "corona_score_paper_cm3", "opacity", "findings", "quality", "models", "seconds",
+    "corona_score_paper_cm3", "score_variation", "opacity", "findings", "quality", "models", "seconds",
 }  # fmt: skip
 SLICE_KEYS = {"sop_instance_uid", "z_mm", "lung_area_cm2", "probability", "positive", "activation_cm2"}
 

@@ -16,7 +16,7 @@ def untrained() -> Models:
     """Both networks with random weights: what is tested here must hold for any."""
     torch.manual_seed(0)
     cpu = torch.device("cpu")
-    return Models(prepared(LungUNet(), cpu), prepared(SliceClassifier(), cpu), 0.5, 0.1, (), cpu)
+    return Models(prepared(LungUNet(), cpu), prepared(SliceClassifier(), cpu), 0.5, 0.1, 0.05, (), cpu)
 
 
 def test_crop_samples_the_box() -> None:

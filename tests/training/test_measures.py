@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from analysis.training.measures import agreement, auc, bootstrap, dice, over_runs, roc, threshold_for_sensitivity
+from analysis.training.measures import (
+    agreement,
+    auc,
+    bootstrap,
+    calibration_error,
+    dice,
+    over_runs,
+    reliability,
+    roc,
+    threshold_for_sensitivity,
+)
 
 
 def test_dice() -> None:
@@ -21,6 +31,15 @@ def test_auc_counts_pairs_in_order_and_half_of_ties() -> None:
 
 def test_auc_of_one_class_is_not_a_number() -> None:
     assert np.isnan(auc(np.array([0.1, 0.2]), np.array([True, True])))
+
+
+def test_calibration_error_is_the_mean_distance_over_tenths() -> None:
+    probability = np.array([0.1, 0.1, 0.15, 0.95, 1.0])
+    positive = np.array([False, False, True, True, True])
+    (low, high) = reliability(probability, positive)
+    assert low == (3, pytest.approx(0.35 / 3), pytest.approx(1 / 3))
+    assert high == (2, pytest.approx(0.975), 1)
+    assert calibration_error(probability, positive) == pytest.approx((3 * (1 / 3 - 0.35 / 3) + 2 * 0.025) / 5)
 
 
 def test_threshold_reaches_the_sensitivity_it_was_chosen_for() -> None:

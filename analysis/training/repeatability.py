@@ -1,0 +1,106 @@
+"""How much the Corona score of one scan depends on how it was taken: python -m analysis.training.repeatability
+
+Prints the score of covid_P001 as other scanners might have stored it, by networks of the fold "release" (which never
+saw it), and the coefficient of variation that goes into protocol.toml before the release. About three minutes.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
+
+from analysis.pipeline.run import analyse_volume
+from analysis.pipeline.weights import Models
+from analysis.training import data
+from analysis.training.cases import ct_volume, fold_models, volume_of
+
+CASE = "covid_P001"  # 148 slices of 2 mm, 512×512 pixels
+NOISE_HU = 30.0  # standard deviation added
+NOISE_SEED = 0
+
+Hu = npt.NDArray[np.int16]  # (slice, row, column)
+
+
+def thicker(hu: Hu, count: int) -> Hu:
+    """Neighbouring slices averaged, ``count`` to one."""
+    starts = range(0, len(hu) // count * count, count)
+    return np.stack([hu[start : start + count].mean(0).astype(np.int16) for start in starts])
+
+
+def between(hu: Hu) -> Hu:
+    """The means of neighbours: slices that begin half a slice later, and are a little softer."""
+    return np.stack([hu[index : index + 2].mean(0).astype(np.int16) for index in range(len(hu) - 1)])
+
+
+def thinner(hu: Hu) -> Hu:
+    """One more slice between any two."""
+    doubled = np.empty((2 * len(hu) - 1, *hu.shape[1:]), np.int16)
+    doubled[::2], doubled[1::2] = hu, between(hu)
+    return doubled
+
+
+def matrix(hu: Hu, side: int) -> Hu:
+    """Slices of ``side`` × ``side`` pixels: averaged where these are larger, interpolated where smaller."""
+    mode = "area" if side < hu.shape[1] else "bilinear"
+    slices = [F.interpolate(torch.from_numpy(one).float()[None, None], (side, side), mode=mode) for one in hu]
+    return np.stack([one[0, 0].numpy().astype(np.int16) for one in slices])
+
+
+def noisy(hu: Hu) -> Hu:
+    random = np.random.default_rng(NOISE_SEED)
+    return np.stack([(one + NOISE_HU * random.standard_normal(one.shape)).astype(np.int16) for one in hu])
+
+
+# How the scan was taken: distance of slices and of pixels ÷ those of the scan, and its slices.
+VARIANTS: dict[str, tuple[float, float, Callable[[Hu], Hu]]] = {
+    "1 mm slices": (0.5, 1, thinner),
+    "2 mm slices, as stored": (1, 1, lambda hu: hu),
+    "4 mm slices": (2, 1, lambda hu: thicker(hu, 2)),
+    "6 mm slices": (3, 1, lambda hu: thicker(hu, 3)),
+    "8 mm slices": (4, 1, lambda hu: thicker(hu, 4)),
+    "half the pixel size": (1, 0.5, lambda hu: matrix(hu, 1024)),
+    "double pixel size": (1, 2, lambda hu: matrix(hu, 256)),
+    "quarter of the resolution": (1, 4, lambda hu: matrix(hu, 128)),
+    "shifted by half a slice": (1, 1, between),
+    "added noise": (1, 1, noisy),
+    "mirrored left to right": (1, 1, lambda hu: hu[..., ::-1]),
+    "upside down": (1, 1, lambda hu: hu[::-1]),
+}
+THICKNESSES = 5  # the first of them
+
+
+def measure(models: Models) -> dict:
+    """Corona score of each variant in cm³, and coefficients of variation over the slice thicknesses and over all."""
+    volume = ct_volume(CASE)
+    slice_mm, row_mm, column_mm = volume.spacing_mm
+    scores = {}
+    for name, (slices, pixel, change) in VARIANTS.items():
+        spacing_mm = (slice_mm * slices, row_mm * pixel, column_mm * pixel)
+        changed = volume_of(np.ascontiguousarray(change(volume.hu)), spacing_mm, name)
+        scores[name] = analyse_volume(changed, models).report.corona_score_cm3
+    values = np.array(list(scores.values()))
+    return {
+        "scores": scores,
+        "variation_of_thickness": variation(values[:THICKNESSES]),
+        "variation": variation(values),
+    }
+
+
+def variation(values: npt.NDArray[np.float64]) -> float:
+    """Coefficient of variation."""
+    return float(values.std() / values.mean())
+
+
+def main() -> None:
+    measured = measure(fold_models("release", data.protocol()["seeds"]["slice_classifier"][0]))
+    for name, score in measured["scores"].items():
+        print(f"{name}: {score:.1f} cm³")
+    print(
+        f"variation_of_thickness {measured['variation_of_thickness']:.3f}, score_variation {measured['variation']:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The variants of a scan whose scores are compared."""
+
+import numpy as np
+import pytest
+
+from analysis.training.repeatability import VARIANTS, matrix, thicker, thinner, variation
+
+
+@pytest.fixture
+def hu():
+    """A ramp along each axis: averages and interpolations are exact."""
+    slices, rows, columns = np.indices((6, 8, 8))
+    return (100 * slices + 10 * rows + 2 * columns).astype(np.int16)
+
+
+def test_thicker_slices_are_averages_and_thinner_ones_lie_between(hu):
+    np.testing.assert_array_equal(thicker(hu, 2)[1], hu[2] + 50)
+    np.testing.assert_array_equal(thinner(hu)[3], hu[1] + 50)
+    assert len(thicker(hu, 4)) == 1
+    assert len(thinner(hu)) == 11
+
+
+def test_larger_pixels_are_averages(hu):
+    np.testing.assert_array_equal(matrix(hu, 4)[0, 1], hu[0, 2, ::2] + 5 + 1)
+    assert matrix(hu, 16).shape == (6, 16, 16)
+
+
+def test_every_variant_shows_the_same_body(hu):
+    for name, (slices, pixel, change) in VARIANTS.items():
+        if "resolution" in name or "pixel" in name:
+            continue  # of the scan's own matrix
+        changed = change(hu)
+        assert changed.shape[1:] == (8 / pixel, 8 / pixel), name
+        assert abs(len(changed) * slices - len(hu)) <= 2, name
+        assert abs(changed.mean() - hu.mean()) < 110, name
+
+
+def test_variation_is_the_deviation_over_the_mean():
+    assert variation(np.array([90.0, 110.0])) == pytest.approx(0.1)
