@@ -59,6 +59,7 @@ lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types an
 train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; needs the data of CORONATREND_DATA)
 	$(BIN)/python -m analysis.training.all_runs
 	$(BIN)/python -m analysis.training.thresholds
+	$(BIN)/python -m analysis.training.repeatability
 	$(BIN)/python -m analysis.training.release
 
 evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write docs/evaluation/

@@ -23,7 +23,7 @@ from analysis.pipeline.weights import Models, released
 from analysis.training import data, repeatability
 from analysis.training.cases import CT_CASES, Case, ct_volume, fold_models, opacity_cases, phantom_case
 from analysis.training.evaluation_page import write_page
-from analysis.training.measures import agreement, auc, bootstrap, calibration_error, dice, over_runs
+from analysis.training.measures import agreement, auc, bootstrap, calibration_error, dice, over_runs, reliability, roc
 from analysis.training.release import commit
 from analysis.training.thresholds import MIN_OPACITY_PERCENT
 
@@ -97,6 +97,20 @@ def slice_figures(cases: list[Case]) -> dict:
         "slice_threshold": threshold,
         "sensitivity": float((probability[positive] >= threshold).mean()),
         "specificity": float((probability[~positive] < threshold).mean()),
+    }
+
+
+def curves(cases: list[Case]) -> dict:
+    """ROC and reliability of the pooled slices."""
+    probability, positive = pooled(cases)
+    false, true = roc(probability, positive)
+    return {
+        "false_positive_rate": false.round(4).tolist(),
+        "true_positive_rate": true.round(4).tolist(),
+        "reliability": [
+            {"slices": count, "mean_probability": mean, "abnormal": share}
+            for count, mean, share in reliability(probability, positive)
+        ],
     }
 
 
@@ -283,13 +297,14 @@ def main() -> None:
         "lung_slices": lung_slices(release),
         "held_out": {name: over_runs(function, figures) for name, function in SUMMARIES.items()},
         "auc_interval": auc_interval(runs),
+        "curves": [curves(cases) for cases in runs],
         "score_intervals": score_intervals(runs),
         "real_ct": ct_figures(models),
         "repeatability": repeatability.measure(release),
         "phantoms": phantom_figures(release),
     }
     results["minutes"] = (time.monotonic() - started) / 60
-    write_page(json.loads(json.dumps(results, default=float)), [pooled(cases) for cases in runs])
+    write_page(json.loads(json.dumps(results, default=float)))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,9 @@ import re
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 
 from analysis.pipeline.weights import WEIGHTS
 from analysis.training import data
-from analysis.training.measures import reliability, roc
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -17,12 +15,12 @@ from matplotlib import pyplot
 FOLDER = data.ROOT / "docs" / "evaluation"
 
 
-def write_page(results: dict, runs: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """``results`` of plain JSON types; ``runs``: the pooled slices' probabilities and labels, for the curves."""
+def write_page(results: dict) -> None:
+    """``results`` of plain JSON types."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    _draw_roc(results, runs)
-    _draw_reliability(runs)
+    _draw_roc(results)
+    _draw_reliability(results)
     _draw_scores(results["held_out"]["mean"]["score"]["percent_of_lung"])
     text = "\n\n".join(
         [
@@ -245,24 +243,26 @@ Score of one patient on several grids (slice distance × pixel), cm³; coefficie
 {_table(list(phantoms["spacing"]), [[f"{value:.1f}" for value in phantoms["spacing"].values()]])}"""
 
 
-def _draw_roc(results: dict, runs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+def _draw_roc(results: dict) -> None:
     figure, axes = pyplot.subplots(figsize=(4.5, 4.5))
-    for number, (probability, positive) in enumerate(runs):
-        axes.plot(*roc(probability, positive), linewidth=1, label=f"seeds {number + 1} of {len(runs)}")
-    one = results["held_out"]["mean"]["slices"]
-    axes.plot(1 - one["specificity"], one["sensitivity"], "ko", label="working point, mean")
+    for number, one in enumerate(results["curves"], start=1):
+        label = f"seeds {number} of {len(results['curves'])}"
+        axes.plot(one["false_positive_rate"], one["true_positive_rate"], linewidth=1, label=label)
+    mean = results["held_out"]["mean"]["slices"]
+    axes.plot(1 - mean["specificity"], mean["sensitivity"], "ko", label="working point, mean")
     axes.set(xlabel="False positive rate", ylabel="True positive rate", xlim=(0, 1), ylim=(0, 1.01))
-    axes.set_title(f"Held-out slices, AUC {one['auc']:.3f}", fontsize=10)
+    axes.set_title(f"Held-out slices, AUC {mean['auc']:.3f}", fontsize=10)
     axes.legend(loc="lower right")
     _save(figure, "roc.png")
 
 
-def _draw_reliability(runs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+def _draw_reliability(results: dict) -> None:
     figure, axes = pyplot.subplots(figsize=(4.5, 4.5))
     axes.axline((0, 0), slope=1, color="grey", linewidth=0.8)
-    for number, (probability, positive) in enumerate(runs):
-        _, mean, share = zip(*reliability(probability, positive), strict=True)
-        axes.plot(mean, share, "o-", linewidth=1, label=f"seeds {number + 1} of {len(runs)}")
+    for number, one in enumerate(results["curves"], start=1):
+        bins = one["reliability"]
+        label = f"seeds {number} of {len(results['curves'])}"
+        axes.plot([b["mean_probability"] for b in bins], [b["abnormal"] for b in bins], "o-", linewidth=1, label=label)
     axes.set(xlabel="Probability, mean of a tenth", ylabel="Share of abnormal slices", xlim=(0, 1), ylim=(0, 1.01))
     axes.legend(loc="lower right")
     _save(figure, "reliability.png")
