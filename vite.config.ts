@@ -27,6 +27,7 @@ export default defineConfig({
     rollupOptions: {
       input: {
         site: 'static/src/site.ts',
+        about: 'static/src/about.ts',
         upload: 'static/src/upload.ts',
         patient: 'static/src/patient.ts',
         study: 'static/src/study.ts',

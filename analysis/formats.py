@@ -51,6 +51,11 @@ def ratio_text(ratio: float | None, beside: float | None = None) -> str:
     return _rounded(ratio, digits)
 
 
+def percent_text(share: float, digits: int = 0) -> str:
+    """A share of 0 to 1: ``87 %``."""
+    return f"{_rounded(100 * share, digits)} %"
+
+
 def relative_text(relative: float | None) -> str:
     """A Relative Corona score: ``0.54``; None is ``not defined``."""
     return "not defined" if relative is None else _rounded(relative, 2)

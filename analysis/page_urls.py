@@ -7,6 +7,7 @@ from . import views
 app_name = "pages"
 urlpatterns = [
     path("", views.home, name="home"),
+    path("about/", views.about, name="about"),
     path("upload/", views.upload, name="upload"),
     path("uploads/<uuid:pk>/", views.upload_status, name="upload_status"),
     path("uploads/<uuid:pk>/<str:decision>/", views.decide_upload, name="decide_upload"),

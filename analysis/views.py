@@ -25,6 +25,7 @@ from patients.models import Instance, Patient, Series, Site, Study, Upload
 from patients.part10 import as_part10
 from patients.search import matching
 
+from . import about as ai
 from . import services
 from .charts import trend_figures
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
@@ -154,6 +155,48 @@ def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[s
         "running": any(point.pending for point in points),
         "mixed_versions": len({point.analysis.weights for point in charted}) > 1,
     }
+
+
+CHARTS = (
+    (
+        "roc",
+        "Telling abnormal slices",
+        "One line for each training. The further up and left, the better; chance is the diagonal.",
+    ),
+    (
+        "reliability",
+        "Are the probabilities true?",
+        "On the dotted line a probability of 0.7 means that 7 of 10 such slices are abnormal.",
+    ),
+    (
+        "score",
+        "Score against true opacity",
+        "One point for each of nine volumes; on the dotted line the score is right.",
+    ),
+)
+
+
+@require_safe
+def about(request: HttpRequest) -> HttpResponse:
+    """What the numbers mean and how sure they are, from the evaluation in the checkout."""
+    results = ai.results()
+    mean, lowest, highest = (results["held_out"][name] for name in ("mean", "min", "max"))
+    context = {
+        "section": "about",
+        "results": results,
+        "lung": results["lung_slices"]["val + test"],
+        "volumes": mean["lung_volumes"],
+        "slices": mean["slices"],
+        "lowest": lowest,
+        "highest": highest,
+        "heat": mean["heat_map"],
+        "score": mean["score"],
+        "cases": ai.cases(),
+        "charts": CHARTS,
+        "figures": ai.figures(),
+        "networks": ai.networks(),
+    }
+    return render(request, "pages/about.html", context)
 
 
 @require_safe

@@ -9,6 +9,7 @@ register = template.Library()
 for written in (
     formats.score_text,
     formats.ratio_text,
+    formats.percent_text,
     formats.relative_text,
     formats.change_text,
     formats.volume_text,

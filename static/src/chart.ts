@@ -1,6 +1,6 @@
 /** Draws the figures that `analysis/charts.py` makes, in the colours of the page's theme. */
 
-interface Figure {
+export interface Figure {
   data: object[];
   layout: Record<string, unknown>;
 }
@@ -59,6 +59,11 @@ function template(): object {
   };
 }
 
+/** Draws a figure, or draws it again, in the theme's colours. */
+export async function drawFigure(element: HTMLElement, figure: Figure): Promise<PlotlyElement> {
+  return Plotly!.react(element, figure.data, { ...figure.layout, template: template() }, CONFIG);
+}
+
 /** One chart with its relative/absolute switch; a click on a point calls `open` with the point's address. */
 export class TrendChart {
   private readonly figures: ChartData;
@@ -88,7 +93,7 @@ export class TrendChart {
       button.setAttribute('aria-pressed', String(button.dataset.measure === this.measure));
     }
     const figure = this.figures[this.measure];
-    const plot = await Plotly!.react(this.canvas, figure.data, { ...figure.layout, template: template() }, CONFIG);
+    const plot = await drawFigure(this.canvas, figure);
     if (this.listens) return;
     this.listens = true;
     plot.on('plotly_click', (event) => {

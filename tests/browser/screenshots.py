@@ -54,6 +54,7 @@ def _pages(stack: Stack) -> dict[str, str]:
         "study": f"/studies/{worst['study']}/",
         "upload": "/upload/",
         "new-patient": "/patients/new/",
+        "about": "/about/",
     }
 
 

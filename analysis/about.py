@@ -1,0 +1,169 @@
+"""What the page "About the AI" shows: the figures of docs/evaluation and the model cards of the checkout."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import plotly.graph_objects as go
+from django.conf import settings
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+from safetensors import safe_open
+
+from .charts import TITLE_SIZE
+from .checks import WEIGHTS_DIR
+from .formats import ratio_text, score_text
+
+RESULTS = settings.BASE_DIR / "docs" / "evaluation" / "results.json"
+NETWORKS = ("lung_unet", "slice_classifier")
+_MARKS = re.compile(r"<!--.*?-->", re.DOTALL)  # between which the evaluation writes
+_TITLE = re.compile(r"^# .*\n")  # the page has its own
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as it runs here. ``measured``: whether the evaluation is of these very weights."""
+
+    name: str
+    version: str
+    commit: str
+    sha256: str
+    measured: bool
+    card: SafeString
+
+
+@cache
+def results() -> dict[str, Any]:
+    """What ``python -m analysis.training.evaluate`` wrote."""
+    return json.loads(RESULTS.read_text())
+
+
+@cache
+def networks() -> tuple[Network, ...]:
+    return tuple(_network(name) for name in NETWORKS)
+
+
+def _network(name: str) -> Network:
+    path = WEIGHTS_DIR / f"{name}.safetensors"
+    with safe_open(path, framework="np") as file:
+        header = file.metadata()
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    text = _TITLE.sub("", _MARKS.sub("", path.with_suffix(".md").read_text()))
+    card = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    return Network(
+        name=name.replace("_", " "),
+        version=header["version"],
+        commit=header["commit"],
+        sha256=sha256,
+        measured=results()["weights"][name] == sha256,
+        card=mark_safe(card),  # our own file, and the renderer lets no HTML through
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A real series and what networks said about it: the released ones, or those of all folds together."""
+
+    series: str
+    networks: str
+    suspected: str
+    ratio: str
+    score: str
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    found = []
+    for series, by_networks in results()["real_ct"].items():
+        folds = [one for which, one in by_networks.items() if which != "released"]
+        found.append(_case(series, "released", [by_networks["released"]]))
+        if folds:
+            found.append(_case(series, f"{len(folds)} of the folds", folds))
+    return tuple(found)
+
+
+def _case(series: str, networks: str, said: list[dict[str, Any]]) -> Case:
+    suspected = sum(one["suspected"] for one in said)
+    return Case(
+        series=series.replace("_", " "),
+        networks=networks,
+        suspected=f"{suspected} of {len(said)}" if len(said) > 1 else "yes" if suspected else "no",
+        ratio=_span([ratio_text(one["positive_ratio"]) for one in said]),
+        score=_span([score_text(one["corona_score_cm3"]) for one in said]),
+    )
+
+
+def _span(texts: list[str]) -> str:
+    """From the lowest to the highest of rounded numbers."""
+    lowest, highest = (end(texts, key=lambda text: float(text.split()[0])) for end in (min, max))
+    return lowest if lowest == highest else f"{lowest} to {highest}"
+
+
+@cache
+def figures() -> dict[str, dict[str, Any]]:
+    """Plotly figures as plain JSON; traces carry no colours, as in ``charts.py``."""
+    return {name: figure.to_plotly_json() for name, figure in (("roc", _roc()), ("reliability", _reliability()))} | {
+        "score": _score().to_plotly_json()
+    }
+
+
+def _roc() -> go.Figure:
+    mean = results()["held_out"]["mean"]["slices"]
+    traces = [
+        go.Scatter(
+            x=one["false_positive_rate"], y=one["true_positive_rate"], mode="lines", line_width=1.5,
+            hovertemplate="1 − specificity %{x:.2f}<br>sensitivity %{y:.2f}<extra></extra>",
+        )
+        for one in results()["curves"]
+    ]  # fmt: skip
+    working_point = go.Scatter(
+        x=[1 - mean["specificity"]], y=[mean["sensitivity"]], mode="markers+text", text=["working point"],
+        textposition="bottom right", marker={"size": 12, "symbol": "diamond"},
+        hovertemplate="working point<br>1 − specificity %{x:.3f}<br>sensitivity %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    return _with_diagonal(go.Figure([*traces, working_point], _square("1 − specificity", "Sensitivity", 1)), 1)
+
+
+def _reliability() -> go.Figure:
+    traces = [
+        go.Scatter(
+            x=[tenth["mean_probability"] for tenth in one["reliability"]],
+            y=[tenth["abnormal"] for tenth in one["reliability"]],
+            text=[tenth["slices"] for tenth in one["reliability"]], mode="lines+markers", line_width=1.5,
+            hovertemplate="%{text} slices<br>probability %{x:.2f}<br>abnormal %{y:.0%}<extra></extra>",
+        )
+        for one in results()["curves"]
+    ]  # fmt: skip
+    return _with_diagonal(go.Figure(traces, _square("Probability of the network", "Share that is abnormal", 1)), 1)
+
+
+def _score() -> go.Figure:
+    volumes = results()["held_out"]["mean"]["score"]["percent_of_lung"]
+    true, scored = ([one[name] for one in volumes.values()] for name in ("true", "headline"))
+    highest = 1.08 * max(true + scored)
+    points = go.Scatter(
+        x=true, y=scored, text=list(volumes), mode="markers", marker={"size": 10}, cliponaxis=False,
+        hovertemplate="%{text}<br>opacity %{x:.1f} %<br>Corona score %{y:.1f} %<extra></extra>",
+    )  # fmt: skip
+    layout = _square("True opacity, % of the lung", "Corona score, % of the lung", highest)
+    return _with_diagonal(go.Figure([points], layout), highest)
+
+
+def _with_diagonal(figure: go.Figure, end: float) -> go.Figure:
+    return figure.add_shape(type="line", x0=0, y0=0, x1=end, y1=end, line={"dash": "dot", "width": 1})
+
+
+def _square(across: str, up: str, end: float) -> dict[str, Any]:
+    axis = {"range": [0, 1.02 * end], "fixedrange": True, "zeroline": False, "nticks": 6}
+    return {
+        "template": None,
+        "margin": {"l": 58, "r": 12, "t": 8, "b": 48},
+        "hovermode": "closest",
+        "dragmode": False,
+        "showlegend": False,
+        "xaxis": axis | {"title": {"text": across, "standoff": 8, "font": {"size": TITLE_SIZE}}},
+        "yaxis": axis | {"title": {"text": up, "standoff": 8, "font": {"size": TITLE_SIZE}}},
+    }

@@ -1,0 +1,47 @@
+"""The page "About the AI": the evaluation's figures and the model cards of the networks that run here."""
+
+import pytest
+from django.urls import reverse
+
+from analysis import about
+
+
+def test_the_evaluation_is_of_the_networks_that_run_here():
+    assert [network.measured for network in about.networks()] == [True, True]
+
+
+def test_the_curve_shows_the_working_point():
+    *curves, point = about.figures()["roc"]["data"]
+    mean = about.results()["held_out"]["mean"]["slices"]
+    assert len(curves) == len(about.results()["seeds"])
+    assert (point["x"], point["y"]) == ([1 - mean["specificity"]], [mean["sensitivity"]])
+
+
+def test_cards_are_rendered_without_the_marks_of_the_evaluation():
+    for network in about.networks():
+        assert "<table>" in network.card
+        assert "figures:" not in network.card
+        assert "<h1>" not in network.card
+
+
+def test_whole_cases_are_listed_for_released_and_fold_networks():
+    rows = {(case.series, case.networks == "released"): case for case in about.cases()}
+    assert rows["covid P001", True].suspected == "yes"
+    assert rows["normal 001", True].suspected == "no"
+    folds = rows["normal 001", False]
+    assert folds.suspected.startswith("0 of ")
+    assert " to " in folds.score
+
+
+def test_the_page_quotes_the_evaluation(client, user):
+    client.force_login(user)
+    page = client.get(reverse("pages:about"))
+    text = page.content.decode()
+    assert f"AUC {about.results()['held_out']['mean']['slices']['auc']:.3f}" in text
+    assert about.networks()[0].sha256[:16] in text
+    assert "other weights" not in text
+
+
+@pytest.mark.django_db
+def test_the_page_is_for_those_who_are_logged_in(client):
+    assert client.get(reverse("pages:about")).status_code == 302
