@@ -17,8 +17,8 @@ from .models import Analysis
 
 NORMAL_95 = 1.96  # standard deviations either side of the mean that hold 95 % of a normal distribution
 HEALTHY_SCORE_CM3 = 10.0
-"""``normal_001`` and synthetic patients without disease score up to 5 cm³ in docs/evaluation; twice that is still no
-sign of disease, and a quotient of two such scores says nothing. Dense lungs may score more (volume 6 there)."""
+"""``normal_001`` and synthetic patients without disease score up to 2.2 cm³ in docs/evaluation; a few times that is
+still no sign of disease, and a quotient of two such scores says nothing. Dense lungs may score more (volume 6)."""
 
 
 @dataclass(frozen=True)

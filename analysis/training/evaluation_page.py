@@ -1,4 +1,7 @@
-"""Write what was measured: docs/evaluation and the figures in the model cards."""
+"""Write what was measured: docs/evaluation and the figures in the model cards.
+
+python -m analysis.training.evaluation_page writes them anew from results.json, without measuring.
+"""
 
 import json
 import re
@@ -115,7 +118,7 @@ def _slices(results: dict) -> str:
 
 Pooled AUC **{_ranged(results, "slices", "auc", 4)}**, 95 % bootstrap over volumes {low:.3f}–{high:.3f};
 of each slice without its neighbours {_ranged(results, "slices", "auc_alone", 4)}.
-At the working point (probability ≥ {one["slice_threshold"]}):
+At the working point (probability ≥ {one["slice_threshold"]:.2f}):
 sensitivity {_ranged(results, "slices", "sensitivity")}, specificity {_ranged(results, "slices", "specificity")}.
 Expected calibration error of the probabilities, over ten bins: {_ranged(results, "slices", "calibration_error")}.
 AUC of the volumes with at least 10 slices of either kind:
@@ -290,3 +293,7 @@ def _into_card(card: Path, text: str) -> None:
     marked = re.compile(r"(<!-- figures: make evaluate writes them -->\n).*(<!-- end of figures -->)", re.DOTALL)
     lowered = text.replace("## ", "### ")
     card.write_text(marked.sub(lambda marks: f"{marks[1]}{lowered}\n{marks[2]}", card.read_text()))
+
+
+if __name__ == "__main__":
+    write_page(json.loads((FOLDER / "results.json").read_text()))
