@@ -4,8 +4,8 @@ Writes analysis/weights/NETWORK.safetensors (of both if none is named) in half p
 thresholds in the header.
 """
 
+import argparse
 import subprocess
-import sys
 
 import torch
 from safetensors.torch import save_file
@@ -57,7 +57,9 @@ def release(network: str) -> None:
 
 
 def main() -> None:
-    for network in sys.argv[1:] or NETWORKS:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], metavar="NETWORK")
+    for network in parser.parse_args().networks or NETWORKS:
         release(network)
 
 

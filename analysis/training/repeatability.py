@@ -1,7 +1,8 @@
 """How much the Corona score of one scan depends on how it was taken: python -m analysis.training.repeatability
 
 Prints the score of covid_P001 as other scanners might have stored it, by networks of the fold "release" (which never
-saw it), and the coefficient of variation that goes into protocol.toml before the release. About three minutes.
+saw it) at the thresholds of protocol.toml, and the coefficients of variation. That over the slice thicknesses, the
+larger one, goes into protocol.toml before the release. About three minutes.
 """
 
 from collections.abc import Callable
