@@ -3,29 +3,35 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
-from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from safetensors import safe_open
 
 from .charts import TITLE_SIZE
-from .checks import WEIGHTS_DIR
+from .checks import EVALUATION, WEIGHTS_DIR
 from .formats import ratio_text, score_text
 
-RESULTS = settings.BASE_DIR / "docs" / "evaluation" / "results.json"
 NETWORKS = ("lung_unet", "slice_classifier")
+RELEASED = "as installed here"
+SHOWS = {
+    "covid_P001": "COVID-19",
+    "normal_001": "healthy lungs",
+    "nodules_LIDC-0003": "lung nodules, no COVID-19; healthy slices were trained on",
+    "tumour_A0002": "lung cancer, no COVID-19; healthy slices were trained on",
+}
 _MARKS = re.compile(r"<!--.*?-->", re.DOTALL)  # between which the evaluation writes
 _TITLE = re.compile(r"^# .*\n")  # the page has its own
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network as it runs here. ``measured``: whether the evaluation is of these very weights."""
+    """A network as it runs here. ``measured``: whether the evaluation's "released" figures are of these weights."""
 
     name: str
     version: str
@@ -38,7 +44,7 @@ class Network:
 @cache
 def results() -> dict[str, Any]:
     """What ``python -m analysis.training.evaluate`` wrote."""
-    return json.loads(RESULTS.read_text())
+    return json.loads(EVALUATION.read_text())
 
 
 @cache
@@ -68,6 +74,7 @@ class Case:
     """A real series and what networks said about it: the released ones, or those of all folds together."""
 
     series: str
+    shows: str
     networks: str
     suspected: str
     ratio: str
@@ -79,9 +86,9 @@ def cases() -> tuple[Case, ...]:
     found = []
     for series, by_networks in results()["real_ct"].items():
         folds = [one for which, one in by_networks.items() if which != "released"]
-        found.append(_case(series, "released", [by_networks["released"]]))
+        found.append(_case(series, RELEASED, [by_networks["released"]]))
         if folds:
-            found.append(_case(series, f"{len(folds)} of the folds", folds))
+            found.append(_case(series, f"{len(folds)} trained without some volumes", folds))
     return tuple(found)
 
 
@@ -89,22 +96,22 @@ def _case(series: str, networks: str, said: list[dict[str, Any]]) -> Case:
     suspected = sum(one["suspected"] for one in said)
     return Case(
         series=series.replace("_", " "),
+        shows=SHOWS[series],
         networks=networks,
         suspected=f"{suspected} of {len(said)}" if len(said) > 1 else "yes" if suspected else "no",
-        ratio=_span([ratio_text(one["positive_ratio"]) for one in said]),
-        score=_span([score_text(one["corona_score_cm3"]) for one in said]),
+        ratio=_span([one["positive_ratio"] for one in said], ratio_text),
+        score=_span([one["corona_score_cm3"] for one in said], score_text),
     )
 
 
-def _span(texts: list[str]) -> str:
-    """From the lowest to the highest of rounded numbers."""
-    lowest, highest = (end(texts, key=lambda text: float(text.split()[0])) for end in (min, max))
-    return lowest if lowest == highest else f"{lowest} to {highest}"
+def _span(values: list[float], text: Callable[[float], str]) -> str:
+    """From the lowest to the highest, or the one number that both are when rounded."""
+    return " to ".join(dict.fromkeys(text(end(values)) for end in (min, max)))
 
 
 @cache
 def figures() -> dict[str, dict[str, Any]]:
-    """Plotly figures as plain JSON; traces carry no colours, as in ``charts.py``."""
+    """Plotly figures as plain JSON; ``static/src/about.ts`` gives them their colours."""
     return {name: figure.to_plotly_json() for name, figure in (("roc", _roc()), ("reliability", _reliability()))} | {
         "score": _score().to_plotly_json()
     }

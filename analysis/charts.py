@@ -21,28 +21,36 @@ TITLE_SIZE = 13
 MARGIN_DAYS = 0.09  # room left and right of the points, as a part of the days shown
 SHORTEST_DAYS = 7  # a trend of fewer days is drawn on an axis of a week
 
-BAND_OPACITY = 0.35
+BAND_OPACITY = 0.5  # of Plotly's fill, which is half transparent itself
 HEADROOM = 1.15  # the end of the vertical axis ÷ the highest value
 
-Value = Callable[[TimePoint], float | None]
+Number = Callable[[TimePoint], float | None]
 
 HOVER = "<b>%{customdata[1]}</b> · day %{x}<br>%{customdata[2]}<br>relative %{customdata[3]}<br>%{customdata[4]}"
 
 
 def trend_figures(points: Sequence[TimePoint], *, here: Study | None = None) -> dict[str, Any]:
     """``{"relative": figure, "absolute": figure}`` as plain JSON; ``here``: the study to mark as the one on show."""
-    relative = _figure(points, here, lambda point: point.relative_corona_score, "Relative Corona score")
+    relative = _figure(
+        points,
+        here,
+        lambda point: point.relative_corona_score,
+        lambda point: point.relative_noise,
+        "Relative Corona score",
+    )
     relative.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
-    absolute = _figure(points, here, lambda point: point.corona_score_cm3, "Corona score, cm³")
+    absolute = _figure(
+        points, here, lambda point: point.corona_score_cm3, lambda point: point.score_noise, "Corona score, cm³"
+    )
     return {"relative": relative.to_plotly_json(), "absolute": absolute.to_plotly_json()}
 
 
-def _figure(points: Sequence[TimePoint], here: Study | None, value: Value, title: str) -> go.Figure:
+def _figure(points: Sequence[TimePoint], here: Study | None, value: Number, noise: Number, title: str) -> go.Figure:
     drawn = [point for point in points if point.in_trend and value(point) is not None]
     days = [point.days_since_first for point in drawn]
     shown = [point for point in drawn if here and point.study.pk == here.pk]
     traces = [
-        _noise_band(drawn, value),
+        _noise_band(drawn, value, noise),
         go.Scatter(x=days, y=[value(point) for point in drawn], mode="lines", hoverinfo="skip", line_width=2.5),
         _markers([point for point in drawn if point.analysis.suspected], value, "suspected", "triangle-up"),
         _markers([point for point in drawn if not point.analysis.suspected], value, "not suspected", "circle"),
@@ -55,15 +63,15 @@ def _figure(points: Sequence[TimePoint], here: Study | None, value: Value, title
             marker={"symbol": "circle-open", "size": 2 * MARKER_SIZE, "line": {"width": 2}},
         ),
     ]
-    highest = [(value(point) or 0) * (1 + (point.score_noise or 0)) for point in drawn]
+    highest = [(value(point) or 0) * (1 + (noise(point) or 0)) for point in drawn]
     return go.Figure(traces, _layout(days, highest, title))
 
 
-def _noise_band(points: Sequence[TimePoint], value: Value) -> go.Scatter:
+def _noise_band(points: Sequence[TimePoint], value: Number, noise: Number) -> go.Scatter:
     """The 95 % interval of the score around the line; empty where a point's noise is not known."""
-    known = [] if any(point.score_noise is None for point in points) else points
+    known = [] if any(noise(point) is None for point in points) else points
     days = [point.days_since_first for point in known]
-    ends = [[(value(point) or 0) * (1 + sign * (point.score_noise or 0)) for point in known] for sign in (1, -1)]
+    ends = [[(value(point) or 0) * (1 + sign * (noise(point) or 0)) for point in known] for sign in (1, -1)]
     return go.Scatter(
         x=days + days[::-1],
         y=ends[0] + ends[1][::-1],
@@ -101,7 +109,7 @@ def _layout(days: Sequence[int], values: Sequence[float], title: str) -> dict[st
     }
 
 
-def _markers(points: Sequence[TimePoint], value: Value, decision: str, symbol: str) -> go.Scatter:
+def _markers(points: Sequence[TimePoint], value: Number, decision: str, symbol: str) -> go.Scatter:
     return go.Scatter(
         x=[point.days_since_first for point in points],
         y=[value(point) for point in points],

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+EVALUATION = Path(__file__).parent.parent / "docs" / "evaluation" / "results.json"
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 WEIGHTS = ("lung_unet.safetensors", "slice_classifier.safetensors")
 
@@ -25,6 +26,19 @@ def weights_are_there(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="analysis.E001",
         )
         for name in missing_weights()
+    ]
+
+
+@register()
+def evaluation_is_there(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if EVALUATION.is_file():
+        return []
+    return [
+        Warning(
+            "The results of the evaluation are missing, and the page About the AI cannot be shown.",
+            hint="They belong to the repository, in docs/evaluation/; `make evaluate` writes them anew.",
+            id="analysis.W004",
+        )
     ]
 
 

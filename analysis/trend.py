@@ -53,14 +53,21 @@ class TimePoint:
         return None if variation is None else NORMAL_95 * variation
 
     @property
+    def relative_noise(self) -> float | None:
+        """The same of the relative score, in which the first score's noise is as well; 0 at the first time point."""
+        if not self.analysis or not self.first:
+            return None
+        if self.analysis == self.first:
+            return 0.0
+        both = self.analysis.score_variation, self.first.score_variation
+        return None if None in both else NORMAL_95 * math.hypot(*both)
+
+    @property
     def change_is_noise(self) -> bool:
         """Whether variants of one scan would differ as much as this score from the first; False where not known."""
-        if not self.analysis or not self.first or not self.relative_corona_score:
+        if not self.relative_corona_score or not self.relative_noise:
             return False
-        both = self.analysis.score_variation, self.first.score_variation
-        if None in both or self.analysis == self.first:
-            return False
-        return abs(math.log(self.relative_corona_score)) <= NORMAL_95 * math.hypot(*both)
+        return abs(math.log(self.relative_corona_score)) <= self.relative_noise
 
     @property
     def date(self) -> date | None:

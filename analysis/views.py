@@ -28,6 +28,7 @@ from patients.search import matching
 from . import about as ai
 from . import services
 from .charts import trend_figures
+from .checks import EVALUATION
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .models import Analysis
 from .pipeline.score import GATE_HU
@@ -151,7 +152,7 @@ def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[s
         "newest": charted[-1] if charted else None,
         "relative_defined": any(point.relative_corona_score is not None for point in charted),
         "figures": trend_figures(points, here=here),
-        "noise_known": bool(charted) and all(point.score_noise is not None for point in charted),
+        "noise_drawn": len({point.date for point in charted}) > 1 and all(point.score_noise for point in charted),
         "running": any(point.pending for point in points),
         "mixed_versions": len({point.analysis.weights for point in charted}) > 1,
     }
@@ -160,7 +161,7 @@ def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[s
 CHARTS = (
     (
         "roc",
-        "Telling abnormal slices",
+        "Finding abnormal slices",
         "One line for each training. The further up and left, the better; chance is the diagonal.",
     ),
     (
@@ -179,11 +180,15 @@ CHARTS = (
 @require_safe
 def about(request: HttpRequest) -> HttpResponse:
     """What the numbers mean and how sure they are, from the evaluation in the checkout."""
+    if not EVALUATION.is_file():
+        raise Http404("This installation came without the results of the evaluation.")
     results = ai.results()
     mean, lowest, highest = (results["held_out"][name] for name in ("mean", "min", "max"))
     context = {
         "section": "about",
         "results": results,
+        "fold_count": len(results["fold_weights"]) - 1,
+        "lowest_tenth": results["curves"][0]["reliability"][0],
         "lung": results["lung_slices"]["val + test"],
         "volumes": mean["lung_volumes"],
         "slices": mean["slices"],

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from analysis.pipeline.networks import LungUNet, SliceClassifier
 from analysis.pipeline.report import ModelVersion
 
+NUMBERS = {"slice_threshold", "case_threshold", "score_variation"}  # in the slice classifier's header
 WEIGHTS = Path(__file__).parent.parent / "weights"
 _Network = TypeVar("_Network", LungUNet, SliceClassifier)
 
@@ -82,7 +83,13 @@ def _load(network: LungUNet | SliceClassifier, path: Path) -> tuple[ModelVersion
         state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
     missing, unexpected = network.load_state_dict(state, strict=False)
     other_input = described.get("input") != network.input_format
-    if other_input or unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
+    without_numbers = isinstance(network, SliceClassifier) and not described.keys() >= NUMBERS
+    if (
+        without_numbers
+        or other_input
+        or unexpected
+        or any(not name.endswith("num_batches_tracked") for name in missing)
+    ):
         raise WeightsMissing(f"The weights {path} belong to another version of the network; restore the file.")
     return ModelVersion(described["name"], described["version"], sha256_of(path)), described
 

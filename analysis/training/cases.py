@@ -16,7 +16,8 @@ from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import Models, prepared, sha256_of
 from analysis.training import data
 
-# opacity_masks does not say its spacings. Only shares of the lung are quoted from it, so any will do.
+# opacity_masks does not say its spacings. Shares of the lung do not depend on them; how much neighbouring slices have a
+# say in a probability does, so the slice AUC is given without neighbours as well.
 NOMINAL_SPACING_MM = (8.0, 1.4, 1.4)
 CT_CASES = ("covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002")
 

@@ -34,10 +34,11 @@ POSITIVE_PIXELS = 20  # opacity pixels at 256² from which a slice is abnormal; 
 PHANTOM_SPACING_MM = (10.0, 1.4, 1.4)  # 256 cells of 1.4 mm, as the real slices have about
 WRONG_MASK = "ID_0254_Z_0075"  # its lung mask follows the edge of the body
 
-# Slices of the two series of tumours, from the head, found by eye: above and below the lungs, and of healthy lungs.
+# Slices of the two series of tumours, from the head, found by eye: above and below the lungs, and of healthy lungs
+# (readers of LIDC-0003 marked something below 3 mm, or no nodule, on slices 24, 97 and 101).
 _WITHOUT_LUNG = {"nodules_LIDC-0003": (range(16), range(135, 140)), "tumour_A0002": (range(1), range(29, 30))}
 _HEALTHY = {"nodules_LIDC-0003": (range(24, 37), range(90, 122)), "tumour_A0002": (range(2, 9), range(20, 28))}
-_SLAB_SLICES = {"nodules_LIDC-0003": (2, 4), "tumour_A0002": (1,)}  # 5, 10 and 8 mm: the volumes' slices are as thick
+_SLAB_SLICES = {"nodules_LIDC-0003": (2, 4), "tumour_A0002": (1,)}  # 5, 10 and 8 mm
 
 
 def protocol() -> dict:

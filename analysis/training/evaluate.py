@@ -1,6 +1,7 @@
 """Measure after the protocol and write docs/evaluation: python -m analysis.training.evaluate
 
-Every figure is of volumes that the network it belongs to never saw. Takes about ten minutes on two CPU cores.
+Every figure is of scans that the network it belongs to never saw, but for the two series of tumours. Takes about ten
+minutes on two CPU cores.
 """
 
 import csv
@@ -221,7 +222,7 @@ def labelled_auc(name: str, report: Report) -> float | None:
 
 
 def ct_figures(models_by_name: dict[str, Models]) -> dict:
-    """Decisions on the four real series. None was trained on for disease; two gave neck and abdomen slices."""
+    """Decisions on the four real series. The two of tumours gave slices without lung and healthy ones."""
     figures: dict = defaultdict(dict)
     for name in CT_CASES:
         volume = ct_volume(name)

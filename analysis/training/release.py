@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import save_file
 
 from analysis.pipeline.networks import LungUNet, SliceClassifier
-from analysis.pipeline.weights import WEIGHTS
+from analysis.pipeline.weights import NUMBERS, WEIGHTS
 from analysis.training import data
 
 VERSIONS = {"lung_unet": "1.2", "slice_classifier": "1.3"}
 NETWORKS = {"lung_unet": LungUNet, "slice_classifier": SliceClassifier}
-IN_HEADER = ("slice_threshold", "case_threshold", "score_variation")  # of the working point
 TRAINED_ON = {
     "lung_unet": "lung_masks train; opacity_masks 1-9; neck and abdomen slices of LIDC-0003 and A0002; phantoms",
     "slice_classifier": "opacity_masks 1-9; lung_masks train and healthy slices of LIDC-0003 and A0002, both also with "
@@ -52,7 +51,7 @@ def release(network: str) -> None:
         "use": "research use, not for diagnosis",
     }
     if network == "slice_classifier":
-        header |= {name: str(protocol["working_point"][name]) for name in IN_HEADER}
+        header |= {name: str(protocol["working_point"][name]) for name in sorted(NUMBERS)}
     save_file({name: value.contiguous() for name, value in state.items()}, WEIGHTS / f"{network}.safetensors", header)
 
 

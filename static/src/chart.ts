@@ -31,8 +31,11 @@ declare global {
 
 const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: 'reset' };
 
-/** The theme as a Plotly template; traces take `colorway` in order: noise, line, suspected, not suspected, this one. */
-function template(): object {
+/** Of the trend's traces in order: noise, line, suspected, not suspected, this one. */
+const TREND_COLOURS = ['--ct-trend', '--ct-trend', '--ct-suspected', '--ct-clear', '--ct-text'];
+
+/** The theme as a Plotly template; traces take `colours`, names of the theme's, in order. */
+function template(colours: string[]): object {
   const style = getComputedStyle(document.documentElement);
   const token = (name: string): string => style.getPropertyValue(name).trim();
   const axis = {
@@ -46,7 +49,7 @@ function template(): object {
       font: { family: token('--bs-body-font-family'), size: 13, color: token('--ct-text-soft') },
       paper_bgcolor: 'rgba(0,0,0,0)',
       plot_bgcolor: 'rgba(0,0,0,0)',
-      colorway: ['--ct-trend', '--ct-trend', '--ct-suspected', '--ct-clear', '--ct-text'].map(token),
+      colorway: colours.map(token),
       hoverlabel: {
         bgcolor: token('--ct-surface-raised'),
         bordercolor: token('--ct-line-strong'),
@@ -60,8 +63,12 @@ function template(): object {
 }
 
 /** Draws a figure, or draws it again, in the theme's colours. */
-export async function drawFigure(element: HTMLElement, figure: Figure): Promise<PlotlyElement> {
-  return Plotly!.react(element, figure.data, { ...figure.layout, template: template() }, CONFIG);
+export async function drawFigure(
+  element: HTMLElement,
+  figure: Figure,
+  colours: string[],
+): Promise<PlotlyElement> {
+  return Plotly!.react(element, figure.data, { ...figure.layout, template: template(colours) }, CONFIG);
 }
 
 /** One chart with its relative/absolute switch; a click on a point calls `open` with the point's address. */
@@ -93,7 +100,7 @@ export class TrendChart {
       button.setAttribute('aria-pressed', String(button.dataset.measure === this.measure));
     }
     const figure = this.figures[this.measure];
-    const plot = await drawFigure(this.canvas, figure);
+    const plot = await drawFigure(this.canvas, figure, TREND_COLOURS);
     if (this.listens) return;
     this.listens = true;
     plot.on('plotly_click', (event) => {

@@ -1,9 +1,13 @@
 """The page "About the AI": the evaluation's figures and the model cards of the networks that run here."""
 
+import re
+
 import pytest
 from django.urls import reverse
+from safetensors import safe_open
 
 from analysis import about
+from analysis.checks import WEIGHTS_DIR
 
 
 def test_the_evaluation_is_of_the_networks_that_run_here():
@@ -25,12 +29,11 @@ def test_cards_are_rendered_without_the_marks_of_the_evaluation():
 
 
 def test_whole_cases_are_listed_for_released_and_fold_networks():
-    rows = {(case.series, case.networks == "released"): case for case in about.cases()}
+    rows = {(case.series, case.networks == about.RELEASED): case for case in about.cases()}
     assert rows["covid P001", True].suspected == "yes"
     assert rows["normal 001", True].suspected == "no"
-    folds = rows["normal 001", False]
-    assert folds.suspected.startswith("0 of ")
-    assert " to " in folds.score
+    assert rows["normal 001", False].suspected.startswith("0 of ")
+    assert re.fullmatch(r"\d+\.\d cm³ to \d+\.\d cm³", rows["covid P001", False].score)
 
 
 def test_the_page_quotes_the_evaluation(client, user):
@@ -40,6 +43,18 @@ def test_the_page_quotes_the_evaluation(client, user):
     assert f"AUC {about.results()['held_out']['mean']['slices']['auc']:.3f}" in text
     assert about.networks()[0].sha256[:16] in text
     assert "other weights" not in text
+
+
+def test_without_the_evaluation_the_page_says_so(client, user, monkeypatch, tmp_path):
+    monkeypatch.setattr("analysis.views.EVALUATION", tmp_path / "results.json")
+    client.force_login(user)
+    assert client.get(reverse("pages:about")).status_code == 404
+
+
+def test_the_noise_of_the_installed_weights_is_the_one_measured():
+    with safe_open(WEIGHTS_DIR / "slice_classifier.safetensors", framework="np") as file:
+        written = float(file.metadata()["score_variation"])
+    assert written == pytest.approx(about.results()["repeatability"]["variation_of_thickness"], abs=0.001)
 
 
 @pytest.mark.django_db

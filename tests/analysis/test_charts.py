@@ -63,7 +63,8 @@ def test_the_band_holds_95_percent_of_what_the_noise_would_give(patient):
     upper, lower = [200 * (1 + noise), 100 * (1 + noise)], [100 * (1 - noise), 200 * (1 - noise)]
     assert figures["absolute"]["data"][NOISE]["y"] == pytest.approx(upper + lower)
     assert figures["absolute"]["data"][NOISE]["x"] == [0, 6, 6, 0]
-    assert figures["relative"]["data"][NOISE]["y"] == pytest.approx([value / 200 for value in upper + lower])
+    of_both = noise * 2**0.5  # the first score's noise as well
+    assert figures["relative"]["data"][NOISE]["y"] == pytest.approx([1, 0.5 * (1 + of_both), 0.5 * (1 - of_both), 1])
     assert figures["absolute"]["layout"]["yaxis"]["range"][1] == pytest.approx(HEADROOM * upper[0])
 
 

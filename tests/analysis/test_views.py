@@ -75,7 +75,7 @@ def actions(analysis, upload):
 
 
 def test_without_log_in_every_page_leads_to_it(client, analysis, held):
-    plain = [reverse(f"pages:{name}") for name in ("home", "upload", "new_patient")]
+    plain = [reverse(f"pages:{name}") for name in ("home", "upload", "new_patient", "about")]
     for address in [*addresses(analysis, held), *plain]:
         assert client.get(address).headers["Location"].startswith("/accounts/login/"), address
     for address, fields in actions(analysis, held):
@@ -530,6 +530,15 @@ def test_a_ct_whose_files_name_another_patient_says_so(browser, analysis):
     assert sentence in browser.get(study_page(analysis)).content.decode()
     timeline = browser.get(reverse("pages:patient", args=[study.patient_id])).content.decode()
     assert "name another patient" in timeline
+
+
+def test_a_change_within_the_noise_is_said_and_the_band_explained(browser, patient, analysis, tmp_path):
+    page = browser.get(patient_page(patient)).content.decode()
+    assert "easurement noise" not in page  # of one time point nothing is drawn
+    finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=9), activation_cm2={5: 12.0, 6: 8.5})
+    page = browser.get(patient_page(patient)).content.decode()
+    assert "within measurement noise" in page
+    assert "Measurement noise: where 95 % of the scores" in page
 
 
 def test_two_scores_of_healthy_lungs_show_no_change(browser, patient, tmp_path):

@@ -53,6 +53,9 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
             page.get_by_role("link", name="PDF report").click()
         text = "".join(sheet.extract_text() for sheet in PdfReader(download.value.path()).pages)
         assert f"{second['corona_score_cm3']:.1f} cm³" in text
+
+        page.get_by_role("link", name="About the AI").click()
+        expect(page.locator("[data-figure] .main-svg").first).to_be_visible()
         assert complaints == []
 
 

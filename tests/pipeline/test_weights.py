@@ -63,6 +63,17 @@ def test_weights_trained_on_another_window_are_refused(tmp_path: Path) -> None:
         released(CPU, tmp_path)
 
 
+def test_weights_without_their_thresholds_are_refused(tmp_path: Path) -> None:
+    for name in FILES:
+        with safe_open(WEIGHTS / name, framework="pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            header = file.metadata()
+        header.pop("score_variation", None)
+        save_file(state, tmp_path / name, header)
+    with pytest.raises(WeightsMissing, match=r"slice_classifier\S* belong to another version"):
+        released(CPU, tmp_path)
+
+
 def test_every_file_has_its_model_card() -> None:
     for name in FILES:
         card = (WEIGHTS / name).with_suffix(".md").read_text()

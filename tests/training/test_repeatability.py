@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.training.repeatability import VARIANTS, matrix, thicker, thinner, variation
+from analysis.training.repeatability import NOISE_HU, VARIANTS, matrix, thicker, thinner, variation
 
 
 @pytest.fixture
@@ -23,6 +23,15 @@ def test_thicker_slices_are_averages_and_thinner_ones_lie_between(hu):
 def test_larger_pixels_are_averages(hu):
     np.testing.assert_array_equal(matrix(hu, 4)[0, 1], hu[0, 2, ::2] + 5 + 1)
     assert matrix(hu, 16).shape == (6, 16, 16)
+
+
+def test_flips_and_noise_are_what_they_say(hu):
+    mirrored, upside_down, noisy = (
+        VARIANTS[name][2](hu) for name in ("mirrored left to right", "upside down", "added noise")
+    )
+    np.testing.assert_array_equal(mirrored[..., 0], hu[..., -1])
+    np.testing.assert_array_equal(upside_down[0], hu[-1])
+    assert (noisy.astype(int) - hu).std() == pytest.approx(NOISE_HU, rel=0.2)
 
 
 def test_every_variant_shows_the_same_body(hu):
