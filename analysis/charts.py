@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 
 from patients.models import Study
 
-from .formats import DATE_FORMAT, change_doubt, change_text, quality_text, relative_text, score_text
+from .formats import DATE_FORMAT, change_words, quality_text, relative_text, score_text
 from .trend import TimePoint
 
 MARKER_SIZE = 13
@@ -125,7 +125,7 @@ def _hover(point: TimePoint, decision: str) -> list[str]:
     """What a point says: its address (for the click), date, score, relative score with change, decision and flags."""
     relative = relative_text(point.relative_corona_score)
     if point.relative_corona_score is not None:
-        relative += f" ({change_text(point.relative_corona_score)}{change_doubt(point)})"
+        relative += f" ({change_words(point)})"
     return [
         reverse("pages:study", args=[point.study.pk]),
         date_format(point.date, DATE_FORMAT),

@@ -149,11 +149,12 @@ def relative_note(point: "TimePoint | None", points: Sequence["TimePoint"]) -> s
         return "this time point is still being analysed"
     if point.study.pk == first.study.pk:
         return "this is the first time point"
-    return f"{change_text(point.relative_corona_score)} since {first_date}{change_doubt(point)}"
+    return change_words(point, f" since {first_date}")
 
 
-def change_doubt(point: "TimePoint") -> str:
-    """Why a change since the first time point may say nothing: ``; both scores are …``, or "" where it does."""
+def change_words(point: "TimePoint", since: str = "") -> str:
+    """The change since the first time point, and whether it says anything: ``+3 %; within the measurement noise``."""
     if not point.change_counts:
-        return "; both scores are as low as those of healthy lungs"
-    return "; within the measurement noise" if point.change_is_noise else ""
+        return "both scores are as low as those of healthy lungs"
+    noise = "; within the measurement noise" if point.change_is_noise else ""
+    return f"{change_text(point.relative_corona_score)}{since}{noise}"

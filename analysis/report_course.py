@@ -10,7 +10,7 @@ from reportlab.platypus import Flowable, Table
 
 from .formats import DASH, date_text, relative_text, score_text
 from .models import Analysis
-from .report_style import FAINT, FONT, GAP, INK, PALE, RULE, SUSPECTED, heading, paragraph, table
+from .report_style import FAINT, FONT, GAP, INK, PALE, RULE, heading, paragraph, table
 from .trend import TimePoint
 
 MAX_ROWS = 8  # time points in the table; the chart shows all
@@ -119,7 +119,7 @@ def trend_drawing(
     is_marked = [_is_same(point, marked) for point in shown]
     labelled = _with_room([across for across, _ in places], first=is_marked.index(True) if any(is_marked) else 0)
     for index, (across, up) in enumerate(places):
-        radius, colour = (4.0, SUSPECTED) if is_marked[index] else (2.4, LINE)
+        radius, colour = (4.0, INK) if is_marked[index] else (2.4, LINE)
         drawing.add(Circle(across, up, radius, fillColor=colour, strokeColor=None))
         if index in labelled:
             _day_label(drawing, shown[index], across, strong=is_marked[index])

@@ -227,7 +227,7 @@ def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowa
         sentence = "The stored images or their heat map could not be read, so none are shown. Tell your administrator."
         return [*heading("Key images"), paragraph(sentence)]
     affected = any(each["positive"] for each in analysis.report["slices"])
-    most = "Most affected slice" if len(images) == 1 else "Most affected slices"
+    most = "Most affected slice" if len(images) == 1 else "Most affected slices, apart from each other"
     title = most if affected else "Middle of the lungs (no slice is positive)"
     width = PICTURE_WIDTH[len(images)]
     captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image)] for image in images]

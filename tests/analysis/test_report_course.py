@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from reportlab.graphics.shapes import Circle, PolyLine, String
 
 from analysis.report_course import LABEL_ROOM, trend_drawing
-from analysis.report_style import SUSPECTED, register_fonts
+from analysis.report_style import INK, register_fonts
 from analysis.trend import TimePoint
 
 START = datetime.date(2020, 3, 3)
@@ -42,7 +42,7 @@ def test_points_lie_at_their_day_and_score():
     first, second, third = parts(drawn(series, series[1]), Circle)
     assert (third.cx - first.cx) == 4 * (second.cx - first.cx)
     assert (second.cy - first.cy) == 2 * (first.cy - third.cy)
-    assert [each.fillColor == SUSPECTED for each in (first, second, third)] == [False, True, False]
+    assert [each.fillColor == INK for each in (first, second, third)] == [False, True, False]
 
 
 def test_one_score_is_no_trend():

@@ -50,7 +50,7 @@ def test_a_change_between_scores_of_healthy_lungs_does_not_count(patient):
     time_point(patient, 180, 40.0)
     points = trend(patient)
     assert [point.change_counts for point in points] == [False, False, True]
-    assert relative_words(points[1], points).endswith("; both scores are as low as those of healthy lungs)")
+    assert relative_words(points[1], points) == "2.10 (both scores are as low as those of healthy lungs)"
     assert "healthy" not in relative_words(points[2], points)
 
 

@@ -20,13 +20,15 @@ export function readScan(): Scan {
   return JSON.parse(document.getElementById('scan')!.textContent ?? '') as Scan;
 }
 
-/** The slice with the largest activation, else the middle one. */
+/** The positive slice with the largest activation; where none is positive the middle one of the lungs, or of all. */
 export function mostAffected(scan: Scan): number {
-  let best = -1;
-  scan.slices.forEach((slice, index) => {
-    if ((slice.activation_cm2 ?? 0) > (scan.slices[best]?.activation_cm2 ?? 0)) best = index;
-  });
-  return best >= 0 ? best : Math.floor(scan.slices.length / 2);
+  const all = [...scan.slices.keys()];
+  const lung = all.filter((index) => scan.slices[index]!.probability !== null);
+  const positive = lung.filter((index) => scan.slices[index]!.positive);
+  const activation = (index: number): number => scan.slices[index]!.activation_cm2 ?? 0;
+  if (positive.length) return positive.reduce((best, index) => (activation(index) > activation(best) ? index : best));
+  const shown = lung.length ? lung : all;
+  return shown[Math.floor(shown.length / 2)] ?? 0;
 }
 
 /** z of the first and last lung slice, mm; of the whole scan where no lung is known. */

@@ -75,5 +75,6 @@ export class Strip {
 /** One slice's result in words. */
 export function words(slice: Slice): string {
   if (slice.probability === null) return 'not a lung slice';
-  return `${slice.positive ? 'positive' : 'negative'}, probability ${slice.probability.toFixed(2)}`;
+  const probability = `probability ${slice.probability.toFixed(2)}`;
+  return slice.positive ? `positive, ${probability}` : `negative, ${probability}: not in the score`;
 }
