@@ -29,6 +29,25 @@ _MARKS = re.compile(r"<!--.*?-->", re.DOTALL)  # between which the evaluation wr
 _TITLE = re.compile(r"^# .*\n")  # the page has its own
 
 
+CHARTS = (  # name of the figure, title, how to read it
+    (
+        "roc",
+        "Finding abnormal slices",
+        "One line for each training. The further up and left, the better; chance is the diagonal.",
+    ),
+    (
+        "reliability",
+        "Are the probabilities true?",
+        "On the dotted line a probability of 0.7 means that 7 of 10 such slices are abnormal.",
+    ),
+    (
+        "score",
+        "Score against true opacity",
+        "One point for each of nine volumes; on the dotted line the score is right.",
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Network:
     """A network as it runs here. ``measured``: whether the evaluation's "released" figures are of these weights."""
@@ -173,4 +192,26 @@ def _square(across: str, up: str, end: float) -> dict[str, Any]:
         "showlegend": False,
         "xaxis": axis | {"title": {"text": across, "standoff": 8, "font": {"size": TITLE_SIZE}}},
         "yaxis": axis | {"title": {"text": up, "standoff": 8, "font": {"size": TITLE_SIZE}}},
+    }
+
+
+def page() -> dict[str, Any]:
+    """The template's context."""
+    written = results()
+    mean, lowest, highest = (written["held_out"][name] for name in ("mean", "min", "max"))
+    return {
+        "results": written,
+        "fold_count": len(written["fold_weights"]) - 1,
+        "lowest_tenth": written["curves"][0]["reliability"][0],
+        "lung": written["lung_slices"]["val + test"],
+        "volumes": mean["lung_volumes"],
+        "slices": mean["slices"],
+        "lowest": lowest,
+        "highest": highest,
+        "heat": mean["heat_map"],
+        "score": mean["score"],
+        "cases": cases(),
+        "charts": CHARTS,
+        "figures": figures(),
+        "networks": networks(),
     }

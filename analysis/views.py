@@ -158,50 +158,12 @@ def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[s
     }
 
 
-CHARTS = (
-    (
-        "roc",
-        "Finding abnormal slices",
-        "One line for each training. The further up and left, the better; chance is the diagonal.",
-    ),
-    (
-        "reliability",
-        "Are the probabilities true?",
-        "On the dotted line a probability of 0.7 means that 7 of 10 such slices are abnormal.",
-    ),
-    (
-        "score",
-        "Score against true opacity",
-        "One point for each of nine volumes; on the dotted line the score is right.",
-    ),
-)
-
-
 @require_safe
 def about(request: HttpRequest) -> HttpResponse:
     """What the numbers mean and how sure they are, from the evaluation in the checkout."""
     if not EVALUATION.is_file():
         raise Http404("This installation came without the results of the evaluation.")
-    results = ai.results()
-    mean, lowest, highest = (results["held_out"][name] for name in ("mean", "min", "max"))
-    context = {
-        "section": "about",
-        "results": results,
-        "fold_count": len(results["fold_weights"]) - 1,
-        "lowest_tenth": results["curves"][0]["reliability"][0],
-        "lung": results["lung_slices"]["val + test"],
-        "volumes": mean["lung_volumes"],
-        "slices": mean["slices"],
-        "lowest": lowest,
-        "highest": highest,
-        "heat": mean["heat_map"],
-        "score": mean["score"],
-        "cases": ai.cases(),
-        "charts": CHARTS,
-        "figures": ai.figures(),
-        "networks": ai.networks(),
-    }
-    return render(request, "pages/about.html", context)
+    return render(request, "pages/about.html", {"section": "about"} | ai.page())
 
 
 @require_safe
