@@ -1,4 +1,7 @@
-"""The two networks: a lung U-Net and a ResNet-50 slice classifier whose head is its own heat map."""
+"""The three networks: a lung U-Net, a ResNet-50 slice classifier whose head is its own heat map, and a decoder that
+outlines opacities from the classifier's features."""
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
@@ -19,22 +22,33 @@ _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 _IMAGENET_BATCHNORM_EPS = 1.001e-5
 
 
+def half_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 arithmetic where the processor has it, almost twice as fast and within 1 % of the score; else none."""
+    bf16 = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+
 def window(hu: Tensor, window_hu: tuple[float, float]) -> Tensor:
     """Scale HU linearly so that the window becomes [0, 1], clipping outside."""
     low, high = window_hu
     return ((hu - low) / (high - low)).clamp(0, 1)
 
 
+def _conv(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear")
+
+
 class _DoubleConv(nn.Sequential):
     def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(
-            nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(inplace=True),
-        )
+        super().__init__(*_conv(channels_in, channels_out), *_conv(channels_out, channels_out))
 
 
 class LungUNet(nn.Module):
@@ -62,8 +76,17 @@ class LungUNet(nn.Module):
             x = block(x if level == 0 else F.max_pool2d(x, 2))
             skips.append(x)  # 24×96², 48×48², 96×24², 128×12²
         for block, skip in zip(self.up, skips[-2::-1], strict=True):
-            x = block(torch.cat([F.interpolate(x, scale_factor=2.0, mode="bilinear"), skip], dim=1))
+            x = block(torch.cat([_doubled(x), skip], dim=1))
         return F.pixel_shuffle(self.head(x), 2)  # (N, 1, 192, 192)
+
+
+class Features(NamedTuple):
+    """What the slice classifier sees in images, float32."""
+
+    stem: Tensor  # (N, 64, 112, 112)
+    layer1: Tensor  # (N, 256, 56, 56)
+    layer2: Tensor  # (N, 512, 28, 28)
+    layer3: Tensor  # (N, 1024, 14, 14)
 
 
 class SliceClassifier(nn.Module):
@@ -98,28 +121,50 @@ class SliceClassifier(nn.Module):
         self.slice_bias = nn.Parameter(torch.zeros(1))
         self.register_buffer("mean_bgr", torch.tensor(_IMAGENET_MEAN_BGR).view(1, 3, 1, 1), persistent=False)
 
-    def early(self, image: Tensor) -> Tensor:
-        """Stem and layer1, which training leaves as ImageNet made them."""
+    def features(self, image: Tensor) -> Features:
+        """Image float32 (N, 1, 224, 224), HU scaled by ``SLICE_WINDOW_HU``. Training leaves stem and layer1 as ImageNet
+        made them."""
         x = image.expand(-1, 3, -1, -1) * 255 - self.mean_bgr  # (N, 3, 224, 224)
-        x = F.relu(self.bn1(self.conv1(x)))  # (N, 64, 112, 112)
-        features: Tensor = self.layer1(F.max_pool2d(x, 3, 2, 1))  # (N, 256, 56, 56)
-        return features
+        stem = F.relu(self.bn1(self.conv1(x)))
+        layer1 = self.layer1(F.max_pool2d(stem, 3, 2, 1))
+        layer2 = self.layer2(layer1)
+        return Features(stem, layer1, layer2, self.layer3(layer2))
 
-    def location_logits(self, image: Tensor) -> Tensor:
-        """Image float32 (N, 1, 224, 224), HU scaled by ``SLICE_WINDOW_HU``; returns logits (N, 1, 28, 28)."""
-        layer2 = self.layer2(self.early(image))  # (N, 512, 28, 28)
-        layer3 = self.layer3(layer2)  # (N, 1024, 14, 14)
-        coarse = F.interpolate(self.head3(layer3), scale_factor=2.0, mode="bilinear")
-        logits: Tensor = self.head2(layer2) + coarse
-        return logits
-
-    def forward(self, image: Tensor, lung: Tensor) -> tuple[Tensor, Tensor]:
+    def classify(self, features: Features, lung: Tensor) -> tuple[Tensor, Tensor]:
         """``lung``: float32 (N, 1, 28, 28), the share of each cell that is lung.
 
         Returns the slice's logit (N,) and the location logits (N, 1, 28, 28).
         """
-        locations = self.location_logits(image)
+        locations = self.head2(features.layer2) + _doubled(self.head3(features.layer3))
         return self.slice_scale * pool(locations, lung) + self.slice_bias, locations
+
+    def forward(self, image: Tensor, lung: Tensor) -> tuple[Tensor, Tensor]:
+        return self.classify(self.features(image), lung)
+
+
+class OpacityDecoder(nn.Module):
+    """Outlines opacities from the image and what the slice classifier saw in it: the way up of a U-Net whose way down
+    is the classifier, 0.4 M parameters.
+
+    Returns logits of opacity, float32 (N, 1, 224, 224).
+    """
+
+    input_format = SliceClassifier.input_format
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_stem, self.of_layer1 = nn.Conv2d(64, 32, 1), nn.Conv2d(256, 64, 1)
+        self.of_layer2, self.of_layer3 = nn.Conv2d(512, 96, 1), nn.Conv2d(1024, 96, 1)
+        self.up2 = _conv(96 + 96, 96)
+        self.up1 = _conv(96 + 64, 64)
+        self.up0 = _conv(64 + 32 + 4, 32)
+        self.head = nn.Conv2d(32, 4, 1)
+
+    def forward(self, image: Tensor, features: Features) -> Tensor:
+        x = self.up2(torch.cat([_doubled(self.of_layer3(features.layer3)), self.of_layer2(features.layer2)], 1))
+        x = self.up1(torch.cat([_doubled(x), self.of_layer1(features.layer1)], 1))  # (N, 64, 56, 56)
+        x = self.up0(torch.cat([_doubled(x), self.of_stem(features.stem), F.pixel_unshuffle(image, 2)], 1))
+        return F.pixel_shuffle(self.head(x), 2)  # (N, 4, 112, 112) to (N, 1, 224, 224)
 
 
 def pool(locations: Tensor, lung: Tensor) -> Tensor:

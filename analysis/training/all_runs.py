@@ -34,7 +34,7 @@ def main() -> None:
     data.RUNS.mkdir(exist_ok=True)
     data.phantoms()  # made once, before the runs that share them
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for network in ("lung_unet", "slice_classifier"):  # which looks at lungs that the fold's U-Net found
+        for network in data.protocol()["seeds"]:  # each uses the fold's networks before it
             list(pool.map(train, [run for run in planned() if run[0] == network]))
 
 

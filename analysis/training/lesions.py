@@ -11,7 +11,16 @@ TARGET_HU = (-700.0, 40.0)  # ground-glass to consolidation (Hansell et al. 2008
 TEXTURE_HU = 90.0  # standard deviation inside a patch at most
 PLEURAL_SHARE = 0.6  # COVID-19 patches lie mostly under the pleura (Bernheim et al. 2020)
 PLEURAL_PIXELS = 8.0
+MIDLINE = 0.12  # of the lungs' width either side of their middle: below lie spine and aorta, not the chest wall
 VISIBLE_RISE_HU = 80.0  # a voxel counts as opacity where the patch lifted it by more
+
+# Haze
+HAZE_COVER = (0.2, 0.9)  # of the lung
+HAZE_ISLAND = (3.0, 20.0)  # standard deviation of the noise that shapes it, pixels at 256²
+HAZE_TILT = 8.0  # standard deviations of that noise from one side of the slice to the other, at most
+HAZE_EDGE = (2.0, 10.0)  # steepness of its edge: hazy to sharp
+HAZE_FILLED = (0.18, 0.5)  # of the air, with fluid: 160 to 450 HU in aerated lung
+HAZE_TEXTURE = 0.4  # standard deviation of that inside the haze at most
 
 
 def paste_opacities(
@@ -21,16 +30,21 @@ def paste_opacities(
     *,
     radius_pixels: tuple[float, float] = RADIUS,
     target_hu: tuple[float, float] = TARGET_HU,
+    dependent: bool = False,
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
-    """Return the slice (256, 256) with patches inside its lung, and the mask of what they changed."""
-    depth = distance_transform_edt(lung)
+    """Return the slice (256, 256) with patches inside its lung, and the mask of what they changed.
+
+    ``dependent``: all of them at the posterior chest wall, where consolidation gathers in a patient lying on the back.
+    """
     reach = binary_dilation(lung, iterations=RIM)
     inside = np.argwhere(lung)
-    pleural = np.argwhere(lung & (depth < PLEURAL_PIXELS))
+    pleural = (
+        _posterior_wall(lung) if dependent else np.argwhere(lung & (distance_transform_edt(lung) < PLEURAL_PIXELS))
+    )
     rows, columns = np.indices(hu.shape)
     changed = hu.astype(np.float32)
     for _ in range(random.integers(*COUNT)):
-        centre = random.choice(pleural if random.random() < PLEURAL_SHARE else inside)
+        centre = random.choice(pleural if dependent or random.random() < PLEURAL_SHARE else inside)
         radius = np.exp(random.uniform(*np.log(radius_pixels)))
         angle, stretch = random.uniform(0, np.pi), random.uniform(1, 2)
         along = (rows - centre[0]) * np.sin(angle) + (columns - centre[1]) * np.cos(angle)
@@ -44,3 +58,34 @@ def paste_opacities(
         changed += share * np.maximum(target - changed, 0) * reach
     rise = changed - hu
     return changed.astype(np.int16), lung & (rise > VISIBLE_RISE_HU)
+
+
+def _posterior_wall(lung: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """(row, column) of the last lung pixel of each column that lies off the midline."""
+    columns = np.flatnonzero(lung.any(0))
+    columns = columns[np.abs(columns - columns.mean()) > MIDLINE * len(columns)]
+    return np.stack([len(lung) - 1 - lung[::-1, columns].argmax(0), columns], 1)
+
+
+def paste_haze(
+    hu: npt.NDArray[np.int16], lung: npt.NDArray[np.bool_], random: np.random.Generator
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+    """The same with one ground-glass opacity over much of the lung that spares islands, as in severe disease.
+
+    Vessels stay visible in it, since what is dense already changes less.
+    """
+    island = random.uniform(*HAZE_ISLAND)
+    field = _standard(gaussian_filter(random.standard_normal(hu.shape), island))
+    down, across = (np.indices(hu.shape) / len(hu) - 0.5) * random.uniform(0, HAZE_TILT, (2, 1, 1))
+    field = field + down + random.choice([-1, 1]) * across  # mostly below, as the patient lies
+    limit = np.quantile(field[lung], 1 - random.uniform(*HAZE_COVER))
+    share = 1 / (1 + np.exp(np.clip(random.uniform(*HAZE_EDGE) * (limit - field), -30, 30)))
+    texture = _standard(gaussian_filter(random.standard_normal(hu.shape), random.uniform(0.7, 2.5)))
+    filled = random.uniform(*HAZE_FILLED) * (1 + random.uniform(0, HAZE_TEXTURE) * texture).clip(0.2, 2)
+    inside = gaussian_filter(lung.astype(np.float32), 0.7)
+    changed = hu + inside * share * filled * np.maximum(TARGET_HU[1] - hu, 0)
+    return changed.astype(np.int16), lung & (share > 0.5)
+
+
+def _standard(field: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    return field / field.std()

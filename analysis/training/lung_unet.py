@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, LungUNet, window
+from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, LungUNet, half_precision, window
 from analysis.pipeline.slices import crop
 from analysis.training import data
 from analysis.training.lesions import paste_opacities
@@ -21,12 +21,13 @@ SIDE = (0.75, 1.3)  # side of the crop ÷ side of the slice: patients and fields
 SHIFT = 0.12  # of the slice's side
 ANGLE = 0.2  # radians
 AIR_HU = -1000.0  # outside the slice
-# Opacities are pasted denser than for the classifier, up to the density of the chest wall, whose outline must then be
-# guessed. Whole lobes (radii to 64) taught the network to take the fat under the diaphragm for lung: lower Dice on val.
-PASTED_RADIUS = (4.0, 40.0)  # pixels at 256²
-PASTED_HU = (-400.0, 80.0)
+# Opacities are pasted denser than for the classifier. Those as dense as the chest wall, whose outline must then be
+# guessed, lie at the posterior wall: anywhere in the lung they taught the network to take the liver's dome for lung.
+PASTED_RADIUS, PASTED_HU = (4.0, 40.0), (-400.0, -50.0)  # pixels at 256²
+DEPENDENT_SHARE = 0.5  # of the slices with synthetic opacities
+DEPENDENT_RADIUS, DEPENDENT_HU = (6.0, 44.0), (-150.0, 70.0)
 
-OPACITY_WEIGHT = 1.0  # what the cross-entropy of an opaque pixel weighs more: where a lung mask fails is there
+OPACITY_WEIGHT = 2.0  # what the cross-entropy of an opaque pixel weighs more: where a lung mask fails is there
 
 
 def augmented(hu: Tensor, lung: Tensor, opacity: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,13 +80,18 @@ class Sources:
             hu, lung = self.slices.hu[chosen], self.slices.lung[chosen]
             opacity = self.slices.opacity[chosen] & lung
             if part == "pasted":
-                hu, pasted = paste_opacities(hu, lung, self.random, radius_pixels=PASTED_RADIUS, target_hu=PASTED_HU)
+                hu, pasted = self.pasted_into(hu, lung)
                 opacity = opacity | pasted
             drawn.append((hu, lung, opacity))
         hu, lung, opacity = (
             torch.from_numpy(np.stack(arrays)).float().unsqueeze(1) for arrays in zip(*drawn, strict=True)
         )
         return hu.clamp(-1024, 1000), lung, opacity
+
+    def pasted_into(self, hu: np.ndarray, lung: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        dependent = self.random.random() < DEPENDENT_SHARE
+        radius, target = (DEPENDENT_RADIUS, DEPENDENT_HU) if dependent else (PASTED_RADIUS, PASTED_HU)
+        return paste_opacities(hu, lung, self.random, radius_pixels=radius, target_hu=target, dependent=dependent)
 
 
 def train(fold: str, seed: int) -> None:
@@ -103,7 +109,7 @@ def train(fold: str, seed: int) -> None:
     started, losses = time.monotonic(), []
     for step in range(1, steps + 1):
         image, lung, opacity = augmented(*sources.batch(settings["batch"]), random)
-        with data.autocast():
+        with half_precision(image.device):
             logits = network(image.contiguous(memory_format=torch.channels_last))
         value = loss(logits.float(), lung, opacity)
         optimiser.zero_grad()

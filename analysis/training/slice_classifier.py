@@ -14,7 +14,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from analysis.pipeline.grid import GRID, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
-from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, LungUNet, SliceClassifier, window
+from analysis.pipeline.networks import (
+    MAP_STRIDE,
+    SLICE_INPUT,
+    SLICE_WINDOW_HU,
+    LungUNet,
+    SliceClassifier,
+    half_precision,
+    window,
+)
 from analysis.pipeline.slices import crop, lung_box
 from analysis.training import data
 from analysis.training.lesions import paste_opacities
@@ -79,8 +87,10 @@ def healthy_series(fold: str) -> tuple[data.Slices, np.ndarray]:
 class Sources:
     """All training slices in one table, drawn by source and label."""
 
+    settings_name = "slice_classifier"  # in protocol.toml
+
     def __init__(self, fold: str, seed: int) -> None:
-        settings = data.protocol()["slice_classifier"]
+        settings = data.protocol()[self.settings_name]
         self.random = np.random.default_rng(seed)
         volumes = _labelled(data.opacity_masks(data.trained_volumes(fold)))
         phantoms = _labelled(data.phantoms())
@@ -113,10 +123,14 @@ class Sources:
             hu, lung = self.slices.hu[chosen], self.slices.lung[chosen]
             opacity = self.slices.opacity[chosen] & lung
             if self.pasted[part]:
-                hu, opacity = paste_opacities(hu, lung, self.random)
+                hu, opacity = self.pasted_into(hu, lung)
             images.append(hu), lungs.append(lung), opacities.append(opacity), boxes.append(self.boxes[chosen])
         stacked = [torch.from_numpy(np.stack(arrays)).float().unsqueeze(1) for arrays in (images, lungs, opacities)]
         return stacked[0].clamp(-1024, 1000), stacked[1], stacked[2], torch.from_numpy(np.stack(boxes))
+
+    def pasted_into(self, hu: np.ndarray, lung: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A slice with synthetic opacities, and their mask."""
+        return paste_opacities(hu, lung, self.random)
 
 
 def breathed(hu: Tensor, lung: Tensor, random: torch.Generator) -> Tensor:
@@ -129,25 +143,34 @@ def breathed(hu: Tensor, lung: Tensor, random: torch.Generator) -> Tensor:
     return hu + change * aerated * lung
 
 
-def augmented(
+def sampled(
     hu: Tensor, lung: Tensor, opacity: Tensor, boxes: Tensor, random: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Image (N, 1, 224, 224) scaled to [0, 1], lung share and opaque share of it, both (N, 1, 28, 28), and the opacity
-    in the crop (N,) in pixels of the slice."""
+    """Image (N, 1, 224, 224) scaled to [0, 1], lung and opacity of it in [0, 1], both (N, 1, 224, 224), and the side of
+    the crop (N,) in pixels of the slice."""
     n = len(hu)
     side = boxes[:, 2:] * (SIDE[0] + (SIDE[1] - SIDE[0]) * torch.rand(n, 1, generator=random))
     centre = boxes[:, :2] + SHIFT * side * (2 * torch.rand(n, 2, generator=random) - 1)
-    sampled = crop(
+    cropped = crop(
         torch.cat([hu - AIR_HU, lung, opacity], 1),
         torch.cat([centre, side], 1),
         SLICE_INPUT,
         angle=ANGLE * torch.randn(n, generator=random),
         flip=torch.where(torch.rand(n, generator=random) < 0.5, -1.0, 1.0),
     )
-    hu = breathed(sampled[:, :1] + AIR_HU, sampled[:, 1:2], random)
-    image = window(data.jitter_hu(hu, random), SLICE_WINDOW_HU)
-    lung_share, opacity_share = F.avg_pool2d(sampled[:, 1:], MAP_STRIDE).split(1, 1)
-    pixels = sampled[:, 2].mean((1, 2)) * side[:, 0] ** 2
+    hu, lung, opacity = cropped.split(1, 1)
+    hu = breathed(hu + AIR_HU, lung, random)
+    return window(data.jitter_hu(hu, random), SLICE_WINDOW_HU), lung, opacity, side[:, 0]
+
+
+def augmented(
+    hu: Tensor, lung: Tensor, opacity: Tensor, boxes: Tensor, random: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Image (N, 1, 224, 224) scaled to [0, 1], lung share and opaque share of it, both (N, 1, 28, 28), and the opacity
+    in the crop (N,) in pixels of the slice."""
+    image, lung, opacity, side = sampled(hu, lung, opacity, boxes, random)
+    pixels = opacity.mean((1, 2, 3)) * side**2
+    lung_share, opacity_share = (F.avg_pool2d(one, MAP_STRIDE) for one in (lung, opacity))
     return image, lung_share, (opacity_share / lung_share.clamp_min(1e-3)).clamp(0, 1), pixels
 
 
@@ -175,7 +198,7 @@ def train(fold: str, seed: int) -> None:
         image, lung_share, opaque_share, pixels = augmented(hu, lung, opacity, boxes, random)
         clear = ((pixels >= data.POSITIVE_PIXELS) | (pixels < 1)).float()
         label = (pixels >= data.POSITIVE_PIXELS).float()
-        with data.autocast():
+        with half_precision(image.device):
             logit, locations = network(image.contiguous(memory_format=torch.channels_last), lung_share)
         logit, locations = logit.float(), locations.float()
         slice_loss = F.binary_cross_entropy_with_logits(logit, label, weight=clear)

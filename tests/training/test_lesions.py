@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from analysis.training.lesions import RIM, paste_opacities
+from analysis.training.lesions import HAZE_COVER, RIM, VISIBLE_RISE_HU, paste_haze, paste_opacities
 
 LUNG_HU, WALL_HU = -860, 40
 
@@ -52,3 +52,34 @@ def test_the_radius_decides_how_much_is_covered(normal):
         for radius in ((3.0, 4.0), (40.0, 60.0))
     )
     assert large > 5 * small
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_haze_covers_much_of_the_lung_and_is_visible_where_it_is_marked(normal, seed):
+    hu, lung = normal
+    hazy, mask = paste_haze(hu, lung, np.random.default_rng(seed))
+    low, high = HAZE_COVER
+    assert low - 0.02 <= mask.sum() / lung.sum() <= high + 0.02
+    assert not (mask & ~lung).any()
+    rise = hazy.astype(int) - hu
+    assert (rise >= -1).all()  # rounding
+    assert np.median(rise[mask]) > VISIBLE_RISE_HU
+    assert np.median(rise[lung & ~mask]) < VISIBLE_RISE_HU
+
+
+def test_vessels_stay_visible_in_haze(normal):
+    hu, lung = normal
+    hu[100:103, 40:110] = 30  # a vessel
+    hazy, _ = paste_haze(hu, lung, np.random.default_rng(0))
+    assert (hazy[101, 50:100] - hu[101, 50:100]).max() < 10
+
+
+def test_dependent_patches_lie_at_the_posterior_wall(normal):
+    hu, lung = normal
+    for seed in range(5):
+        radius = (6.0, 6.1)
+        _, mask = paste_opacities(hu, lung, np.random.default_rng(seed), radius_pixels=radius, dependent=True)
+        rows, columns = np.nonzero(mask)
+        assert rows.max() == 199  # the last row of both lungs
+        assert rows.min() > 150
+        assert not ((columns > 110) & (columns < 146)).any()
