@@ -1,6 +1,6 @@
 # One command a job; bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint train evaluate screenshots build clean
+.PHONY: help demo test lint train evaluate bench screenshots build clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -64,6 +64,13 @@ train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; nee
 
 evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write docs/evaluation/
 	$(BIN)/python -m analysis.training.evaluate
+
+$(VENV)/bench.stamp: $(VENV)/dev.stamp requirements-bench.txt
+	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
+	touch $@
+
+bench: $(VENV)/bench.stamp ## Time an analysis beside other ways to run its networks (needs the data)
+	$(BIN)/python -m analysis.training.bench
 
 screenshots: $(VENV)/dev.stamp static/dist/.built ## Take the pictures of the README and every page into docs/screenshots/
 	$(BIN)/python -m tests.browser.screenshots

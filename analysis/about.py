@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,10 +15,9 @@ from markdown_it import MarkdownIt
 from safetensors import safe_open
 
 from .charts import TITLE_SIZE
-from .checks import EVALUATION, WEIGHTS_DIR
-from .formats import ratio_text, score_text
+from .checks import EVALUATION, WEIGHTS, WEIGHTS_DIR
+from .formats import opacity_text, ratio_text, score_text
 
-NETWORKS = ("lung_unet", "slice_classifier")
 RELEASED = "as installed here"
 SHOWS = {
     "covid_P001": "COVID-19",
@@ -68,22 +68,21 @@ def results() -> dict[str, Any]:
 
 @cache
 def networks() -> tuple[Network, ...]:
-    return tuple(_network(name) for name in NETWORKS)
+    return tuple(_network(WEIGHTS_DIR / name) for name in WEIGHTS if (WEIGHTS_DIR / name).with_suffix(".md").is_file())
 
 
-def _network(name: str) -> Network:
-    path = WEIGHTS_DIR / f"{name}.safetensors"
+def _network(path: Path) -> Network:
     with safe_open(path, framework="np") as file:
         header = file.metadata()
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     text = _TITLE.sub("", _MARKS.sub("", path.with_suffix(".md").read_text()))
     card = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     return Network(
-        name=name.replace("_", " "),
+        name=path.stem.replace("_", " "),
         version=header["version"],
         commit=header["commit"],
         sha256=sha256,
-        measured=results()["weights"][name] == sha256,
+        measured=results()["weights"].get(path.stem) == sha256,
         card=mark_safe(card),  # our own file, and the renderer lets no HTML through
     )
 
@@ -98,6 +97,7 @@ class Case:
     suspected: str
     ratio: str
     score: str
+    opacity: str
 
 
 @cache
@@ -120,6 +120,7 @@ def _case(series: str, networks: str, said: list[dict[str, Any]]) -> Case:
         suspected=f"{suspected} of {len(said)}" if len(said) > 1 else "yes" if suspected else "no",
         ratio=_span([one["positive_ratio"] for one in said], ratio_text),
         score=_span([one["corona_score_cm3"] for one in said], score_text),
+        opacity=_span([one["opacity_percent"] for one in said], opacity_text),
     )
 
 
@@ -210,6 +211,7 @@ def page() -> dict[str, Any]:
         "highest": highest,
         "heat": mean["heat_map"],
         "score": mean["score"],
+        "opacity": mean["opacity"],
         "cases": cases(),
         "charts": CHARTS,
         "figures": figures(),

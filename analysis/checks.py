@@ -10,7 +10,12 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 EVALUATION = Path(__file__).parent.parent / "docs" / "evaluation" / "results.json"
 WEIGHTS_DIR = Path(__file__).parent / "weights"
-WEIGHTS = ("lung_unet.safetensors", "slice_classifier.safetensors")
+WEIGHTS = (
+    "lung_unet.safetensors",
+    "slice_classifier.safetensors",
+    "opacity_decoder.safetensors",
+    "working_point.json",
+)
 
 
 def missing_weights() -> list[str]:

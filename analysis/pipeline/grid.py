@@ -1,4 +1,4 @@
-"""The 256×256 grid on which both networks see a slice, whatever its matrix: a square in millimetres.
+"""The 256×256 grid on which the networks see a slice, whatever its matrix: a square in millimetres.
 
 ``pixel_mm``: distances between (rows, columns) of the slice; only their ratio matters here.
 """

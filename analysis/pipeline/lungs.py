@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from analysis.pipeline.grid import SQUARE_PIXEL, PixelMm, from_grid
-from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, LungUNet, window
+from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, LungUNet, half_precision, window
 
 BATCH = 16
 # A piece smaller than this share of the largest one is bowel gas, trachea or table, not lung: the smaller lung of
@@ -29,7 +29,7 @@ def lung_logits(
     ``device``: where the network is. ``on_batch`` is told the share done after each batch.
     """
     logits = []
-    with torch.inference_mode():
+    with torch.inference_mode(), half_precision(device):
         for start in range(0, len(grid_hu), BATCH):
             hu = F.interpolate(grid_hu[start : start + BATCH], size=(LUNG_INPUT, LUNG_INPUT), mode="bilinear")
             image = window(hu, LUNG_WINDOW_HU).to(device, memory_format=torch.channels_last)

@@ -1,7 +1,12 @@
 """What the pipeline says about one series: frozen, and the JSON of the contract."""
 
+import tomllib
 from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+_PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 @dataclass(frozen=True)
@@ -18,15 +23,29 @@ class SliceReport:
 
 @dataclass(frozen=True)
 class RegionOpacity:
+    """``percent`` of the region's lung that is opaque, ``percent_high`` the denser part of that (consolidation)."""
+
     name: str
     percent: float
+    percent_high: float
+
+
+@dataclass(frozen=True)
+class Severity:
+    """Points by the share of each lung zone that is opaque, as ``opacity.py`` says."""
+
+    score: int
+    maximum: int
 
 
 @dataclass(frozen=True)
 class Opacity:
+    """What the opacity network outlined, as shares of the lungs and of their regions."""
+
     percent_of_lung: float
     percent_high: float
     regions: tuple[RegionOpacity, ...]
+    severity: Severity
 
 
 @dataclass(frozen=True)
@@ -66,7 +85,8 @@ class Report:
     """The result of one analysis. None means "not computed", an empty tuple "looked, none found".
 
     ``slices``: head to feet. ``positive_ratio``: positive slices ÷ lung slices;
-    ``suspected`` where it exceeds ``threshold`` (Gozes et al. 2020, section 2, case decision).
+    a slice is positive from a probability of ``slice_threshold`` on, the case
+    ``suspected`` where the ratio exceeds ``threshold`` (Gozes et al. 2020, section 2, case decision).
     ``corona_score_paper_cm3``: Σ over positive slices of the activation map × voxel volume as
     the paper defines it; ``corona_score_cm3``: the headline score (see ``score.py``);
     ``score_variation``: its coefficient of variation over variants of one scan.
@@ -78,16 +98,24 @@ class Report:
     lung_volume_ml: float
     positive_ratio: float
     threshold: float
+    slice_threshold: float
     suspected: bool
     corona_score_cm3: float
     corona_score_paper_cm3: float
     score_variation: float
-    opacity: Opacity | None
+    opacity: Opacity
     findings: tuple[Finding, ...] | None
     quality: tuple[QualityFlag, ...]
     models: tuple[ModelVersion, ...]
+    software_version: str
     seconds: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """The contract's JSON object, of plain dicts, lists and numbers."""
         return asdict(self)
+
+
+@cache
+def software_version() -> str:
+    """The version in pyproject.toml."""
+    return str(tomllib.loads(_PYPROJECT.read_text())["project"]["version"])

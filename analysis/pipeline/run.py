@@ -12,9 +12,11 @@ from torch import Tensor
 
 from analysis.pipeline.grid import GRID, PixelMm, cell_area_mm2, from_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
+from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRESHOLD, measure
 from analysis.pipeline.pixels import looks_like_chest, read_volume
-from analysis.pipeline.quality import pixel_flags
-from analysis.pipeline.report import QualityFlag, Report, SliceReport
+from analysis.pipeline.quality import lung_flags, pixel_flags
+from analysis.pipeline.regions import zones
+from analysis.pipeline.report import QualityFlag, Report, SliceReport, software_version
 from analysis.pipeline.score import Scores, corona_scores, positive_ratio, positive_slices
 from analysis.pipeline.series import Geometry, UnusableSeries
 from analysis.pipeline.slices import classify
@@ -26,9 +28,6 @@ MIN_LUNG_ML = 500.0
 """Less is no adult chest: lungs of adults hold 2–8 l, a single diseased one about 1 l."""
 MIN_LUNG_AREA_CM2 = 6.0
 """Slices with less lung (the tips) are not scored: training saw no smaller ones."""
-CUT_OFF_AREA_CM2 = 20.0
-"""More lung than this on the first or last slice: the scan begins or ends inside the lungs."""
-
 _STAGES = {"reading": 0.17, "lungs": 0.23, "slices": 0.59, "score": 0.01}
 """Share of each stage in the whole time, measured on a 148-slice scan on two CPU cores."""
 
@@ -38,13 +37,15 @@ Progress = Callable[[str, float], None]
 @dataclass(frozen=True, eq=False)
 class Analysis:
     """``lungs`` bool and ``heatmap`` uint8, both (slice, row, column) at full resolution; 255 in the heat map is an
-    activation of 1. The map is there on all lung slices, the scores sum positive slices only. ``probability_alone``:
-    float64 (slice,), before the neighbouring slices had a say, NaN outside the lungs."""
+    activation of 1. The map is there on all lung slices, the scores sum positive slices only. ``opacity``: uint8
+    of the same shape, the labels of ``opacity.py``. ``probability_alone``: float64 (slice,), before the neighbouring
+    slices had a say, NaN outside the lungs."""
 
     report: Report
     volume: Volume
     lungs: npt.NDArray[np.bool_]
     heatmap: npt.NDArray[np.uint8]
+    opacity: npt.NDArray[np.uint8]
     probability_alone: npt.NDArray[np.float64]
 
 
@@ -121,6 +122,8 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
             slice_spacing_mm=volume.spacing_mm[0],
         )
         heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
+        opacity = _opacity_labels(torch.from_numpy(classified.opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
+        of_zone = zones(lungs)
     ratio = positive_ratio(probability, models.slice_threshold)
     report = Report(
         series_instance_uid=volume.series_instance_uid,
@@ -128,14 +131,16 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         lung_volume_ml=lung_volume_ml,
         positive_ratio=ratio,
         threshold=models.case_threshold,
+        slice_threshold=models.slice_threshold,
         suspected=ratio > models.case_threshold,
         corona_score_cm3=scores.corona_score_cm3,
         corona_score_paper_cm3=scores.corona_score_paper_cm3,
         score_variation=models.score_variation,
-        opacity=None,
+        opacity=measure(opacity, of_zone),
         findings=None,
-        quality=(*flags, *_lung_flags(area_cm2)),
+        quality=(*flags, *lung_flags(of_zone, volume)),
         models=models.versions,
+        software_version=software_version(),
         seconds=clock.seconds,
     )
     return Analysis(
@@ -143,6 +148,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         volume=volume,
         lungs=turn.stored(lungs),
         heatmap=turn.stored(heatmap),
+        opacity=turn.stored(opacity),
         probability_alone=classified.probability_alone,
     )
 
@@ -155,6 +161,23 @@ def _full_resolution(activation: Tensor, lungs: npt.NDArray[np.bool_], pixel_mm:
         full = from_grid(activation[index : index + 1], rows, columns, pixel_mm)[0, 0].numpy()
         heatmap[index] = np.where(lungs[index], np.rint(full * 255), 0)
     return heatmap
+
+
+def _opacity_labels(
+    probability: Tensor, grid_hu: Tensor, lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm
+) -> npt.NDArray[np.uint8]:
+    """Labels of ``opacity.py`` on the lungs' own grid, from probability and HU, both (slice, 1, 256, 256).
+
+    The averaged HU of the grid parts ground-glass from consolidation: noise would speckle them.
+    """
+    _, rows, columns = lungs.shape
+    labels = np.zeros(lungs.shape, np.uint8)
+    for index in np.flatnonzero((probability > THRESHOLD).any(-1).any(-1)):
+        cells = torch.cat([probability[index], grid_hu[index]])[None]  # (1, 2, 256, 256)
+        share, hu = from_grid(cells, rows, columns, pixel_mm)[0].numpy()
+        kind = np.where(hu >= HIGH_HU, CONSOLIDATION, GROUND_GLASS)
+        labels[index] = np.where(lungs[index] & (share > THRESHOLD), kind, 0)
+    return labels
 
 
 def _slice_reports(
@@ -176,11 +199,3 @@ def _slice_reports(
         )
         for index, (uid, in_lungs) in enumerate(zip(volume.sop_instance_uids, np.isfinite(probability), strict=True))
     )
-
-
-def _lung_flags(area_cm2: npt.NDArray[np.float64]) -> list[QualityFlag]:
-    ends = [end for end, area in (("top", area_cm2[0]), ("bottom", area_cm2[-1])) if area > CUT_OFF_AREA_CM2]
-    if not ends:
-        return []
-    message = f"The lungs are cut off at the {' and the '.join(ends)} of the scan; volumes and scores are too small."
-    return [QualityFlag("lungs_cut_off", message)]

@@ -1,4 +1,4 @@
-"""Classify each slice of the lungs as normal or abnormal, and say where."""
+"""Classify each slice of the lungs as normal or abnormal, and say where, coarsely (heat map) and finely (opacity)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 
 from analysis.pipeline.grid import GRID
-from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, window
+from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, Features, half_precision, window
 from analysis.pipeline.weights import Models
 
 BATCH = 8
@@ -26,12 +26,13 @@ class Classified:
 
     ``probability``: float64 (slice,), of disease; ``probability_alone``: the same before the neighbours had a say.
     ``activation``: float32 (slice, 256, 256) in [0, 1], 0 outside the lung: the expected share of opaque lung at each
-    place, on one scale for all slices and scans.
+    place, on one scale for all slices and scans. ``opacity``: the same shape, the probability that the place is opaque.
     """
 
     probability: npt.NDArray[np.float64]
     probability_alone: npt.NDArray[np.float64]
     activation: npt.NDArray[np.float32]
+    opacity: npt.NDArray[np.float32]
 
 
 def crop(
@@ -96,27 +97,27 @@ def classify(
     Thin slices are averaged to slabs, and each gets its slab's result.
     """
     slab = slab_size(slice_spacing_mm)
-    activation = np.zeros(lung.shape, np.float32)
+    activation, opacity = np.zeros(lung.shape, np.float32), np.zeros(lung.shape, np.float32)
     slabs = [slice(start, min(start + slab, len(lung))) for start in range(0, len(lung), slab)]
     slabs = [members for members in slabs if scored[members].any()]
     logits: list[float] = []
     box = torch.tensor([lung_box(lung)], dtype=torch.float32)
-    back = torch.tensor([[*((GRID / 2 - box[0, :2]) / box[0, 2] + 0.5), GRID / box[0, 2]]])
+    back = torch.tensor([[*((GRID / 2 - box[0, :2]) / box[0, 2] + 0.5), GRID / box[0, 2]]])  # in sides of the box
     for start in range(0, len(slabs), BATCH):
         batch = slabs[start : start + BATCH]
         hu = torch.stack([grid_hu[members].mean(0) for members in batch])
         share = torch.stack([torch.from_numpy(lung[members]).float().mean(0, keepdim=True) for members in batch])
-        of_slabs, locations = _run(hu, share, box, models)
+        of_slabs, locations, outlines = _run(hu, share, box, models)
         logits += of_slabs.tolist()
-        cells = locations.sigmoid()
-        maps = crop(cells, (back * cells.shape[-1]).expand(len(batch), -1), GRID)
-        for members, one_map in zip(batch, maps, strict=True):
-            activation[members] = one_map.numpy() * lung[members]
+        for target, cells in ((activation, locations.sigmoid()), (opacity, outlines.sigmoid())):
+            maps = crop(cells, (back * cells.shape[-1]).expand(len(batch), -1), GRID)
+            for members, one_map in zip(batch, maps, strict=True):
+                target[members] = one_map.numpy() * lung[members]
         on_batch(min(1.0, (start + BATCH) / len(slabs)))
-    activation[~scored] = 0
+    activation[~scored] = opacity[~scored] = 0
     alone = np.array(logits)
     averaged = with_neighbours(alone, np.array([slice_spacing_mm * (one.start + one.stop) / 2 for one in slabs]))
-    return Classified(_probability(averaged, slabs, scored), _probability(alone, slabs, scored), activation)
+    return Classified(_probability(averaged, slabs, scored), _probability(alone, slabs, scored), activation, opacity)
 
 
 def _probability(
@@ -130,15 +131,29 @@ def _probability(
     return probability
 
 
-def _run(hu: Tensor, lung: Tensor, box: Tensor, models: Models) -> tuple[Tensor, Tensor]:
-    """Slice logits (N,) and location logits (N, 1, 28, 28) of slabs (N, 1, 256, 256): mean of the slab and its mirror
-    image, which are as likely and fail differently."""
+def _run(hu: Tensor, lung: Tensor, box: Tensor, models: Models) -> tuple[Tensor, Tensor, Tensor]:
+    """Slice logits (N,), location logits (N, 1, 28, 28) and opacity logits (N, 1, 224, 224) of slabs (N, 1, 256, 256):
+    mean of the slab and its mirror image, which are as likely and fail differently."""
     cropped = crop(torch.cat([hu - AIR_HU, lung], 1), box.expand(len(hu), -1), SLICE_INPUT)
     image = window(cropped[:, :1] + AIR_HU, SLICE_WINDOW_HU)
     share = F.avg_pool2d(cropped[:, 1:], MAP_STRIDE)
+    image, share = image.to(models.device, memory_format=torch.channels_last), share.to(models.device)
     with torch.inference_mode():
-        image, share = image.to(models.device, memory_format=torch.channels_last), share.to(models.device)
-        logits, locations = models.slice_classifier(image, share)
-        mirrored_logits, mirrored_locations = models.slice_classifier(image.flip(-1), share.flip(-1))
-        logits, locations = (logits + mirrored_logits) / 2, (locations + mirrored_locations.flip(-1)) / 2
-    return logits.float().cpu(), locations.float().cpu()
+        logits, locations, outlines = _seen(image, share, models)
+        mirrored_logits, mirrored_locations, mirrored_outlines = _seen(image.flip(-1), share.flip(-1), models)
+        both = (
+            logits + mirrored_logits,
+            locations + mirrored_locations.flip(-1),
+            outlines + mirrored_outlines.flip(-1),
+        )
+    mean_logits, mean_locations, mean_outlines = (one.cpu() / 2 for one in both)
+    return mean_logits, mean_locations, mean_outlines
+
+
+def _seen(image: Tensor, share: Tensor, models: Models) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of images (N, 1, 224, 224) and their lung shares (N, 1, 28, 28), as they are."""
+    with half_precision(models.device):
+        features = models.slice_classifier.features(image)
+        outlines = models.opacity_decoder(image, features)
+    logits, locations = models.slice_classifier.classify(Features(*(one.float() for one in features)), share)
+    return logits, locations, outlines.float()

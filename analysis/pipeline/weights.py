@@ -1,6 +1,7 @@
 """The released weights: loaded once per process, in full precision, with what their file says about itself."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import TypeVar
 import torch
 from safetensors import safe_open
 
-from analysis.pipeline.networks import LungUNet, SliceClassifier
+from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier
 from analysis.pipeline.report import ModelVersion
 
-NUMBERS = {"slice_threshold", "case_threshold", "score_variation"}  # in the slice classifier's header
+NUMBERS = ("slice_threshold", "case_threshold", "score_variation")  # in the working point
 WEIGHTS = Path(__file__).parent.parent / "weights"
-_Network = TypeVar("_Network", LungUNet, SliceClassifier)
+_Network = TypeVar("_Network", LungUNet, SliceClassifier, OpacityDecoder)
 
 
 class WeightsMissing(Exception):
@@ -23,7 +24,7 @@ class WeightsMissing(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """Both networks, ready to run on ``device``, and the two thresholds that were chosen with them.
+    """The networks, ready to run on ``device``, and the numbers that were chosen with them.
 
     ``slice_threshold``: a slice is positive from this probability on. ``case_threshold``: a case is suspected where
     the share of positive lung slices exceeds it. ``score_variation``: coefficient of variation of the Corona score
@@ -32,6 +33,7 @@ class Models:
 
     lung_unet: LungUNet
     slice_classifier: SliceClassifier
+    opacity_decoder: OpacityDecoder
     slice_threshold: float
     case_threshold: float
     score_variation: float
@@ -55,16 +57,19 @@ def choose_device(name: str) -> torch.device:
 @cache
 def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
     """The networks of ``folder``. Raises WeightsMissing with a hint."""
-    lung_unet, slice_classifier = LungUNet(), SliceClassifier()
+    lung_unet, slice_classifier, opacity_decoder = LungUNet(), SliceClassifier(), OpacityDecoder()
     lung_version, _ = _load(lung_unet, folder / "lung_unet.safetensors")
-    slice_version, described = _load(slice_classifier, folder / "slice_classifier.safetensors")
+    slice_version, _ = _load(slice_classifier, folder / "slice_classifier.safetensors")
+    opacity_version, made_for = _load(opacity_decoder, folder / "opacity_decoder.safetensors")
+    if made_for.get("slice_classifier_sha256") != slice_version.sha256:
+        raise WeightsMissing(f"opacity_decoder and slice_classifier in {folder} do not fit together: restore both.")
+    numbers, point_version = _working_point(folder / "working_point.json", (lung_version, slice_version))
     return Models(
         lung_unet=prepared(lung_unet, device),
         slice_classifier=prepared(slice_classifier, device),
-        slice_threshold=float(described["slice_threshold"]),
-        case_threshold=float(described["case_threshold"]),
-        score_variation=float(described["score_variation"]),
-        versions=(lung_version, slice_version),
+        opacity_decoder=prepared(opacity_decoder, device),
+        **numbers,
+        versions=(lung_version, slice_version, opacity_version, point_version),
         device=device,
     )
 
@@ -74,7 +79,7 @@ def prepared(network: _Network, device: torch.device) -> _Network:
     return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def _load(network: LungUNet | SliceClassifier, path: Path) -> tuple[ModelVersion, dict[str, str]]:
+def _load(network: LungUNet | SliceClassifier | OpacityDecoder, path: Path) -> tuple[ModelVersion, dict[str, str]]:
     """Fill the network from a half-precision safetensors file; returns its version and its header."""
     if not path.is_file():
         raise WeightsMissing(f"The network weights {path} are missing; `make train` makes them anew.")
@@ -83,15 +88,20 @@ def _load(network: LungUNet | SliceClassifier, path: Path) -> tuple[ModelVersion
         state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
     missing, unexpected = network.load_state_dict(state, strict=False)
     other_input = described.get("input") != network.input_format
-    without_numbers = isinstance(network, SliceClassifier) and not described.keys() >= NUMBERS
-    if (
-        without_numbers
-        or other_input
-        or unexpected
-        or any(not name.endswith("num_batches_tracked") for name in missing)
-    ):
+    if other_input or unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise WeightsMissing(f"The weights {path} belong to another version of the network; restore the file.")
     return ModelVersion(described["name"], described["version"], sha256_of(path)), described
+
+
+def _working_point(path: Path, chosen_with: tuple[ModelVersion, ...]) -> tuple[dict[str, float], ModelVersion]:
+    """The thresholds and the score's variation, which were chosen with these networks and fit no others."""
+    if not path.is_file():
+        raise WeightsMissing(f"The thresholds {path} are missing; restore the file.")
+    stored = json.loads(path.read_text())
+    if stored["chosen_with"] != {version.name: version.sha256 for version in chosen_with}:
+        raise WeightsMissing(f"The thresholds {path} were chosen with other networks; restore all files there.")
+    version = ModelVersion(stored["name"], stored["version"], sha256_of(path))
+    return {name: float(stored[name]) for name in NUMBERS}, version
 
 
 @cache

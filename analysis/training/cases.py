@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render
-from analysis.pipeline.networks import LungUNet, SliceClassifier
+from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier
 from analysis.pipeline.pixels import read_volume
 from analysis.pipeline.report import ModelVersion
 from analysis.pipeline.run import Analysis, analyse_volume
@@ -53,10 +53,14 @@ class Case:
 
 
 def fold_models(fold: str, seed: int) -> Models:
-    """The fold's networks with the protocol's thresholds, in the precision that is released; ``seed``: the
-    classifier's (the lung U-Net has one)."""
+    """The fold's networks with the protocol's thresholds, in the precision that is released; ``seed``: of the
+    classifier and its opacity decoder (the lung U-Net has one)."""
     working_point, seeds = data.protocol()["working_point"], data.protocol()["seeds"]
-    runs = {"lung_unet": (LungUNet(), seeds["lung_unet"][0]), "slice_classifier": (SliceClassifier(), seed)}
+    runs = {
+        "lung_unet": (LungUNet(), seeds["lung_unet"][0]),
+        "slice_classifier": (SliceClassifier(), seed),
+        "opacity_decoder": (OpacityDecoder(), seed),
+    }
     networks = []
     for name, (network, seed_of_run) in runs.items():
         data.load_run(name, fold, seed_of_run, network)
@@ -64,6 +68,7 @@ def fold_models(fold: str, seed: int) -> Models:
     return Models(
         lung_unet=networks[0],
         slice_classifier=networks[1],
+        opacity_decoder=networks[2],
         slice_threshold=working_point["slice_threshold"],
         case_threshold=working_point["case_threshold"],
         score_variation=working_point["score_variation"],

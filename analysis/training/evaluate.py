@@ -169,6 +169,32 @@ def heat_figures(cases: list[Case]) -> dict:
     return {"threshold": threshold / 255, "per_volume": per_volume, **summary}
 
 
+def opacity_figures(cases: list[Case]) -> dict:
+    """Dice of the opacity network with the reference, and its share of the lung, on held-out volumes."""
+    per_volume = {
+        case.name: {
+            "true": case.opacity_percent,
+            "found": case.analysis.report.opacity.percent_of_lung,
+            "high": case.analysis.report.opacity.percent_high,
+            "severity": case.analysis.report.opacity.severity.score,
+            "dice": dice(case.analysis.opacity > 0, case.truth.opacity),
+        }
+        for case in cases
+    }
+    clear = [name for name, figures in per_volume.items() if figures["true"] >= MIN_OPACITY_PERCENT]
+
+    def found_and_true(left_out: tuple[str, ...] = ()) -> dict[str, float]:
+        kept = [figures for name, figures in per_volume.items() if name not in left_out]
+        return agreement([one["found"] for one in kept], [one["true"] for one in kept])
+
+    return {
+        "per_volume": per_volume,
+        "dice_mean": float(np.mean([per_volume[name]["dice"] for name in clear])),
+        "all": found_and_true(),
+        "without_volume_9": found_and_true(("volume 9",)),
+    }
+
+
 def density_percent(case: Case) -> float:
     """Opacity by a density threshold without learning: −750…100 HU in the reference lung, eroded by 3 pixels."""
     from scipy.ndimage import binary_erosion
@@ -240,6 +266,9 @@ def ct_figures(models_by_name: dict[str, Models]) -> dict:
                 "lung_volume_ml": report.lung_volume_ml,
                 "corona_score_cm3": report.corona_score_cm3,
                 "corona_score_paper_cm3": report.corona_score_paper_cm3,
+                "opacity_percent": report.opacity.percent_of_lung,
+                "opacity_high_percent": report.opacity.percent_high,
+                "severity": report.opacity.severity.score,
             }
     return dict(figures)
 
@@ -271,6 +300,7 @@ def held_out_figures(cases: list[Case]) -> dict:
         "slices": slice_figures(cases),
         "heat_map": heat_figures(cases),
         "score": score_figures(cases),
+        "opacity": opacity_figures(cases),
     }
 
 

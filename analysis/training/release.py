@@ -1,25 +1,29 @@
 """Make the released weights from the runs of the fold "release": python -m analysis.training.release [NETWORK …]
 
-Writes analysis/weights/NETWORK.safetensors (of both if none is named) in half precision, with its origin and
-thresholds in the header.
+Writes analysis/weights/NETWORK.safetensors (of all if none is named) in half precision, with its origin in the
+header; that of the opacity decoder holds the hash of the classifier whose features it reads. Then working_point.json,
+the thresholds that were chosen with the networks.
 """
 
 import argparse
+import json
 import subprocess
 
 import torch
 from safetensors.torch import save_file
 
-from analysis.pipeline.networks import LungUNet, SliceClassifier
-from analysis.pipeline.weights import NUMBERS, WEIGHTS
+from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier
+from analysis.pipeline.weights import NUMBERS, WEIGHTS, sha256_of
 from analysis.training import data
 
-VERSIONS = {"lung_unet": "1.2", "slice_classifier": "1.3"}
-NETWORKS = {"lung_unet": LungUNet, "slice_classifier": SliceClassifier}
+VERSIONS = {"lung_unet": "1.3", "slice_classifier": "1.3", "opacity_decoder": "1.0", "working_point": "1.0"}
+NETWORKS = {"lung_unet": LungUNet, "slice_classifier": SliceClassifier, "opacity_decoder": OpacityDecoder}
 TRAINED_ON = {
     "lung_unet": "lung_masks train; opacity_masks 1-9; neck and abdomen slices of LIDC-0003 and A0002; phantoms",
     "slice_classifier": "opacity_masks 1-9; lung_masks train and healthy slices of LIDC-0003 and A0002, both also with "
     "pasted opacities; phantoms; ImageNet start",
+    "opacity_decoder": "opacity_masks 1-9; lung_masks train and healthy slices of LIDC-0003 and A0002 with pasted "
+    "opacities and without; phantoms",
 }
 
 
@@ -33,8 +37,7 @@ def commit() -> str:
 
 
 def release(network: str) -> None:
-    protocol = data.protocol()
-    seed = protocol["seeds"][network][0]
+    seed = data.protocol()["seeds"][network][0]
     run = torch.load(data.run_path(network, "release", seed), weights_only=True)
     state = {
         name: value.half() if value.is_floating_point() else value
@@ -50,9 +53,23 @@ def release(network: str) -> None:
         "commit": commit(),
         "use": "research use, not for diagnosis",
     }
-    if network == "slice_classifier":
-        header |= {name: str(protocol["working_point"][name]) for name in sorted(NUMBERS)}
+    if network == "opacity_decoder":
+        header["slice_classifier_sha256"] = sha256_of(WEIGHTS / "slice_classifier.safetensors")
     save_file({name: value.contiguous() for name, value in state.items()}, WEIGHTS / f"{network}.safetensors", header)
+
+
+def release_working_point() -> None:
+    """The numbers of the protocol that were chosen with the released lung U-Net and slice classifier."""
+    chosen_with = ("lung_unet", "slice_classifier")
+    working_point = data.protocol()["working_point"]
+    content = {
+        "name": "working_point",
+        "version": VERSIONS["working_point"],
+        "commit": commit(),
+        **{name: working_point[name] for name in NUMBERS},
+        "chosen_with": {name: sha256_of(WEIGHTS / f"{name}.safetensors") for name in chosen_with},
+    }
+    (WEIGHTS / "working_point.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
 def main() -> None:
@@ -60,6 +77,7 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], metavar="NETWORK")
     for network in parser.parse_args().networks or NETWORKS:
         release(network)
+    release_working_point()
 
 
 if __name__ == "__main__":

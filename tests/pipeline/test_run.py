@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from analysis.phantoms import Anatomy, Grid, Phantom, Visit, make_patient, random_opacities, render, write_series
+from analysis.pipeline.opacity import CONSOLIDATION
 from analysis.pipeline.report import Report
 from analysis.pipeline.run import Analysis, analyse, analyse_volume
 from analysis.pipeline.series import UnusableSeries, check_series, find_series
@@ -67,6 +68,13 @@ def test_heat_lies_on_the_opacities(ill_analysis: Analysis, ill_phantom: Phantom
     assert heat[opacity].mean() > 3 * heat[lungs & ~opacity].mean()
 
 
+def test_outlines_the_opacities(ill_analysis: Analysis, ill_phantom: Phantom) -> None:
+    found, truth = ill_analysis.opacity > 0, (ill_phantom.opacity > 0) & (ill_phantom.lungs > 0)
+    assert not found[~ill_analysis.lungs].any()
+    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.7
+    assert ill_analysis.report.opacity.percent_of_lung == pytest.approx(PERCENT_OF_LUNG, abs=4)
+
+
 @pytest.mark.parametrize(
     ("name", "steps"),  # along a row and along a column, in rows and columns of the upright slice
     [("prone", ((0, -1), (-1, 0))), ("transposed", ((1, 0), (0, 1))), ("a quarter turn", ((-1, 0), (0, 1)))],
@@ -88,6 +96,8 @@ def test_however_the_slices_are_stored_the_result_is_the_same(
     analysis = analyse_volume(turned, released(torch.device("cpu")))
     assert np.array_equal(analysis.lungs, stored(ill_analysis.lungs))
     assert np.array_equal(analysis.heatmap, stored(ill_analysis.heatmap))
+    assert np.array_equal(analysis.opacity, stored(ill_analysis.opacity))
+    assert analysis.report.opacity == ill_analysis.report.opacity
     assert analysis.report.slices == ill_analysis.report.slices
 
 
@@ -102,7 +112,9 @@ def test_report_agrees_with_itself(ill_analysis: Analysis) -> None:
     assert report.corona_score_paper_cm3 >= report.corona_score_cm3
     assert sum(one.lung_area_cm2 for one in report.slices) * depth_cm == pytest.approx(report.lung_volume_ml, rel=1e-6)
     assert report.findings is None
-    assert report.opacity is None
+    inside = ill_analysis.lungs.sum()
+    assert report.opacity.percent_of_lung == pytest.approx(100 * (ill_analysis.opacity > 0).sum() / inside)
+    assert report.opacity.percent_high == pytest.approx(100 * (ill_analysis.opacity == CONSOLIDATION).sum() / inside)
     for one in report.slices:
         assert (one.probability is None) == (one.positive is None) == (one.activation_cm2 is None)
 

@@ -6,17 +6,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 
 from analysis.pipeline.grid import GRID
-from analysis.pipeline.networks import LungUNet, SliceClassifier, pool
+from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier, pool
 from analysis.pipeline.slices import classify, crop, lung_box, slab_size, with_neighbours
 from analysis.pipeline.weights import Models, prepared
 
 
 @pytest.fixture(scope="module")
 def untrained() -> Models:
-    """Both networks with random weights: what is tested here must hold for any."""
+    """All networks with random weights: what is tested here must hold for any."""
     torch.manual_seed(0)
     cpu = torch.device("cpu")
-    return Models(prepared(LungUNet(), cpu), prepared(SliceClassifier(), cpu), 0.5, 0.1, 0.05, (), cpu)
+    networks = (prepared(network, cpu) for network in (LungUNet(), SliceClassifier(), OpacityDecoder()))
+    return Models(*networks, 0.5, 0.1, 0.05, (), cpu)
 
 
 def test_crop_samples_the_box() -> None:
@@ -48,8 +49,8 @@ def test_map_equals_grad_cam() -> None:
     image = torch.rand(1, 1, 224, 224)
     lung = torch.rand(1, 1, 28, 28)
     with torch.no_grad():
-        early = network.early(image)
-    layer2 = network.layer2(early)
+        layer1 = network.features(image).layer1
+    layer2 = network.layer2(layer1)
     layer3 = network.layer3(layer2.detach())
     layer2, layer3 = layer2.detach().requires_grad_(), layer3.detach().requires_grad_()
     locations = network.head2(layer2) + F.interpolate(network.head3(layer3), scale_factor=2.0, mode="bilinear")
@@ -126,7 +127,7 @@ def test_a_scan_without_scored_slices_has_no_probabilities(untrained: Models) ->
     assert not found.activation.any()
 
 
-def test_map_lies_where_the_network_looked(untrained: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_lie_where_the_networks_looked(untrained: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     """A map that is hot where the image is dense must be hot at the same place of the slice."""
     lung = np.zeros((1, GRID, GRID), bool)
     lung[0, 50:210, 30:230] = True
@@ -136,7 +137,9 @@ def test_map_lies_where_the_network_looked(untrained: Models, monkeypatch: pytes
     def dense(image: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.zeros(len(image)), 20 * (F.avg_pool2d(image, 8) - 0.5)
 
-    monkeypatch.setattr(untrained.slice_classifier, "forward", dense)
+    monkeypatch.setattr(untrained.slice_classifier, "features", lambda image: image)
+    monkeypatch.setattr(untrained.slice_classifier, "classify", dense)
+    monkeypatch.setattr(untrained.opacity_decoder, "forward", lambda image, features: 20 * (image - 0.5))
     scored = np.array([True])
     found = classify(grid_hu, lung, scored, slice_spacing_mm=5.0, models=untrained, on_batch=lambda done: None)
     rows, columns = np.nonzero(found.activation[0] > 0.5)

@@ -1,6 +1,7 @@
 """The released files: there, small enough, of their own accord clear about what they are."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from safetensors.torch import save_file
 from analysis.pipeline.weights import WEIGHTS, WeightsMissing, choose_device, released
 
 CPU = torch.device("cpu")
-FILES = ("lung_unet.safetensors", "slice_classifier.safetensors")
+FILES = ("lung_unet.safetensors", "slice_classifier.safetensors", "opacity_decoder.safetensors")
 
 
-def test_both_files_fit_in_55_mb_in_half_precision() -> None:
+def test_all_files_fit_in_55_mb_in_half_precision() -> None:
     assert sum((WEIGHTS / name).stat().st_size for name in FILES) <= 55_000_000
     for name in FILES:
         with safe_open(WEIGHTS / name, framework="pt") as file:
@@ -34,7 +35,8 @@ def test_header_says_what_it_is_and_what_it_saw() -> None:
 
 def test_versions_carry_the_hash_of_the_file() -> None:
     for version in released(CPU).versions:
-        assert version.sha256 == hashlib.sha256((WEIGHTS / f"{version.name}.safetensors").read_bytes()).hexdigest()
+        (path,) = (one for one in WEIGHTS.glob(f"{version.name}.*") if one.suffix != ".md")
+        assert version.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_loaded_once_per_process() -> None:
@@ -63,15 +65,48 @@ def test_weights_trained_on_another_window_are_refused(tmp_path: Path) -> None:
         released(CPU, tmp_path)
 
 
-def test_weights_without_their_thresholds_are_refused(tmp_path: Path) -> None:
+def test_a_decoder_made_for_another_classifier_is_refused(tmp_path: Path) -> None:
     for name in FILES:
         with safe_open(WEIGHTS / name, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             header = file.metadata()
-        header.pop("score_variation", None)
+        if name == "slice_classifier.safetensors":
+            header["recipe"] = "another training"
         save_file(state, tmp_path / name, header)
-    with pytest.raises(WeightsMissing, match=r"slice_classifier\S* belong to another version"):
+    with pytest.raises(WeightsMissing, match="do not fit together"):
         released(CPU, tmp_path)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """All released files in a folder of their own."""
+    for name in (*FILES, "working_point.json"):
+        shutil.copy(WEIGHTS / name, tmp_path / name)
+    return tmp_path
+
+
+def test_thresholds_come_with_the_networks_they_were_chosen_with(copied: Path) -> None:
+    path = copied / "working_point.json"
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps(stored | {"slice_threshold": 0.125}))
+    models = released(CPU, copied)
+    assert (models.slice_threshold, models.case_threshold) == (0.125, stored["case_threshold"])
+    assert [version.name for version in models.versions][-1] == "working_point"
+
+
+def test_thresholds_chosen_with_other_networks_are_refused(copied: Path) -> None:
+    path = copied / "working_point.json"
+    stored = json.loads(path.read_text())
+    stored["chosen_with"]["lung_unet"] = "0" * 64
+    path.write_text(json.dumps(stored))
+    with pytest.raises(WeightsMissing, match=r"working_point\.json were chosen with other networks"):
+        released(CPU, copied)
+
+
+def test_missing_thresholds_are_named(copied: Path) -> None:
+    (copied / "working_point.json").unlink()
+    with pytest.raises(WeightsMissing, match=r"working_point\.json are missing"):
+        released(CPU, copied)
 
 
 def test_every_file_has_its_model_card() -> None:

@@ -1,0 +1,47 @@
+"""Right and left lung, and the thirds of each from top to bottom."""
+
+import numpy as np
+import numpy.typing as npt
+
+ZONES = ("right upper", "right middle", "right lower", "left upper", "left middle", "left lower")
+THIRDS = 3
+MIDDLE = (0.35, 0.65)
+"""Where between the outermost columns of the lungs the line that parts them is looked for."""
+
+_Mask = npt.NDArray[np.bool_]
+
+
+def zones(lungs: _Mask) -> npt.NDArray[np.uint8]:
+    """0 outside the lungs, else 1 + the place in ZONES; uint8 (slice, row, column).
+
+    ``lungs``: (slice, row, column), slices from head to feet, columns from the patient's right to the left. The thirds
+    of a lung are of its own height, so that they need no landmark (radiologists part at the carina and below the
+    inferior pulmonary vein).
+    """
+    labels = np.zeros(lungs.shape, np.uint8)
+    if not lungs.any():
+        return labels
+    of_right = np.arange(lungs.shape[2]) < _parting_columns(lungs)[:, None]  # (slice, column)
+    for first, side in ((1, of_right), (1 + THIRDS, ~of_right)):
+        lung = lungs & side[:, None]
+        slices = np.flatnonzero(lung.any((1, 2)))
+        if len(slices):
+            height = slices[-1] + 1 - slices[0]
+            third = (np.arange(len(lungs)) - slices[0]) * THIRDS // height
+            np.copyto(labels, (first + third.clip(0, THIRDS - 1)).astype(np.uint8)[:, None, None], where=lung)
+    return labels
+
+
+def _parting_columns(lungs: _Mask) -> npt.NDArray[np.int64]:
+    """The column of each slice that parts right and left lung: that of least lung near the middle of the chest.
+
+    In most slices there is no lung at all at some of them (mediastinum); the anterior junction, where the lungs touch,
+    is thin. Of columns with as little lung the one nearest to the middle is taken.
+    """
+    columns = np.flatnonzero(lungs.any((0, 1)))
+    left, width = columns[0], columns[-1] - columns[0] + 1
+    near = np.arange(int(left + MIDDLE[0] * width), int(left + MIDDLE[1] * width) + 1)
+    away = np.abs(near - (left + width / 2)) / width  # below 1: decides between equals only
+    pixels = lungs[:, :, near].sum(1)
+    parting: npt.NDArray[np.int64] = near[np.argmin(pixels + away, axis=1)]
+    return parting

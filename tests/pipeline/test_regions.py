@@ -1,0 +1,55 @@
+"""Zones of lungs that are boxes, so that each voxel's zone is known."""
+
+import numpy as np
+
+from analysis.pipeline.regions import ZONES, zones
+
+
+def two_boxes() -> np.ndarray:
+    """Right lung: slices 0–8, columns 10–39; left lung: slices 3–8, columns 60–89."""
+    lungs = np.zeros((12, 20, 100), bool)
+    lungs[0:9, 5:15, 10:40] = True
+    lungs[3:9, 5:15, 60:90] = True
+    return lungs
+
+
+def zone_of(labels: np.ndarray, *place: int) -> str | None:
+    label = int(labels[place])
+    return ZONES[label - 1] if label else None
+
+
+def test_thirds_are_of_the_lungs_own_height() -> None:
+    labels = zones(two_boxes())
+    assert [zone_of(labels, z, 8, 20) for z in (0, 2, 3, 5, 6, 8)] == [
+        "right upper", "right upper", "right middle", "right middle", "right lower", "right lower",
+    ]  # fmt: skip
+    assert [zone_of(labels, z, 8, 70) for z in (3, 4, 5, 6, 7, 8)] == [
+        "left upper", "left upper", "left middle", "left middle", "left lower", "left lower",
+    ]  # fmt: skip
+
+
+def test_every_lung_voxel_has_a_zone_and_no_other_one() -> None:
+    lungs = two_boxes()
+    assert np.array_equal(zones(lungs) > 0, lungs)
+
+
+def test_lungs_that_touch_in_front_are_parted_where_they_are_thinnest() -> None:
+    lungs = two_boxes()
+    lungs[3:6, 5:7, 40:60] = True  # the anterior junction: two rows of the ten
+    lungs[3:6, 7:9, 40:52] = True  # thicker up to column 51
+    labels = zones(lungs)
+    assert zone_of(labels, 4, 5, 51).startswith("right")  # type: ignore[union-attr]
+    assert zone_of(labels, 4, 5, 59).startswith("left")  # type: ignore[union-attr]
+    assert zone_of(labels, 4, 5, 20).startswith("right")  # type: ignore[union-attr]
+
+
+def test_a_single_lung_has_three_zones() -> None:
+    lungs = two_boxes()
+    lungs[..., 50:] = False
+    lungs[0, 0, 95] = True  # a speck where the other one was
+    named = {ZONES[label - 1] for label in np.unique(zones(lungs)) if label}
+    assert {"right upper", "right middle", "right lower"} <= named
+
+
+def test_no_lungs_no_zones() -> None:
+    assert not zones(np.zeros((3, 4, 5), bool)).any()
