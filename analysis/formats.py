@@ -5,7 +5,7 @@ None means "not computed" and is written as a dash, except where a function says
 
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils.formats import date_format
 
@@ -77,6 +77,44 @@ def volume_text(ml: float | None) -> str:
 def area_text(cm2: float | None) -> str:
     """An area on one slice: ``45.3 cm²``."""
     return DASH if cm2 is None else f"{_rounded(cm2, 1)} cm²"
+
+
+def opacity_text(percent: float | None) -> str:
+    """Opacity as a share of the lung: ``12.4 %``."""
+    return DASH if percent is None else f"{_rounded(percent, 1)} %"
+
+
+def opacity_note(opacity: dict[str, Any]) -> str:
+    """What stands beside it: ``4.1 % dense, severity 6 of 24``."""
+    severity = opacity["severity"]
+    dense = opacity_text(opacity["percent_high"])
+    return f"{dense} dense, severity {severity['score']} of {severity['maximum']}"
+
+
+def opacity_rows(opacity: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
+    """A table of the regions: for each third and the whole, the share of the right lung, the left lung and both."""
+    if opacity is None:
+        return []
+    percent = {region["name"]: opacity_text(region["percent"]) for region in opacity["regions"]}
+    thirds = [
+        (third.capitalize(), [percent[name] for name in (f"right {third}", f"left {third}", f"{third} thirds")])
+        for third in ("upper", "middle", "lower")
+    ]
+    whole = [percent["right lung"], percent["left lung"], opacity_text(opacity["percent_of_lung"])]
+    return [*thirds, ("Whole", whole)]
+
+
+def finding_words(finding: dict[str, Any]) -> str:
+    """What and where: ``Solid nodule, calcified, right upper``."""
+    calcified = ", calcified" if finding["calcified"] else ""
+    return f"{finding['texture'].capitalize()} {finding['kind']}{calcified}, {finding['lung']} {finding['zone']}"
+
+
+def finding_measures(finding: dict[str, Any]) -> str:
+    """How large, how dense and how sure: ``14.2 × 11.0 mm, 1.21 ml, 32 HU, confidence 0.97``."""
+    long_axis, short_axis = (_rounded(finding[f"{axis}_axis_mm"], 1) for axis in ("long", "short"))
+    volume, density = f"{_rounded(finding['volume_ml'], 2)} ml", hu_text(finding["mean_hu"])
+    return f"{long_axis} × {short_axis} mm, {volume}, {density}, confidence {ratio_text(finding['confidence'])}"
 
 
 def position_text(z_mm: float | None) -> str:

@@ -60,7 +60,10 @@ class Analysis(Job):
     lung_volume_ml = models.FloatField(null=True, blank=True)
     quality = models.JSONField(default=list, blank=True, help_text="[{code, message}], as in the report")
     model_versions = models.JSONField(default=list, blank=True, help_text="[{name, version, sha256}], as in the report")
+    opacity_percent = models.FloatField(null=True, blank=True, help_text="Of the lung volume")
     heatmap = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
+    opacity = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
+    findings_map = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
 
     class Meta:
         constraints = [
@@ -96,6 +99,33 @@ class Analysis(Job):
     def weights(self) -> frozenset[str]:
         """The sha256 of each network's weights file."""
         return frozenset(model["sha256"] for model in self.model_versions)
+
+
+class Finding(models.Model):
+    """One of the report's findings, as ``pipeline/report.py`` describes them, so that they can be listed."""
+
+    SITE_PATH = "analysis__series__study__patient__site"
+
+    analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="findings")
+    number = models.PositiveSmallIntegerField(help_text="Its place in the report and its label in the map, from 1")
+    kind = models.CharField(max_length=32)
+    texture = models.CharField(max_length=32)
+    lung = models.CharField(max_length=8)
+    zone = models.CharField(max_length=8)
+    centroid_mm = models.JSONField(help_text="[x, y, z] in DICOM patient coordinates")
+    volume_ml = models.FloatField()
+    long_axis_mm = models.FloatField()
+    short_axis_mm = models.FloatField()
+    mean_hu = models.FloatField()
+    calcified = models.BooleanField()
+    confidence = models.FloatField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["analysis", "number"], name="finding_number_once")]
+        ordering = ["analysis", "number"]
+
+    def __str__(self) -> str:
+        return f"finding {self.number} of {self.analysis}"
 
 
 class WorkerSeen(models.Model):

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from . import views
+from .storage import MAPS
 
 app_name = "pages"
 urlpatterns = [
@@ -19,6 +20,6 @@ urlpatterns = [
     path("studies/<int:pk>/date/", views.date_study, name="date_study"),
     path("analyses/<int:pk>/progress/", views.analysis_progress, name="analysis_progress"),
     path("analyses/<int:pk>/retry/", views.retry, name="retry"),
-    path("analyses/<int:pk>/heatmap/", views.heatmap, name="heatmap"),
+    *(path(f"analyses/<int:pk>/{name}/", views.analysis_map, {"name": name}, name=name) for name in MAPS),
     path("instances/<int:pk>/file/", views.instance_file, name="instance_file"),
 ]

@@ -1,14 +1,12 @@
 """The report for the ward as PDF: one A4 page with the decision, the scores, key images and the trend."""
 
 import io
-import tomllib
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.conf import settings
 from django.utils import timezone
 from reportlab.lib.colors import white
 from reportlab.lib.pagesizes import A4
@@ -19,6 +17,8 @@ from patients.models import Patient, Site, Study
 
 from . import formats
 from .models import Analysis
+from .pipeline.opacity import HIGH_HU
+from .pipeline.report import software_version
 from .pipeline.score import GATE_HU
 from .report_course import course_section
 from .report_images import MAX_SLICES, HeatLegend, KeyImage, Picture, key_images
@@ -43,8 +43,9 @@ from .trend import TimePoint
 DISCLAIMER = "Research use only, not for diagnosis"
 MARGIN, HEADER, FOOTER = 40.0, 56.0, 34.0  # points
 WIDTH = A4[0] - 2 * MARGIN
-PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: (WIDTH - 2 * GAP) / 3}  # by number of key slices
+PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: WIDTH * 0.3}  # by number of key slices
 SHA256_DIGITS = 12
+MAX_FINDINGS = 3  # that the page has room for
 SEXES = {"M": "male", "F": "female", "O": "other"}
 
 
@@ -63,6 +64,7 @@ def render(analysis: Analysis, points: Sequence[TimePoint]) -> bytes:
         _decision(analysis),
         Spacer(0, GAP),
         _numbers(analysis, marked, points),
+        *_findings(analysis),
         *_image_section(analysis, images),
         *course_section(marked, points, WIDTH),
         *_method_section(analysis),
@@ -126,12 +128,6 @@ def _local(moment: datetime | None, site: Site) -> str:
         zone = ZoneInfo("UTC")
     local = moment.astimezone(zone)
     return f"{formats.date_text(local.date())}, {local:%H:%M} {local.tzname()}"
-
-
-@cache
-def software_version() -> str:
-    """The version in pyproject.toml."""
-    return str(tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]["version"])
 
 
 def _facts(analysis: Analysis, images: Sequence[KeyImage]) -> Table:
@@ -200,10 +196,12 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
     positive = sum(each["positive"] is True for each in slices)
     lung = sum(each["probability"] is not None for each in slices)
     relative = marked.relative_corona_score if marked else None
+    opacity = analysis.report["opacity"]
     cells = [
         ("Corona score", formats.score_text(analysis.corona_score_cm3), f"heat map above {formats.hu_text(GATE_HU)}"),
         ("Relative Corona score", formats.relative_text(relative), formats.relative_note(marked, points)),
         ("Score as in the paper", formats.score_text(analysis.corona_score_paper_cm3), "heat map of any density"),
+        ("Opacity", formats.opacity_text(opacity and opacity["percent_of_lung"]), _opacity_note(opacity)),
         ("Lung volume", formats.volume_text(analysis.lung_volume_ml), "both lungs"),
         ("Positive slices", f"{positive} of {lung}", "slices that show lung"),
     ]
@@ -220,6 +218,22 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
         ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
         pad=6,
     )
+
+
+def _opacity_note(opacity: dict[str, Any] | None) -> str:
+    return formats.opacity_note(opacity) if opacity else "not measured by the networks of that time"
+
+
+def _findings(analysis: Analysis) -> list[Flowable]:
+    """The largest findings; nothing where none were looked for."""
+    findings = analysis.report["findings"]
+    if findings is None:
+        return []
+    largest = sorted(findings, key=lambda one: -one["volume_ml"])[:MAX_FINDINGS]
+    words = [f"{formats.finding_words(one)}: {formats.finding_measures(one)}" for one in largest]
+    if len(findings) > MAX_FINDINGS:
+        words.append(f"and {len(findings) - MAX_FINDINGS} smaller")
+    return [Spacer(0, GAP / 2), paragraph(f"Findings: {'; '.join(words) or 'no nodule or focal opacity'}.", 8)]
 
 
 def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowable]:
@@ -265,8 +279,10 @@ def _method_section(analysis: Analysis) -> list[Flowable]:
         "score adds up heat map × voxel volume over the positive slices where the tissue is denser than "
         f"{formats.hu_text(GATE_HU)}, the paper's score (Gozes et al. 2020) without that limit. The positive ratio is "
         "positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time point, and distances "
-        "come from the slice positions. Slices thinner than 4 mm are averaged in groups of about 4 mm. Known false "
-        "marks: the dome of the diaphragm, fat beside the heart, stomach and bowel under the left diaphragm."
+        "come from the slice positions. Opacity is what a third network outlines in the lungs on all slices, dense "
+        f"what of it lies above {formats.hu_text(HIGH_HU)}; severity adds 0 to 4 points for each third of each lung. "
+        "Slices thinner than 4 mm are averaged in groups of about 4 mm. Known false marks: the dome of the diaphragm, "
+        "fat beside the heart, stomach and bowel under the left diaphragm."
     )
     quality = [flag["message"] for flag in report["quality"]] or ["No remarks."]
     models = "; ".join(

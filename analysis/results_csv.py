@@ -17,7 +17,7 @@ def render(analysis: Analysis) -> str:
     appears with the ID alone, never with the name.
     """
     report = analysis.report
-    study = analysis.series.study
+    study, opacity = analysis.series.study, report["opacity"]
     of_study = {
         "site": study.patient.site.code,
         "patient_id": study.patient.patient_id,
@@ -35,6 +35,9 @@ def render(analysis: Analysis) -> str:
         "suspected": report["suspected"],
         "corona_score_cm3": report["corona_score_cm3"],
         "corona_score_paper_cm3": report["corona_score_paper_cm3"],
+        "opacity_percent_of_lung": opacity["percent_of_lung"] if opacity else None,
+        "opacity_percent_high": opacity["percent_high"] if opacity else None,
+        "severity_score": opacity["severity"]["score"] if opacity else None,
         "quality": "; ".join(flag["code"] for flag in report["quality"]),
         "use": USE,
     }

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from PIL import Image
@@ -19,7 +20,7 @@ from PIL import Image
 from patients.models import Instance
 
 from . import queue
-from .models import Analysis
+from .models import Analysis, Finding
 from .pipeline.headers import UnusableSeries
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 IMAGE_GONE = "A stored image of this series is missing: send the scan again, and tell your IT."
-HEATMAP_SIZE = 256  # pixels per side of the stored map, several to each of the network's own cells
+MAPS = ("heatmap", "opacity", "findings_map")  # the fields of Analysis that hold one
+MAP_SIZE = 256  # pixels per side of the stored maps: the grid on which the networks see a slice
 
 
 @contextmanager
@@ -68,41 +70,52 @@ def local_images(instances: Iterable[Instance]) -> Iterator[list[Path]]:
 
 def save_result(analysis: Analysis, result: "Result") -> None:
     """Files first, then the row, and only while this attempt holds the lease (else LeaseLost)."""
-    name = default_storage.save(
-        f"analyses/{analysis.pk}/{analysis.attempt}/heatmap.gz", ContentFile(_packed_heatmap(result.heatmap))
-    )
+    folder = f"analyses/{analysis.pk}/{analysis.attempt}"
+    maps = {
+        "heatmap": _packed(result.heatmap, Image.Resampling.BOX),
+        "opacity": _packed(result.opacity, Image.Resampling.NEAREST),  # labels have no mean
+        "findings_map": _packed(result.findings.astype(np.uint8), Image.Resampling.NEAREST),
+    }
+    names = {name: default_storage.save(f"{folder}/{name}.gz", ContentFile(map)) for name, map in maps.items()}
     report = result.report
     as_json = report.to_json()
+    rows = [
+        Finding(analysis=analysis, number=number, **each) for number, each in enumerate(as_json["findings"], start=1)
+    ]
     try:
-        queue.write(
-            analysis,
-            state=Analysis.State.DONE,
-            stage="",
-            progress=1,
-            error="",
-            lease_until=None,
-            finished_at=timezone.now(),
-            report=as_json,
-            corona_score_cm3=report.corona_score_cm3,
-            corona_score_paper_cm3=report.corona_score_paper_cm3,
-            score_variation=report.score_variation,
-            positive_ratio=report.positive_ratio,
-            threshold=report.threshold,
-            suspected=report.suspected,
-            lung_volume_ml=report.lung_volume_ml,
-            quality=as_json["quality"],
-            model_versions=as_json["models"],
-            heatmap=name,
-        )
+        with transaction.atomic():
+            queue.write(
+                analysis,
+                state=Analysis.State.DONE,
+                stage="",
+                progress=1,
+                error="",
+                lease_until=None,
+                finished_at=timezone.now(),
+                report=as_json,
+                corona_score_cm3=report.corona_score_cm3,
+                corona_score_paper_cm3=report.corona_score_paper_cm3,
+                score_variation=report.score_variation,
+                positive_ratio=report.positive_ratio,
+                threshold=report.threshold,
+                suspected=report.suspected,
+                lung_volume_ml=report.lung_volume_ml,
+                opacity_percent=report.opacity.percent_of_lung,
+                quality=as_json["quality"],
+                model_versions=as_json["models"],
+                **names,
+            )
+            Finding.objects.bulk_create(rows)
     except queue.LeaseLost:
-        default_storage.delete(name)
+        for name in names.values():
+            default_storage.delete(name)
         raise
 
 
-def _packed_heatmap(heatmap: npt.NDArray[np.uint8]) -> bytes:
+def _packed(planes: npt.NDArray[np.uint8], resampling: Image.Resampling) -> bytes:
     """gzip of uint8 (slice, 256, 256), head to feet, in the frame of the CT slice."""
-    size = (HEATMAP_SIZE, HEATMAP_SIZE)
-    small = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX)) for plane in heatmap]
+    size = (MAP_SIZE, MAP_SIZE)
+    small = [np.asarray(Image.fromarray(plane).resize(size, resampling)) for plane in planes]
     return gzip.compress(np.stack(small).tobytes(), compresslevel=4, mtime=0)
 
 
@@ -110,4 +123,4 @@ def read_heatmap(analysis: Analysis) -> npt.NDArray[np.uint8]:
     """uint8 (slice, 256, 256), head to feet as ``report["slices"]``; 255 is the fixed scale's maximum."""
     with analysis.heatmap.open("rb") as file:
         flat = np.frombuffer(gzip.decompress(file.read()), dtype=np.uint8)
-    return flat.reshape(-1, HEATMAP_SIZE, HEATMAP_SIZE)
+    return flat.reshape(-1, MAP_SIZE, MAP_SIZE)

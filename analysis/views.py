@@ -29,10 +29,11 @@ from . import about as ai
 from . import services
 from .charts import trend_figures
 from .checks import EVALUATION
-from .formats import HEAT_OPACITY, HEAT_THRESHOLD
+from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .models import Analysis
+from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
-from .storage import HEATMAP_SIZE
+from .storage import MAP_SIZE, MAPS
 from .trend import TimePoint, trend, trends
 
 logger = logging.getLogger(__name__)
@@ -195,10 +196,14 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
             "on_show": on_show,
             "misfit": misfit,
             "report": done.report if done else None,
+            "opacity": done.report["opacity"] if done else None,
+            "findings": done.report["findings"] if done else None,
+            "opacity_rows": opacity_rows(done.report["opacity"]) if done else None,
             "seconds": sum(done.report["seconds"].values()) if done else None,
             "series": study.series.annotate(has_result=Exists(results)),
             "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
             "gate_hu": round(-GATE_HU),
+            "high_hu": round(-HIGH_HU),
             "heat_opacity": HEAT_OPACITY,
             "heat_threshold": HEAT_THRESHOLD,
         }
@@ -221,8 +226,14 @@ def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
         ]
     else:  # a usable series may hold localisers, which have no place in it
         slices = [_slice(pk, z_mm, {}, None) for pk, _, z_mm in stored if z_mm is not None or not series.usable]
-    address = reverse("pages:heatmap", args=[done.pk]) if done and done.heatmap else None
-    return {"slices": slices, "heatmap": {"address": address, "size": HEATMAP_SIZE} if address else None}
+    return {"slices": slices, **{name: _map(done, name) for name in MAPS}}
+
+
+def _map(done: Analysis | None, name: str) -> dict[str, Any] | None:
+    """Where a result's map is; None where it has none."""
+    if not done or not getattr(done, name):
+        return None
+    return {"address": reverse(f"pages:{name}", args=[done.pk]), "size": MAP_SIZE}
 
 
 def _slice(instance_pk: int, z_mm: float | None, result: dict[str, Any], plane: int | None) -> dict[str, Any]:
@@ -232,7 +243,7 @@ def _slice(instance_pk: int, z_mm: float | None, result: dict[str, Any], plane: 
         "probability": result.get("probability"),
         "positive": result.get("positive"),
         "activation_cm2": result.get("activation_cm2"),
-        "heatmap_plane": plane,
+        "plane": plane,
     }
 
 
@@ -361,13 +372,13 @@ def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
 
 
 @require_safe
-def heatmap(request: HttpRequest, pk: int) -> FileResponse:
-    """A done run's heat map: uint8 (slice, row, column), head to feet, gzip for the way."""
-    analysis = visible_or_404(Analysis.objects.only("heatmap"), request.user, pk)
-    if not analysis.heatmap:
+def analysis_map(request: HttpRequest, pk: int, name: str) -> FileResponse:
+    """A done run's heat map or opacity labels: uint8 (slice, row, column), head to feet, gzip for the way."""
+    stored = getattr(visible_or_404(Analysis.objects.only(name), request.user, pk), name)
+    if not stored:
         raise Http404
     headers = {"Content-Encoding": "gzip", "Cache-Control": KEPT_BY_THE_BROWSER}
-    return FileResponse(_opened(analysis.heatmap), content_type="application/octet-stream", headers=headers)
+    return FileResponse(_opened(stored), content_type="application/octet-stream", headers=headers)
 
 
 @require_safe

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from patients.models import Patient, Series, Study, Upload
 
-from ..models import Analysis
+from ..models import Analysis, Finding
 
 
 class PatientSerializer(serializers.ModelSerializer):
@@ -155,6 +155,35 @@ class AnalysisSerializer(AnalysisSummarySerializer):
 
     class Meta(AnalysisSummarySerializer.Meta):
         fields = (*AnalysisSummarySerializer.Meta.fields, "report")
+
+
+class FindingSerializer(serializers.ModelSerializer):
+    study = serializers.IntegerField(source="analysis.series.study_id", read_only=True)
+    patient = serializers.IntegerField(source="analysis.series.study.patient_id", read_only=True)
+    centroid_mm = serializers.ListField(
+        child=serializers.FloatField(), read_only=True, help_text="[x, y, z] in DICOM patient coordinates"
+    )
+
+    class Meta:
+        model = Finding
+        fields = (
+            "id",
+            "patient",
+            "study",
+            "analysis",
+            "number",
+            "kind",
+            "texture",
+            "lung",
+            "zone",
+            "centroid_mm",
+            "volume_ml",
+            "long_axis_mm",
+            "short_axis_mm",
+            "mean_hu",
+            "calcified",
+            "confidence",
+        )
 
 
 class TrendPointSerializer(serializers.Serializer):

@@ -12,6 +12,7 @@ router.register("studies", views.StudyViewSet)
 router.register("series", views.SeriesViewSet)
 router.register("uploads", views.UploadViewSet)
 router.register("analyses", views.AnalysisViewSet)
+router.register("findings", views.FindingViewSet)
 
 analysis = views.AnalysisViewSet.as_view  # the exports are files: no slash at the end of their addresses
 

@@ -20,13 +20,14 @@ from patients.models import Patient, Series, Site, Study, Upload
 from patients.search import matching
 
 from .. import results_csv, services
-from ..models import Analysis
+from ..models import Analysis, Finding
 from ..report_pdf import render as render_pdf
 from ..trend import trend
 from .serializers import (
     AnalysisSerializer,
     AnalysisSummarySerializer,
     ChosenSeriesSerializer,
+    FindingSerializer,
     NewPatientSerializer,
     NewUploadSerializer,
     PatientSerializer,
@@ -249,6 +250,21 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
         if analysis.state != Analysis.State.DONE:
             raise NotFound("This analysis has no result yet.")
         return analysis
+
+
+@_narrowed("patient")
+@_narrowed("study")
+@_narrowed("analysis")
+class FindingViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
+    """Nodules and focal opacities of all analyses, those that newer ones replaced included: narrow to one analysis."""
+
+    queryset = Finding.objects.select_related("analysis__series__study")
+    serializer_class = FindingSerializer
+    belongs_to = {
+        "patient": "analysis__series__study__patient__pk",
+        "study": "analysis__series__study__pk",
+        "analysis": "analysis__pk",
+    }
 
 
 def _download(body: bytes | str, content_type: str, name: str) -> HttpResponse:

@@ -5,7 +5,8 @@ import { Ct, PRESETS } from './viewer/ct';
 import type { DragTool, Window } from './viewer/ct';
 import { Heatmap } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
-import { levelOf, mostAffected, readScan, sliceAt } from './viewer/scan';
+import { FINDINGS, OPACITY, Outline } from './viewer/outline';
+import { levelOf, mostAffected, nearest, readScan, sliceAt } from './viewer/scan';
 import type { Scan } from './viewer/scan';
 import { Strip } from './viewer/strip';
 
@@ -15,8 +16,12 @@ const KEPT = 'viewer'; // in the tab's storage, on the way from one time point t
 /** What another time point is opened with, so that the two can be compared. */
 interface Kept {
   settings: HeatmapSettings;
+  outlined: Outlined;
   window: Window;
 }
+
+/** Which outlines are drawn. */
+type Outlined = Record<'opacity' | 'findings', boolean>;
 
 function takeKept(): Kept | null {
   const kept = sessionStorage.getItem(KEPT);
@@ -26,6 +31,8 @@ function takeKept(): Kept | null {
 
 class Viewer {
   private heatmap: Heatmap | null = null;
+  private readonly outlines: Partial<Record<keyof Outlined, Outline | null>> = {};
+  private readonly outlined: Outlined;
   private ct: Ct | null = null;
   private index: number;
   private window: Window = PRESETS.lung!;
@@ -44,6 +51,7 @@ class Viewer {
       opacity: Number(this.input('opacity').value) / 100,
       threshold: Number(this.input('threshold').value) / 100,
     };
+    this.outlined = kept?.outlined ?? { opacity: false, findings: true };
     const wanted = new URLSearchParams(location.search).get('level');
     this.index = (wanted === null ? null : sliceAt(scan, Number(wanted))) ?? mostAffected(scan);
     this.corners = new Corners(root);
@@ -54,17 +62,20 @@ class Viewer {
 
   /** Lets the next page of this tab begin with the same window and heat map. */
   keep(): void {
-    sessionStorage.setItem(KEPT, JSON.stringify({ settings: this.settings, window: this.window } satisfies Kept));
+    sessionStorage.setItem(KEPT, JSON.stringify({ settings: this.settings, outlined: this.outlined, window: this.window } satisfies Kept));
   }
 
   async open(): Promise<void> {
     this.sliced(this.index);
     const { window } = this; // opening sets the lung window
-    const overlay = this.root.querySelector<HTMLCanvasElement>('[data-overlay]')!;
-    const heatmap = Heatmap.load(overlay, this.scan, this.settings).catch((error: Error) => {
+    const canvas = (name: string): HTMLCanvasElement => this.root.querySelector<HTMLCanvasElement>(`[data-overlay="${name}"]`)!;
+    const missing = (error: Error): null => {
       this.say(error.message);
       return null;
-    });
+    };
+    const heatmap = Heatmap.load(canvas('heatmap'), this.scan, this.settings).catch(missing);
+    const opacity = Outline.load(canvas('opacity'), this.scan.opacity, 'outline of opacities', OPACITY).catch(missing);
+    const findings = Outline.load(canvas('findings'), this.scan.findings_map, 'outline of findings', FINDINGS).catch(missing);
     this.ct = await Ct.open(
       this.root.querySelector<HTMLDivElement>('[data-ct]')!,
       this.scan.slices.map((slice) => slice.file),
@@ -82,6 +93,8 @@ class Viewer {
     );
     this.ct.setWindow(window);
     this.heatmap = await heatmap;
+    Object.assign(this.outlines, { opacity: await opacity, findings: await findings });
+    this.showSettings();
     this.sliced(this.ct.index);
     this.corners.orientation(this.ct);
     this.drawOverlay();
@@ -102,7 +115,10 @@ class Viewer {
   }
 
   private drawOverlay(): void {
-    if (this.ct) this.heatmap?.draw(this.ct, this.scan.slices[this.ct.index]!.heatmap_plane);
+    if (!this.ct) return;
+    const { plane } = this.scan.slices[this.ct.index]!;
+    this.heatmap?.draw(this.ct, plane);
+    for (const outline of Object.values(this.outlines)) outline?.draw(this.ct, plane);
   }
 
   private loaded(count: number): void {
@@ -129,7 +145,24 @@ class Viewer {
     this.drawOverlay();
   }
 
+  private toggleOutline(name: keyof Outlined): void {
+    this.outlined[name] = !this.outlined[name];
+    this.showSettings();
+    this.drawOverlay();
+  }
+
+  /** Shows the slice of a finding, with the outlines of findings. */
+  showFinding(z: number): void {
+    if (!this.outlined.findings) this.toggleOutline('findings');
+    this.ct?.go(nearest(this.scan, z));
+  }
+
   private showSettings(): void {
+    for (const name of ['opacity', 'findings'] as const) {
+      const button = this.root.querySelector(`[data-outline-switch="${name}"]`)!;
+      button.setAttribute('aria-pressed', String(this.outlined[name]));
+      if (this.outlines[name]) this.outlines[name].on = this.outlined[name];
+    }
     this.root.querySelector('[data-heatmap-switch]')!.setAttribute('aria-pressed', String(this.settings.on));
     if (this.scan.heatmap) this.root.dataset.heatmap = this.settings.on ? 'on' : 'off';
     for (const name of ['opacity', 'threshold'] as const) {
@@ -150,6 +183,9 @@ class Viewer {
       input.addEventListener('pointerup', () => input.blur()); // the arrow keys go back to the slices
     }
     this.root.querySelector('[data-heatmap-switch]')!.addEventListener('click', () => this.toggleHeatmap());
+    for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-outline-switch]')) {
+      button.addEventListener('click', () => this.toggleOutline(button.dataset.outlineSwitch as keyof Outlined));
+    }
     this.root.querySelector('[data-reset]')!.addEventListener('click', () => this.ct?.reset());
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-preset]')) {
       button.addEventListener('click', () => this.ct?.setWindow(PRESETS[button.dataset.preset!]!));
@@ -184,6 +220,8 @@ class Viewer {
       Home: () => void this.ct?.go(0),
       End: () => void this.ct?.go(last),
       h: () => this.toggleHeatmap(),
+      o: () => this.toggleOutline('opacity'),
+      f: () => this.toggleOutline('findings'),
       r: () => this.ct?.reset(),
     };
     presets.forEach((preset, number) => (actions[String(number + 1)] = () => this.ct?.setWindow(preset)));
@@ -215,6 +253,8 @@ function openAtLevel(address: string): void {
 }
 
 document.addEventListener('click', (event) => {
+  const finding = (event.target as HTMLElement).closest<HTMLElement>('[data-finding-z]');
+  if (finding) viewer?.showFinding(Number(finding.dataset.findingZ));
   const link = (event.target as HTMLElement).closest<HTMLAnchorElement>('a[data-open-at-level]');
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();

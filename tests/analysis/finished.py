@@ -9,12 +9,40 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from analysis.models import Analysis
+from analysis.models import Analysis, Finding
 from patients.models import Instance, Patient, Series, Study
 from tests.dicom_series import make_series
 
 SLICES, SPACING_MM, FIRST_Z_MM = 20, 5.0, -100.0
 THRESHOLD = 0.1
+FINDINGS = [
+    {
+        "kind": "nodule",
+        "texture": "part-solid",
+        "centroid_mm": [60.5, -20.0, FIRST_Z_MM - 5 * SPACING_MM + 1],
+        "volume_ml": 1.214,
+        "long_axis_mm": 14.24,
+        "short_axis_mm": 11.0,
+        "mean_hu": -312.4,
+        "calcified": False,
+        "confidence": 0.97,
+        "lung": "left",
+        "zone": "upper",
+    },
+    {
+        "kind": "nodule",
+        "texture": "solid",
+        "centroid_mm": [-50.0, 10.0, FIRST_Z_MM - 12 * SPACING_MM],
+        "volume_ml": 0.2,
+        "long_axis_mm": 7.1,
+        "short_axis_mm": 6.8,
+        "mean_hu": 350.0,
+        "calcified": True,
+        "confidence": 0.81,
+        "lung": "right",
+        "zone": "lower",
+    },
+]
 
 
 def finished_analysis(
@@ -48,7 +76,7 @@ def finished_analysis(
     report = _report(uid, activation_cm2)
     scores = ("corona_score_cm3", "corona_score_paper_cm3", "score_variation")
     numbers = (*scores, "positive_ratio", "threshold", "suspected")
-    return Analysis.objects.create(
+    analysis = Analysis.objects.create(
         series=series,
         state=Analysis.State.DONE,
         finished_at=timezone.now(),
@@ -56,9 +84,15 @@ def finished_analysis(
         lung_volume_ml=report["lung_volume_ml"],
         quality=report["quality"],
         model_versions=report["models"],
+        opacity_percent=report["opacity"]["percent_of_lung"],
+        findings_map=default_storage.save(f"analyses/{uid}-findings.gz", ContentFile(_findings_map(activation_cm2))),
+        opacity=default_storage.save(f"analyses/{uid}-opacity.gz", ContentFile(_opacity(activation_cm2))),
         heatmap=default_storage.save(f"analyses/{uid}.gz", ContentFile(_heatmap(activation_cm2))),
         **{name: report[name] for name in numbers},
     )
+    for number, each in enumerate(report["findings"], start=1):
+        Finding.objects.create(analysis=analysis, number=number, **each)
+    return analysis
 
 
 def _report(uid: str, activation_cm2: dict[int, float]) -> dict:
@@ -81,16 +115,48 @@ def _report(uid: str, activation_cm2: dict[int, float]) -> dict:
         "lung_volume_ml": 1624.5,
         "positive_ratio": ratio,
         "threshold": THRESHOLD,
+        "slice_threshold": 0.36,
         "suspected": ratio > THRESHOLD,
         "corona_score_cm3": score,
         "corona_score_paper_cm3": score * 2,
         "score_variation": 0.05,
-        "opacity": None,
-        "findings": None,
+        "opacity": _measured(12.44 if activation_cm2 else 0.0),
+        "findings": FINDINGS if activation_cm2 else [],
         "quality": [{"code": "thick_slices", "message": "The slices lie 5.0 mm apart: small opacities may be missed."}],
         "models": [{"name": "lung-unet", "version": "1.0", "sha256": "0123456789abcdef" * 4}],
+        "software_version": "0.9",
         "seconds": {"reading": 0.5},
     }
+
+
+def _measured(percent: float) -> dict:
+    """Of a patient whose right lung alone is ill, most of all in its lower third."""
+    zones = {"right upper": 0.5, "right middle": 1.5, "right lower": 4.0, "left upper": 0, "left middle": 0}
+    shares = {"right lung": 2, "left lung": 0, "upper thirds": 0.25, "middle thirds": 0.75, "lower thirds": 2}
+    return {
+        "percent_of_lung": percent,
+        "percent_high": percent / 4,
+        "regions": [
+            {"name": name, "percent": share * percent, "percent_high": share * percent / 4}
+            for name, share in (shares | zones | {"left lower": 0}).items()
+        ],
+        "severity": {"score": 4 if percent else 0, "maximum": 24},
+    }
+
+
+def _opacity(activation_cm2: dict[int, float]) -> bytes:
+    labels = np.zeros((SLICES, 256, 256), dtype=np.uint8)
+    labels[list(activation_cm2), 100:156, 60:100] = 1
+    labels[list(activation_cm2), 140:156, 60:100] = 2
+    return gzip.compress(labels.tobytes())
+
+
+def _findings_map(activation_cm2: dict[int, float]) -> bytes:
+    labels = np.zeros((SLICES, 256, 256), dtype=np.uint8)
+    if activation_cm2:
+        labels[4:7, 120:130, 180:190] = 1
+        labels[12, 140:145, 70:75] = 2
+    return gzip.compress(labels.tobytes())
 
 
 def _heatmap(activation_cm2: dict[int, float]) -> bytes:

@@ -1,15 +1,19 @@
 """The REST API: the same objects and actions as the pages, for the user's own sites only."""
 
+import datetime
 import json
 import subprocess
 import sys
 
 import pytest
 from django.core.files.base import ContentFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from analysis.models import Analysis
 from patients.models import Patient, Series, Study, Upload
+from tests.analysis.finished import FINDINGS, finished_analysis
 from tests.conftest import ROOT
 
 UPLOADS = "/api/v1/uploads/"
@@ -32,10 +36,40 @@ def analysis(site):
 
 
 def test_lists_are_paginated(api, analysis):
-    for kind in ("patients", "studies", "series", "uploads", "analyses"):
+    for kind in ("patients", "studies", "series", "uploads", "analyses", "findings"):
         answer = api.get(f"/api/v1/{kind}/").json()
         assert set(answer) == {"count", "next", "previous", "results"}
-        assert answer["count"] == (0 if kind == "uploads" else 1)
+        assert answer["count"] == (0 if kind in ("uploads", "findings") else 1)
+
+
+def test_findings_are_listed_of_one_analysis_study_or_patient(api, site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="1")
+    ill = finished_analysis(patient, tmp_path / "1", date=datetime.date(2020, 3, 5), activation_cm2={5: 9.0})
+    finished_analysis(patient, tmp_path / "2", date=datetime.date(2020, 3, 9), activation_cm2={5: 9.0})
+    assert api.get(f"/api/v1/findings/?patient={patient.pk}").json()["count"] == 4
+    assert api.get(f"/api/v1/findings/?study={ill.series.study_id}").json()["count"] == 2
+    first, second = api.get(f"/api/v1/findings/?analysis={ill.pk}").json()["results"]
+    assert (first["patient"], first["study"], first["analysis"]) == (patient.pk, ill.series.study_id, ill.pk)
+    assert {name: first[name] for name in FINDINGS[0]} == FINDINGS[0]
+    assert (first["number"], second["number"], second["calcified"]) == (1, 2, True)
+
+
+def test_findings_of_other_sites_are_not_listed(client, stranger, site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="1")
+    finished_analysis(patient, tmp_path, date=datetime.date(2020, 3, 5), activation_cm2={5: 9.0})
+    client.force_login(stranger)
+    assert client.get("/api/v1/findings/").json()["count"] == 0
+
+
+def test_a_list_of_findings_takes_as_many_queries_for_many_as_for_one(api, site, tmp_path, django_assert_num_queries):
+    patient = Patient.objects.create(site=site, patient_id="1")
+    finished_analysis(patient, tmp_path / "1", date=datetime.date(2020, 3, 5), activation_cm2={5: 9.0})
+    api.get("/api/v1/findings/")  # the first request of a session asks more
+    with CaptureQueriesContext(connection) as one:
+        api.get("/api/v1/findings/")
+    finished_analysis(patient, tmp_path / "2", date=datetime.date(2020, 3, 9), activation_cm2={5: 9.0})
+    with django_assert_num_queries(len(one)):
+        api.get("/api/v1/findings/")
 
 
 def test_other_sites_rows_are_not_found(client, stranger, analysis):

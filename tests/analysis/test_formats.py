@@ -33,6 +33,32 @@ def test_a_change_carries_its_sign(relative, text):
     assert formats.change_text(relative) == text
 
 
+@pytest.mark.parametrize(("percent", "text"), [(12.44, "12.4 %"), (0.0, "0.0 %"), (0.01, "< 0.1 %"), (None, "–")])
+def test_opacity_has_one_decimal_and_is_0_only_when_it_is(percent, text):
+    assert formats.opacity_text(percent) == text
+
+
+def test_a_finding_is_named_by_texture_kind_and_place():
+    finding = {"kind": "mass", "texture": "solid", "calcified": False, "lung": "right", "zone": "middle"}
+    assert formats.finding_words(finding) == "Solid mass, right middle"
+    assert formats.finding_words(finding | {"calcified": True}) == "Solid mass, calcified, right middle"
+    measures = {"long_axis_mm": 31.46, "short_axis_mm": 20, "volume_ml": 0.004, "mean_hu": -4.4, "confidence": 0.5}
+    assert formats.finding_measures(measures) == "31.5 × 20.0 mm, < 0.01 ml, −4 HU, confidence 0.50"
+
+
+def test_regions_stand_as_a_table_of_thirds_and_sides():
+    names = [f"{side} {third}" for side in ("right", "left") for third in ("upper", "middle", "lower")]
+    names += ["upper thirds", "middle thirds", "lower thirds", "right lung", "left lung"]
+    regions = [{"name": name, "percent": number} for number, name in enumerate(names)]
+    assert formats.opacity_rows({"regions": regions, "percent_of_lung": 11}) == [
+        ("Upper", ["0.0 %", "3.0 %", "6.0 %"]),
+        ("Middle", ["1.0 %", "4.0 %", "7.0 %"]),
+        ("Lower", ["2.0 %", "5.0 %", "8.0 %"]),
+        ("Whole", ["9.0 %", "10.0 %", "11.0 %"]),
+    ]
+    assert formats.opacity_rows(None) == []
+
+
 def test_negative_positions_have_a_true_minus_and_zero_has_none():
     assert formats.position_text(-192.14) == "−192.1 mm"
     assert formats.position_text(-0.01) == "0.0 mm"

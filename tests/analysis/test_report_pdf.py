@@ -57,6 +57,25 @@ def test_one_page_says_who_when_and_what(patient, tmp_path):
     assert "synthetic" not in text
 
 
+def test_the_opacity_stands_among_the_numbers(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    assert "12.4 %" in text_of(analysis)
+    assert "severity 4 of 24" in text_of(analysis)
+    analysis.report["opacity"] = None
+    analysis.save()
+    assert "not measured by the networks" in text_of(analysis)
+
+
+def test_findings_are_listed_and_none_is_said(patient, tmp_path):
+    ill = finished_analysis(patient, tmp_path / "1", date=FIRST, activation_cm2=MANY)
+    assert "Part-solid nodule, left upper: 14.2 × 11.0 mm, 1.21 ml, −312 HU, confidence 0.97" in text_of(ill)
+    well = finished_analysis(patient, tmp_path / "2", date=SECOND)
+    assert "Findings: no nodule or focal opacity." in text_of(well)
+    well.report["findings"] = None
+    well.save()
+    assert "Findings" not in text_of(well)
+
+
 def test_the_spacing_is_that_of_the_slices_analysed(patient, tmp_path):
     analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     Series.objects.update(slice_spacing_mm=None)  # later files made the series unusable

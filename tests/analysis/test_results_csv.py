@@ -37,6 +37,9 @@ def test_one_row_per_slice_with_the_study_in_each(patient, tmp_path):
             "patient_id": "P-17",
             "study_date": "2020-03-03",
             "suspected": "true",
+            "opacity_percent_of_lung": "12.44",
+            "opacity_percent_high": "3.11",
+            "severity_score": "4",
             "quality": "thick_slices",
             "use": "Research use only, not for diagnosis",
         }

@@ -1,6 +1,7 @@
 """Results as rows and files."""
 
 import datetime
+import gzip
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from storages.backends.s3 import S3Storage
 from analysis import queue, storage
 from analysis.models import Analysis
 from analysis.pipeline.headers import UnusableSeries
-from analysis.pipeline.report import ModelVersion, QualityFlag, Report
+from analysis.pipeline.report import Finding, ModelVersion, Opacity, QualityFlag, Report, Severity
 from patients.models import Instance, Patient, Series, Study
 from tests.analysis.finished import finished_analysis
 from tests.servers import s3_bucket
@@ -37,17 +38,23 @@ def result():
         lung_volume_ml=4000.0,
         positive_ratio=0.5,
         threshold=0.1,
+        slice_threshold=0.3,
         suspected=True,
         corona_score_cm3=12.5,
         corona_score_paper_cm3=20.0,
         score_variation=0.04,
-        opacity=None,
-        findings=None,
+        opacity=Opacity(12.5, 3.0, (), Severity(6, 24)),
+        findings=(Finding("nodule", "solid", (1.0, 2.0, 3.0), 0.5, 9.9, 9.1, 20.0, False, 0.9, "left", "upper"),),
         quality=(QualityFlag(**FLAG),),
         models=(ModelVersion(**MODEL),),
+        software_version="1.0",
         seconds={},
     )
-    return SimpleNamespace(report=report, heatmap=np.zeros((3, 512, 512), dtype=np.uint8))
+    heatmap, opacity = np.zeros((2, 3, 512, 512), dtype=np.uint8)
+    opacity[1, 100:300, 200:400] = 2
+    findings = np.zeros((3, 512, 512), dtype=np.uint16)
+    findings[2, 0:20, 0:20] = 1
+    return SimpleNamespace(report=report, heatmap=heatmap, opacity=opacity, findings=findings)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -57,6 +64,13 @@ def test_a_result_stands_in_the_row_with_its_flags_and_networks(running):
     assert (row.state, row.corona_score_cm3, row.score_variation, row.suspected) == ("DONE", 12.5, 0.04, True)
     assert (row.quality, row.model_versions) == ([FLAG], [MODEL])
     assert storage.read_heatmap(row).shape == (3, 256, 256)
+    assert row.opacity_percent == 12.5
+    labels = np.frombuffer(gzip.decompress(row.opacity.read()), np.uint8).reshape(3, 256, 256)
+    assert set(np.unique(labels)) == {0, 2}
+    assert (labels[1] == 2).sum() == 100 * 100
+    (finding,) = row.findings.all()
+    assert (finding.number, finding.centroid_mm, finding.lung, finding.volume_ml) == (1, [1.0, 2.0, 3.0], "left", 0.5)
+    assert np.frombuffer(gzip.decompress(row.findings_map.read()), np.uint8).sum() == 10 * 10
 
 
 @pytest.mark.django_db(transaction=True)
@@ -64,7 +78,8 @@ def test_a_late_workers_result_leaves_no_file(running):
     Analysis.objects.update(attempt=2)
     with pytest.raises(queue.LeaseLost):
         storage.save_result(running, result())
-    assert not storage.default_storage.exists(f"analyses/{running.pk}/1/heatmap.gz")
+    for name in storage.MAPS:
+        assert not storage.default_storage.exists(f"analyses/{running.pk}/1/{name}.gz")
 
 
 def test_an_image_that_object_storage_does_not_hold_makes_the_series_unusable(tmp_path):

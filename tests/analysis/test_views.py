@@ -58,6 +58,8 @@ def addresses(analysis, upload):
         reverse("pages:study", args=[series.study_id]),
         reverse("pages:analysis_progress", args=[analysis.pk]),
         reverse("pages:heatmap", args=[analysis.pk]),
+        reverse("pages:opacity", args=[analysis.pk]),
+        reverse("pages:findings_map", args=[analysis.pk]),
         reverse("pages:instance_file", args=[series.instances.first().pk]),
         reverse("pages:upload_status", args=[upload.pk]),
     ]
@@ -236,14 +238,49 @@ def test_a_first_score_of_0_leaves_the_relative_score_not_defined(browser, patie
     assert "inf" not in [word.strip(' <>",') for word in text.lower().split()]
 
 
+def test_the_opacity_stands_beside_the_score_by_region(browser, analysis):
+    text = " ".join(browser.get(study_page(analysis)).content.decode().split())
+    assert "12.4 %</span> of the lungs" in text
+    assert "3.1 % dense, severity 4 of 24" in text
+    assert '<th scope="row">Lower</th><td class="number">49.8 %</td><td class="number">0.0 %</td>' in text
+
+
+def test_findings_are_listed_with_place_size_and_confidence(browser, analysis):
+    text = " ".join(browser.get(study_page(analysis)).content.decode().split())
+    assert "Part-solid nodule, left upper" in text
+    assert "14.2 × 11.0 mm, 1.21 ml, −312 HU, confidence 0.97" in text
+    assert "Solid nodule, calcified, right lower" in text
+    assert 'data-finding-z="-124.0"' in text
+
+
+def test_no_findings_is_not_the_same_as_not_looked_for(browser, analysis):
+    analysis.report["findings"] = []
+    analysis.save()
+    assert "No nodule or focal opacity of 4 mm or more was found." in browser.get(study_page(analysis)).content.decode()
+    analysis.report["findings"] = None
+    analysis.save()
+    assert "Not looked for by the networks of that time." in browser.get(study_page(analysis)).content.decode()
+
+
+def test_a_result_of_earlier_networks_says_that_its_opacity_was_not_measured(browser, analysis):
+    analysis.report["opacity"] = None
+    analysis.opacity = ""
+    analysis.save()
+    page = browser.get(study_page(analysis))
+    assert "not measured by the networks of that time" in page.content.decode()
+    assert page.context["scan"]["opacity"] is None
+    assert browser.get(reverse("pages:opacity", args=[analysis.pk])).status_code == 404
+
+
 def test_the_viewer_gets_the_slices_head_to_feet_with_their_planes(browser, analysis):
     scan = browser.get(reverse("pages:study", args=[analysis.series.study_id])).context["scan"]
     assert len(scan["slices"]) == SLICES
-    assert [one["heatmap_plane"] for one in scan["slices"]] == list(range(SLICES))
+    assert [one["plane"] for one in scan["slices"]] == list(range(SLICES))
     assert scan["slices"][5]["positive"] is True
     assert scan["slices"][0]["probability"] is None
-    heat = gzip.decompress(browser.get(scan["heatmap"]["address"]).getvalue())
-    assert len(heat) == SLICES * scan["heatmap"]["size"] ** 2
+    for name in ("heatmap", "opacity", "findings_map"):
+        values = gzip.decompress(browser.get(scan[name]["address"]).getvalue())
+        assert len(values) == SLICES * scan[name]["size"] ** 2
     file = browser.get(scan["slices"][0]["file"]).getvalue()
     assert file[128:132] == b"DICM"
 
@@ -256,7 +293,7 @@ def test_the_viewer_keeps_to_the_slices_of_the_result_where_later_files_do_not_f
     Series.objects.filter(pk=series.pk).update(usable=False, reason="1 slice lies where another one lies.")
     page = browser.get(study_page(analysis))
     slices = page.context["scan"]["slices"]
-    assert [one["heatmap_plane"] for one in slices] == list(range(SLICES))
+    assert [one["plane"] for one in slices] == list(range(SLICES))
     assert [one["z_mm"] for one in slices] == [one["z_mm"] for one in analysis.report["slices"]]
     assert "came later is not used: 1 slice lies where another one lies." in page.content.decode()
     assert "1 slice lies where another one lies." in browser.get(asked, headers=HTMX).content.decode()

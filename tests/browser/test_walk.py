@@ -44,6 +44,7 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
         assert 0 < second["relative_corona_score"] < 1
         page.goto(f"{stack.url}/studies/{second['study']}/")
         _heat_map_can_be_toggled(page)
+        _outlines_can_be_toggled(page)
         _keys_wheel_and_strip_go_through_the_slices(page)
         _keys_set_the_window(page)
         _another_time_point_opens_at_the_same_level(page)
@@ -80,9 +81,17 @@ def _picture(page: Page) -> str:
     return hashlib.sha256(page.locator("[data-ct]").screenshot()).hexdigest()
 
 
-def _coloured_pixels(page: Page) -> int:
-    """Pixels of the overlay that are not transparent."""
-    return page.locator("[data-overlay]").evaluate(
+def _outlines_can_be_toggled(page: Page) -> None:
+    assert _coloured_pixels(page, "opacity") == 0
+    page.keyboard.press("o")
+    wait_until(lambda: _coloured_pixels(page, "opacity") > 100, 10, "the outlines to come")
+    page.locator("[data-outline-switch=opacity]").click()
+    wait_until(lambda: _coloured_pixels(page, "opacity") == 0, 10, "the outlines to go")
+
+
+def _coloured_pixels(page: Page, overlay: str = "heatmap") -> int:
+    """Pixels of an overlay that are not transparent."""
+    return page.locator(f"[data-overlay={overlay}]").evaluate(
         """canvas => {
             const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
             let count = 0

@@ -1,5 +1,6 @@
 /** The heat map over the CT: red where the network sees disease, blue where it sees little (Gozes et al. 2020). */
 import type { Ct } from './ct';
+import { drawPlane, loadMap } from './overlay';
 import type { Scan } from './scan';
 
 /** Red, green and blue (0 to 255) of an activation of 0 (blue) to 1 (red): the "jet" map of the paper's figures. */
@@ -21,7 +22,6 @@ export interface HeatmapSettings {
 }
 
 export class Heatmap {
-  private readonly context: CanvasRenderingContext2D;
   private readonly plane: HTMLCanvasElement;
   private readonly pixels: ImageData;
 
@@ -31,40 +31,20 @@ export class Heatmap {
     private readonly size: number,
     readonly settings: HeatmapSettings,
   ) {
-    this.context = canvas.getContext('2d')!;
     this.plane = Object.assign(document.createElement('canvas'), { width: size, height: size });
     this.pixels = new ImageData(size, size);
   }
 
   static async load(canvas: HTMLCanvasElement, scan: Scan, settings: HeatmapSettings): Promise<Heatmap | null> {
     if (!scan.heatmap) return null;
-    const answer = await fetch(scan.heatmap.address);
-    if (!answer.ok) throw new Error(`The heat map could not be loaded (error ${answer.status}).`);
-    return new Heatmap(canvas, new Uint8Array(await answer.arrayBuffer()), scan.heatmap.size, settings);
+    return new Heatmap(canvas, await loadMap(scan.heatmap, 'heat map'), scan.heatmap.size, settings);
   }
 
-  /** Draws the plane over the image as the viewport shows it now. */
+  /** Draws a plane of the map over the image as the viewport shows it now. */
   draw(ct: Ct, planeNumber: number | null): void {
-    const { canvas, context } = this;
-    const ratio = devicePixelRatio;
-    const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, width, height);
-    const corners = this.settings.on && planeNumber !== null ? ct.corners() : null;
-    if (!corners) return;
-    this.paint(planeNumber!);
-    const [[left, top], [right, rightTop], [lowerLeft, bottom]] = corners;
-    context.setTransform(
-      ((right - left) * ratio) / this.size,
-      ((rightTop - top) * ratio) / this.size,
-      ((lowerLeft - left) * ratio) / this.size,
-      ((bottom - top) * ratio) / this.size,
-      left * ratio,
-      top * ratio,
-    );
-    context.imageSmoothingEnabled = true;
-    context.drawImage(this.plane, 0, 0);
+    const shown = this.settings.on && planeNumber !== null;
+    if (shown) this.paint(planeNumber);
+    drawPlane(this.canvas, ct, shown ? this.plane : null);
   }
 
   private paint(planeNumber: number): void {

@@ -1,4 +1,5 @@
 /** What the page says about the scan on show, and where a level of one scan lies in another. */
+import type { StoredMap } from './overlay';
 
 /** One slice, head to feet. `probability` and `positive` are null outside the lungs and before the analysis. */
 export interface Slice {
@@ -7,13 +8,15 @@ export interface Slice {
   probability: number | null;
   positive: boolean | null;
   activation_cm2: number | null;
-  /** Number of the slice's plane in the heat map; null where there is none. */
-  heatmap_plane: number | null;
+  /** Number of the slice's plane in the maps; null where there is none. */
+  plane: number | null;
 }
 
 export interface Scan {
   slices: Slice[];
-  heatmap: { address: string; size: number } | null;
+  heatmap: StoredMap | null;
+  opacity: StoredMap | null;
+  findings_map: StoredMap | null;
 }
 
 export function readScan(): Scan {
@@ -48,11 +51,15 @@ export function levelOf(scan: Scan, index: number): number | null {
   return extent && z != null ? (z - extent[0]) / (extent[1] - extent[0]) : null;
 }
 
+/** The slice nearest to a place along the body, mm. */
+export function nearest(scan: Scan, z: number): number {
+  const distance = (slice: Slice): number => (slice.z_mm === null ? Infinity : Math.abs(slice.z_mm - z));
+  return scan.slices.reduce((best, slice, i) => (distance(slice) < distance(scan.slices[best]!) ? i : best), 0);
+}
+
 /** The slice nearest to a level. */
 export function sliceAt(scan: Scan, level: number): number | null {
   const extent = lungExtent(scan);
   if (!extent || !Number.isFinite(level)) return null;
-  const z = extent[0] + level * (extent[1] - extent[0]);
-  const distance = (slice: Slice): number => (slice.z_mm === null ? Infinity : Math.abs(slice.z_mm - z));
-  return scan.slices.reduce((best, slice, i) => (distance(slice) < distance(scan.slices[best]!) ? i : best), 0);
+  return nearest(scan, extent[0] + level * (extent[1] - extent[0]));
 }

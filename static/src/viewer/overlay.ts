@@ -1,0 +1,38 @@
+/** What the viewer lays over the CT: maps of the analysis, one plane for each slice. */
+import type { Ct } from './ct';
+
+/** A map as the page names it: uint8 planes of `size` × `size` pixels, head to feet, in the frame of the CT slice. */
+export interface StoredMap {
+  address: string;
+  size: number;
+}
+
+/** The values of a map; `named` is what an error calls it. */
+export async function loadMap(map: StoredMap, named: string): Promise<Uint8Array> {
+  const answer = await fetch(map.address);
+  if (!answer.ok) throw new Error(`The ${named} could not be loaded (error ${answer.status}).`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** Draws a plane over the image as the viewport shows it now; null clears the canvas. */
+export function drawPlane(canvas: HTMLCanvasElement, ct: Ct, plane: HTMLCanvasElement | null): void {
+  const context = canvas.getContext('2d')!;
+  const ratio = devicePixelRatio;
+  const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, width, height);
+  const corners = plane && ct.corners();
+  if (!corners) return;
+  const [[left, top], [right, rightTop], [lowerLeft, bottom]] = corners;
+  context.setTransform(
+    ((right - left) * ratio) / plane.width,
+    ((rightTop - top) * ratio) / plane.width,
+    ((lowerLeft - left) * ratio) / plane.height,
+    ((bottom - top) * ratio) / plane.height,
+    left * ratio,
+    top * ratio,
+  );
+  context.imageSmoothingEnabled = true;
+  context.drawImage(plane, 0, 0);
+}
