@@ -55,7 +55,9 @@ def release(network: str) -> None:
     }
     if network == "opacity_decoder":
         header["slice_classifier_sha256"] = sha256_of(WEIGHTS / "slice_classifier.safetensors")
-    save_file({name: value.contiguous() for name, value in state.items()}, WEIGHTS / f"{network}.safetensors", header)
+    path = WEIGHTS / f"{network}.safetensors"
+    save_file({name: value.contiguous() for name, value in state.items()}, path, header)
+    path.chmod(0o644)  # not for the owner alone
 
 
 def release_working_point() -> None:
