@@ -13,7 +13,9 @@ from analysis.pipeline.series import UnusableSeries, check_series, find_series
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.pipeline", description="Analyse one DICOM series.")
     parser.add_argument("series_dir", type=Path, help="folder with the slices of one chest CT series")
-    parser.add_argument("--out", type=Path, help="write lungs.nii.gz and heatmap.nii.gz into this folder")
+    parser.add_argument(
+        "--out", type=Path, help="write lungs.nii.gz, heatmap.nii.gz and findings.nii.gz into this folder"
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     arguments = parser.parse_args()
@@ -33,6 +35,7 @@ def main() -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
         write_nifti(arguments.out / "lungs.nii.gz", analysis.lungs, analysis.volume.affine_lps)
         write_nifti(arguments.out / "heatmap.nii.gz", analysis.heatmap, analysis.volume.affine_lps)
+        write_nifti(arguments.out / "findings.nii.gz", analysis.findings, analysis.volume.affine_lps)
     report = analysis.report
     if arguments.json:
         print(json.dumps(report.to_json()))

@@ -1,6 +1,7 @@
 """The released weights: loaded once per process, in full precision, with what their file says about itself."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 from analysis.pipeline.networks import LungUNet, SliceClassifier
+from analysis.pipeline.nodule_model import NoduleModel
 from analysis.pipeline.report import ModelVersion
 
 NUMBERS = {"slice_threshold", "case_threshold", "score_variation"}  # in the slice classifier's header
@@ -23,7 +25,7 @@ class WeightsMissing(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """Both networks, ready to run on ``device``, and the two thresholds that were chosen with them.
+    """Both networks, ready to run on ``device``, the two thresholds chosen with them, and what judges nodules.
 
     ``slice_threshold``: a slice is positive from this probability on. ``case_threshold``: a case is suspected where
     the share of positive lung slices exceeds it. ``score_variation``: coefficient of variation of the Corona score
@@ -32,6 +34,7 @@ class Models:
 
     lung_unet: LungUNet
     slice_classifier: SliceClassifier
+    nodules: NoduleModel
     slice_threshold: float
     case_threshold: float
     score_variation: float
@@ -58,13 +61,15 @@ def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
     lung_unet, slice_classifier = LungUNet(), SliceClassifier()
     lung_version, _ = _load(lung_unet, folder / "lung_unet.safetensors")
     slice_version, described = _load(slice_classifier, folder / "slice_classifier.safetensors")
+    nodules, nodules_version = nodule_model(folder / "nodules.json")
     return Models(
         lung_unet=prepared(lung_unet, device),
         slice_classifier=prepared(slice_classifier, device),
+        nodules=nodules,
         slice_threshold=float(described["slice_threshold"]),
         case_threshold=float(described["case_threshold"]),
         score_variation=float(described["score_variation"]),
-        versions=(lung_version, slice_version),
+        versions=(lung_version, slice_version, nodules_version),
         device=device,
     )
 
@@ -92,6 +97,19 @@ def _load(network: LungUNet | SliceClassifier, path: Path) -> tuple[ModelVersion
     ):
         raise WeightsMissing(f"The weights {path} belong to another version of the network; restore the file.")
     return ModelVersion(described["name"], described["version"], sha256_of(path)), described
+
+
+def nodule_model(path: Path) -> tuple[NoduleModel, ModelVersion]:
+    """What judges nodules and its version. Raises WeightsMissing with a hint."""
+    if not path.is_file():
+        raise WeightsMissing(f"The weights {path} are missing; restore the file.")
+    try:
+        stored = json.loads(path.read_text())
+        return NoduleModel.of(stored), ModelVersion(stored["name"], stored["version"], sha256_of(path))
+    except (KeyError, ValueError) as error:
+        raise WeightsMissing(
+            f"The weights {path} belong to another version of the program; restore the file."
+        ) from error
 
 
 @cache

@@ -25,6 +25,7 @@ from analysis.training import data, repeatability
 from analysis.training.cases import CT_CASES, Case, ct_volume, fold_models, opacity_cases, phantom_case
 from analysis.training.evaluation_page import write_page
 from analysis.training.measures import agreement, auc, bootstrap, calibration_error, dice, over_runs, reliability, roc
+from analysis.training.nodule_figures import nodule_figures
 from analysis.training.release import commit
 from analysis.training.thresholds import MIN_OPACITY_PERCENT
 
@@ -303,6 +304,7 @@ def main() -> None:
         "real_ct": ct_figures(models),
         "repeatability": repeatability.measure(release),
         "phantoms": phantom_figures(release),
+        "nodules": nodule_figures(release),
     }
     results["minutes"] = (time.monotonic() - started) / 60
     write_page(json.loads(json.dumps(results, default=float)))

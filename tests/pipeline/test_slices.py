@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from analysis.pipeline.grid import GRID
 from analysis.pipeline.networks import LungUNet, SliceClassifier, pool
 from analysis.pipeline.slices import classify, crop, lung_box, slab_size, with_neighbours
-from analysis.pipeline.weights import Models, prepared
+from analysis.pipeline.weights import WEIGHTS, Models, nodule_model, prepared
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,8 @@ def untrained() -> Models:
     """Both networks with random weights: what is tested here must hold for any."""
     torch.manual_seed(0)
     cpu = torch.device("cpu")
-    return Models(prepared(LungUNet(), cpu), prepared(SliceClassifier(), cpu), 0.5, 0.1, 0.05, (), cpu)
+    nodules, _ = nodule_model(WEIGHTS / "nodules.json")
+    return Models(prepared(LungUNet(), cpu), prepared(SliceClassifier(), cpu), nodules, 0.5, 0.1, 0.05, (), cpu)
 
 
 def test_crop_samples_the_box() -> None:

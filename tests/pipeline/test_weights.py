@@ -1,6 +1,7 @@
 """The released files: there, small enough, of their own accord clear about what they are."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from analysis.pipeline.weights import WEIGHTS, WeightsMissing, choose_device, re
 
 CPU = torch.device("cpu")
 FILES = ("lung_unet.safetensors", "slice_classifier.safetensors")
+NODULES = "nodules.json"
 
 
 def test_both_files_fit_in_55_mb_in_half_precision() -> None:
@@ -33,8 +35,10 @@ def test_header_says_what_it_is_and_what_it_saw() -> None:
 
 
 def test_versions_carry_the_hash_of_the_file() -> None:
-    for version in released(CPU).versions:
-        assert version.sha256 == hashlib.sha256((WEIGHTS / f"{version.name}.safetensors").read_bytes()).hexdigest()
+    versions = {version.name: version.sha256 for version in released(CPU).versions}
+    for name in (*FILES, NODULES):
+        assert versions.pop(name.split(".")[0]) == hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest()
+    assert not versions
 
 
 def test_loaded_once_per_process() -> None:
@@ -74,7 +78,22 @@ def test_weights_without_their_thresholds_are_refused(tmp_path: Path) -> None:
         released(CPU, tmp_path)
 
 
+def test_the_numbers_that_judge_nodules_are_looked_for_with_the_networks(tmp_path: Path) -> None:
+    for name in FILES:
+        shutil.copy(WEIGHTS / name, tmp_path / name)
+    with pytest.raises(WeightsMissing, match=r"nodules\.json are missing"):
+        released(CPU, tmp_path)
+    stored = json.loads((WEIGHTS / NODULES).read_text())
+    assert stored["use"] == "research use, not for diagnosis"
+    assert stored["commit"]
+    del stored["features"]["compact"]
+    (tmp_path / NODULES).write_text(json.dumps(stored))
+    with pytest.raises(WeightsMissing, match="another version"):
+        released(CPU, tmp_path)
+
+
 def test_every_file_has_its_model_card() -> None:
+    assert "Research use, not for diagnosis" in (WEIGHTS / "nodules.md").read_text()
     for name in FILES:
         card = (WEIGHTS / name).with_suffix(".md").read_text()
         assert "Research use, not for diagnosis" in card
