@@ -16,7 +16,7 @@ MIN_DIAMETER_MM = 4.0
 """Of the ball of the same volume; smaller ones are not reported (Fleischner Society, MacMahon et al. 2017, asks for no
 follow-up below 6 mm)."""
 MASS_MM = 30.0  # a longer nodule is a mass (Hansell et al. 2008, Fleischner glossary)
-ROUND_NARROW, ROUND_COMPACT = 0.5, 0.85
+ROUND_NARROW, ROUND_COMPACT = 0.5, 0.8
 """Shortest ÷ longest axis, and volume ÷ that of the ellipsoid with the same moments, from which an opacity is called
 rounded: a nodule or a mass."""
 SOLID_HU = -350.0  # denser is solid: ground-glass lies below −300, blurred by its edge

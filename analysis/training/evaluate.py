@@ -1,7 +1,7 @@
 """Measure after the protocol and write docs/evaluation: python -m analysis.training.evaluate
 
-Every figure is of scans that the network it belongs to never saw, but for the two series of tumours. Takes about ten
-minutes on two CPU cores.
+Every figure is of scans that the network it belongs to never saw, but for the two series of tumours. Takes about
+twenty minutes on two CPU cores.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """How well nodules are found and measured: python -m analysis.training.nodule_figures
 
 On synthetic patients of the test seeds, on LIDC-0003 against the median of its readers, and on the other real series,
-where findings are counted. About half an hour on one CPU core.
+where findings are counted. About eight minutes on one CPU core.
 """
 
 import itertools
