@@ -61,6 +61,7 @@ train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; nee
 	$(BIN)/python -m analysis.training.thresholds
 	$(BIN)/python -m analysis.training.repeatability
 	$(BIN)/python -m analysis.training.release
+	$(BIN)/python -m analysis.training.nodules
 
 evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write docs/evaluation/
 	$(BIN)/python -m analysis.training.evaluate

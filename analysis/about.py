@@ -72,8 +72,7 @@ def networks() -> tuple[Network, ...]:
 
 
 def _network(path: Path) -> Network:
-    with safe_open(path, framework="np") as file:
-        header = file.metadata()
+    header = json.loads(path.read_text()) if path.suffix == ".json" else _header(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     text = _TITLE.sub("", _MARKS.sub("", path.with_suffix(".md").read_text()))
     card = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
@@ -85,6 +84,11 @@ def _network(path: Path) -> Network:
         measured=results()["weights"].get(path.stem) == sha256,
         card=mark_safe(card),  # our own file, and the renderer lets no HTML through
     )
+
+
+def _header(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="np") as file:
+        return file.metadata()
 
 
 @dataclass(frozen=True)

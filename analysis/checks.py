@@ -14,6 +14,7 @@ WEIGHTS = (
     "lung_unet.safetensors",
     "slice_classifier.safetensors",
     "opacity_decoder.safetensors",
+    "nodules.json",
     "working_point.json",
 )
 

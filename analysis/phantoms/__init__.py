@@ -2,7 +2,7 @@
 
 from .anatomy import Anatomy, make_patient
 from .dicom import Header, write_series
-from .lesions import Lesion, random_nodules, random_opacities
+from .lesions import Lesion, nodules_of_all_sizes, random_nodules, random_opacities
 from .render import Grid, Phantom, Truth, render
 from .visit import Pose, Visit, follow_up
 
@@ -17,6 +17,7 @@ __all__ = [
     "Visit",
     "follow_up",
     "make_patient",
+    "nodules_of_all_sizes",
     "random_nodules",
     "random_opacities",
     "render",

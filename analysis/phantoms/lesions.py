@@ -16,6 +16,7 @@ HU = {GROUND_GLASS: -560, CONSOLIDATION: -20, SOLID: 30, PART_SOLID: -600, GROUN
 CORE_RADIUS, CORE_HU = 0.5, 25  # the solid part of a part-solid nodule: half the radius
 BUMP_COUNT = 10
 SMALLEST_PATCH_ML = 0.5
+LARGE_VESSEL_MM = 2.5  # radius; of segments of the lung
 
 
 @dataclass(frozen=True)
@@ -147,20 +148,57 @@ def _part_in_lung(anatomy: Anatomy, lesion: Lesion) -> float:
 def random_nodules(anatomy: Anatomy, seed: int, count: int) -> tuple[Lesion, ...]:
     """Nodules of 4 to 12 mm radius of all four textures, wholly inside the lung and apart from each other."""
     rng = np.random.default_rng([seed, 4])
-    lung = anatomy.field("lung")
     lesions: list[Lesion] = []
     for i in range(count):
         kind = NODULES[i % len(NODULES)]
         radius = float(rng.uniform(4, 7) if kind == CALCIFIED else rng.uniform(4, 12))
-        points = _positions(anatomy, np.argwhere(lung < -(1.35 * radius + 2)))
-        for other in lesions:
-            away = np.linalg.norm(points - np.array(other.center_mm), axis=1)
-            points = points[away > 1.4 * (radius + other.radius_mm) + 10]
-        x, y, z = points[rng.integers(len(points))]
-        flat = (1.0, float(rng.uniform(0.85, 1.1)), float(rng.uniform(0.85, 1.15)))
-        rough = 0.03 if kind == CALCIFIED else float(rng.uniform(0.04, 0.1))
-        lesions.append(Lesion(kind, (float(x), float(y), float(z)), radius, int(rng.integers(2**31)), flat, rough))
+        lesions.append(_nodule(rng, anatomy, kind, radius, (1.35 * radius + 2, np.inf), lesions))
     return tuple(lesions)
+
+
+def nodules_of_all_sizes(anatomy: Anatomy, seed: int, count: int) -> tuple[Lesion, ...]:
+    """Nodules of 4 to 30 mm diameter (calcified ones to 14 mm) of all four textures, apart from each other; every third
+    is cut by the wall of the lung, and none sits on a large vessel."""
+    rng = np.random.default_rng([seed, 8])
+    lesions: list[Lesion] = []
+    for i in range(count):
+        kind = NODULES[i % len(NODULES)]
+        radius = float(rng.uniform(2, 7 if kind == CALCIFIED else 15))
+        depth_mm = (0.3 * radius, 0.8 * radius) if i % 3 == 2 else (1.35 * radius + 2, np.inf)
+        nodule = _nodule(rng, anatomy, kind, radius, depth_mm, lesions)
+        while _on_large_vessel(anatomy, nodule):
+            nodule = _nodule(rng, anatomy, kind, radius, depth_mm, lesions)
+        lesions.append(nodule)
+    return tuple(lesions)
+
+
+def _on_large_vessel(anatomy: Anatomy, nodule: Lesion) -> bool:
+    """Whether the middle of a large vessel runs through the nodule."""
+    large = anatomy.vessels.thicker_than(LARGE_VESSEL_MM)
+    along, center = large.end - large.start, np.array(nodule.center_mm, np.float32)
+    part = ((center - large.start) * along).sum(1) / np.maximum((along**2).sum(1), 1e-6)
+    nearest = large.start + np.clip(part, 0, 1)[:, None] * along
+    return bool((np.linalg.norm(nearest - center, axis=1) < nodule.radius_mm).any())
+
+
+def _nodule(
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    kind: str,
+    radius: float,
+    depth_mm: tuple[float, float],
+    others: list[Lesion],
+) -> Lesion:
+    """A nodule whose centre lies so deep in the lung, away from the others."""
+    lung = anatomy.field("lung")
+    points = _positions(anatomy, np.argwhere((-lung > depth_mm[0]) & (-lung < depth_mm[1])))
+    for other in others:
+        away = np.linalg.norm(points - np.array(other.center_mm), axis=1)
+        points = points[away > 1.4 * (radius + other.radius_mm) + 10]
+    x, y, z = points[rng.integers(len(points))]
+    flat = (1.0, float(rng.uniform(0.85, 1.1)), float(rng.uniform(0.85, 1.15)))
+    rough = 0.03 if kind == CALCIFIED else float(rng.uniform(0.04, 0.1))
+    return Lesion(kind, (float(x), float(y), float(z)), radius, int(rng.integers(2**31)), flat, rough)
 
 
 def _positions(anatomy: Anatomy, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

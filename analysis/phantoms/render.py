@@ -67,7 +67,7 @@ def render(visit: Visit, grid: Grid) -> Phantom:
     label = 0
     for lesion in visit.lesions:
         label += lesion.is_nodule
-        box, part, core = _drawn(lesion, pose, grid)
+        box, part, core = drawn(lesion, pose, grid)
         part *= lung[box]
         mottled = _mottled(hu[box], anatomy.build.lung_hu) if lesion.kind == GROUND_GLASS else 1
         _mix(hu[box], part * mottled, lesion.mean_hu)
@@ -193,7 +193,7 @@ def _table(visit: Visit, grid: Grid) -> Image:
     return image
 
 
-def _drawn(lesion: Lesion, pose: Pose, grid: Grid) -> tuple[tuple[slice, slice, slice], Image, Image]:
+def drawn(lesion: Lesion, pose: Pose, grid: Grid) -> tuple[tuple[slice, slice, slice], Image, Image]:
     """The lesion's box on the grid, the part of each voxel inside, and inside a solid core."""
     center = pose.to_scanner(np.array(lesion.center_mm))
     reach = lesion.reach_mm + lesion.edge_mm

@@ -13,7 +13,9 @@ from analysis.pipeline.series import UnusableSeries, check_series, find_series
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.pipeline", description="Analyse one DICOM series.")
     parser.add_argument("series_dir", type=Path, help="folder with the slices of one chest CT series")
-    parser.add_argument("--out", type=Path, help="write lungs, heatmap and opacity (.nii.gz) into this folder")
+    parser.add_argument(
+        "--out", type=Path, help="write lungs, heatmap, opacity and findings (.nii.gz) into this folder"
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     arguments = parser.parse_args()
@@ -31,7 +33,7 @@ def main() -> int:
         return _refuse(reason)
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        for name in ("lungs", "heatmap", "opacity"):
+        for name in ("lungs", "heatmap", "opacity", "findings"):
             write_nifti(arguments.out / f"{name}.nii.gz", getattr(analysis, name), analysis.volume.affine_lps)
     report = analysis.report
     if arguments.json:

@@ -50,7 +50,12 @@ class Opacity:
 
 @dataclass(frozen=True)
 class Finding:
-    """A nodule or focal opacity; ``centroid_mm`` is (x, y, z) in DICOM patient coordinates."""
+    """A nodule or focal opacity; ``centroid_mm`` is (x, y, z) in DICOM patient coordinates.
+
+    ``kind``: "nodule", "mass" or "focal opacity"; ``texture``: "solid", "part-solid" or "ground-glass"; diameters on
+    axial sections; ``confidence`` in [0, 1]; ``lung``: "left" or "right"; ``zone``: "upper", "middle" or "lower" third
+    of that lung's height.
+    """
 
     kind: str
     texture: str
@@ -61,6 +66,8 @@ class Finding:
     mean_hu: float
     calcified: bool
     confidence: float
+    lung: str
+    zone: str
 
 
 @dataclass(frozen=True)

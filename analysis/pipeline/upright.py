@@ -36,6 +36,15 @@ class Turn:
         """Distances between the rows and between the columns of upright slices, from those of stored ones."""
         return (column_mm, row_mm) if self.transpose else (row_mm, column_mm)
 
+    def upright_affine(self, affine_lps: npt.NDArray[np.float64], rows: int, columns: int) -> npt.NDArray[np.float64]:
+        """As in Volume, of the upright slices; ``rows`` and ``columns``: theirs."""
+        affine = affine_lps[:, [1, 0, 2, 3]] if self.transpose else affine_lps.copy()
+        for axis, flipped, count in ((0, self.flip_columns, columns), (1, self.flip_rows, rows)):
+            if flipped:
+                affine[:3, 3] += (count - 1) * affine[:3, axis]
+                affine[:3, axis] *= -1
+        return affine
+
     def stored(self, upright: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The way back."""
         turned = self._flipped(upright)

@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier
+from analysis.pipeline.nodule_model import NoduleModel
 from analysis.pipeline.report import ModelVersion
 
 NUMBERS = ("slice_threshold", "case_threshold", "score_variation")  # in the working point
@@ -24,7 +25,7 @@ class WeightsMissing(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """The networks, ready to run on ``device``, and the numbers that were chosen with them.
+    """The networks, ready to run on ``device``, what judges nodules, and the numbers that were chosen with them.
 
     ``slice_threshold``: a slice is positive from this probability on. ``case_threshold``: a case is suspected where
     the share of positive lung slices exceeds it. ``score_variation``: coefficient of variation of the Corona score
@@ -34,6 +35,7 @@ class Models:
     lung_unet: LungUNet
     slice_classifier: SliceClassifier
     opacity_decoder: OpacityDecoder
+    nodules: NoduleModel
     slice_threshold: float
     case_threshold: float
     score_variation: float
@@ -63,13 +65,15 @@ def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
     opacity_version, made_for = _load(opacity_decoder, folder / "opacity_decoder.safetensors")
     if made_for.get("slice_classifier_sha256") != slice_version.sha256:
         raise WeightsMissing(f"opacity_decoder and slice_classifier in {folder} do not fit together: restore both.")
+    nodules, nodules_version = nodule_model(folder / "nodules.json")
     numbers, point_version = _working_point(folder / "working_point.json", (lung_version, slice_version))
     return Models(
         lung_unet=prepared(lung_unet, device),
         slice_classifier=prepared(slice_classifier, device),
         opacity_decoder=prepared(opacity_decoder, device),
+        nodules=nodules,
         **numbers,
-        versions=(lung_version, slice_version, opacity_version, point_version),
+        versions=(lung_version, slice_version, opacity_version, nodules_version, point_version),
         device=device,
     )
 
@@ -102,6 +106,19 @@ def _working_point(path: Path, chosen_with: tuple[ModelVersion, ...]) -> tuple[d
         raise WeightsMissing(f"The thresholds {path} were chosen with other networks; restore all files there.")
     version = ModelVersion(stored["name"], stored["version"], sha256_of(path))
     return {name: float(stored[name]) for name in NUMBERS}, version
+
+
+def nodule_model(path: Path) -> tuple[NoduleModel, ModelVersion]:
+    """What judges nodules and its version. Raises WeightsMissing with a hint."""
+    if not path.is_file():
+        raise WeightsMissing(f"The weights {path} are missing; restore the file.")
+    try:
+        stored = json.loads(path.read_text())
+        return NoduleModel.of(stored), ModelVersion(stored["name"], stored["version"], sha256_of(path))
+    except (KeyError, ValueError) as error:
+        raise WeightsMissing(
+            f"The weights {path} belong to another version of the program; restore the file."
+        ) from error
 
 
 @cache

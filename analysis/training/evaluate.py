@@ -1,7 +1,7 @@
 """Measure after the protocol and write docs/evaluation: python -m analysis.training.evaluate
 
-Every figure is of scans that the network it belongs to never saw, but for the two series of tumours. Takes about ten
-minutes on two CPU cores.
+Every figure is of scans that the network it belongs to never saw, but for the two series of tumours. Takes about
+twenty minutes on two CPU cores.
 """
 
 import csv
@@ -25,6 +25,7 @@ from analysis.training import data, repeatability
 from analysis.training.cases import CT_CASES, Case, ct_volume, fold_models, opacity_cases, phantom_case
 from analysis.training.evaluation_page import write_page
 from analysis.training.measures import agreement, auc, bootstrap, calibration_error, dice, over_runs, reliability, roc
+from analysis.training.nodule_figures import nodule_figures
 from analysis.training.release import commit
 from analysis.training.thresholds import MIN_OPACITY_PERCENT
 
@@ -333,6 +334,7 @@ def main() -> None:
         "real_ct": ct_figures(models),
         "repeatability": repeatability.measure(release),
         "phantoms": phantom_figures(release),
+        "nodules": nodule_figures(release),
     }
     results["minutes"] = (time.monotonic() - started) / 60
     write_page(json.loads(json.dumps(results, default=float)))

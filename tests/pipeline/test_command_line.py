@@ -21,6 +21,10 @@ KEYS = {
     "series_instance_uid", "slices", "lung_volume_ml", "positive_ratio", "threshold", "suspected", "corona_score_cm3",
     "corona_score_paper_cm3", "score_variation", "opacity", "findings", "quality", "models", "seconds",
 }  # fmt: skip
+FINDING_KEYS = {
+    "kind", "texture", "centroid_mm", "volume_ml", "long_axis_mm", "short_axis_mm", "mean_hu", "calcified",
+    "confidence", "lung", "zone",
+}  # fmt: skip
 SLICE_KEYS = {"sop_instance_uid", "z_mm", "lung_area_cm2", "probability", "positive", "activation_cm2"}
 
 
@@ -46,12 +50,16 @@ def test_prints_one_json_object_and_writes_the_maps(series: Path, tmp_path: Path
     assert set(report) == KEYS
     assert all(set(one) == SLICE_KEYS for one in report["slices"])
     assert report["opacity"] is None
-    assert report["findings"] is None
-    assert set(report["seconds"]) == {"reading", "lungs", "slices", "score"}
+    assert isinstance(report["findings"], list)
+    assert all(set(one) == FINDING_KEYS for one in report["findings"])
+    assert set(report["seconds"]) == {"reading", "lungs", "slices", "score", "findings"}
     z_mm = [one["z_mm"] for one in report["slices"]]
     assert z_mm == sorted(z_mm, reverse=True)
-    lungs, heatmap = (nibabel.load(tmp_path / "maps" / f"{name}.nii.gz") for name in ("lungs", "heatmap"))
-    assert lungs.shape == heatmap.shape == (192, 192, len(z_mm))
+    names = ("lungs", "heatmap", "findings")
+    lungs, heatmap, findings = (nibabel.load(tmp_path / "maps" / f"{name}.nii.gz") for name in names)
+    assert lungs.shape == heatmap.shape == findings.shape == (192, 192, len(z_mm))
+    assert findings.get_data_dtype() == np.uint16
+    assert np.asarray(findings.dataobj).max() == len(report["findings"])
     voxel_ml = abs(np.linalg.det(lungs.affine[:3, :3])) / 1000
     assert np.asarray(lungs.dataobj).sum() * voxel_ml == pytest.approx(report["lung_volume_ml"], rel=1e-3)
 

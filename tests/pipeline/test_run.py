@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.phantoms import Anatomy, Grid, Phantom, Visit, make_patient, random_opacities, render, write_series
+from analysis.phantoms import (
+    Anatomy,
+    Grid,
+    Phantom,
+    Visit,
+    make_patient,
+    random_nodules,
+    random_opacities,
+    render,
+    write_series,
+)
 from analysis.pipeline.opacity import CONSOLIDATION
 from analysis.pipeline.report import Report
 from analysis.pipeline.run import Analysis, analyse, analyse_volume
@@ -35,7 +45,7 @@ def patient() -> Anatomy:
 
 @pytest.fixture(scope="module")
 def ill(patient: Anatomy) -> Visit:
-    return Visit(patient, random_opacities(patient, SEED, PERCENT_OF_LUNG))
+    return Visit(patient, random_opacities(patient, SEED, PERCENT_OF_LUNG) + random_nodules(patient, SEED, 4))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +109,11 @@ def test_however_the_slices_are_stored_the_result_is_the_same(
     assert np.array_equal(analysis.opacity, stored(ill_analysis.opacity))
     assert analysis.report.opacity == ill_analysis.report.opacity
     assert analysis.report.slices == ill_analysis.report.slices
+    assert analysis.report.findings
+    assert np.array_equal(analysis.findings, stored(ill_analysis.findings))
+    for found, upright_one in zip(analysis.report.findings, ill_analysis.report.findings or (), strict=True):
+        assert found.centroid_mm == pytest.approx(upright_one.centroid_mm, abs=1e-6)
+        assert dataclasses.replace(found, centroid_mm=upright_one.centroid_mm) == upright_one
 
 
 def test_report_agrees_with_itself(ill_analysis: Analysis) -> None:
@@ -111,7 +126,8 @@ def test_report_agrees_with_itself(ill_analysis: Analysis) -> None:
     assert report.corona_score_cm3 == pytest.approx(sum(one.activation_cm2 or 0 for one in positive) * depth_cm)
     assert report.corona_score_paper_cm3 >= report.corona_score_cm3
     assert sum(one.lung_area_cm2 for one in report.slices) * depth_cm == pytest.approx(report.lung_volume_ml, rel=1e-6)
-    assert report.findings is None
+    assert report.findings is not None
+    assert set(np.unique(ill_analysis.findings)) == set(range(len(report.findings) + 1))
     inside = ill_analysis.lungs.sum()
     assert report.opacity.percent_of_lung == pytest.approx(100 * (ill_analysis.opacity > 0).sum() / inside)
     assert report.opacity.percent_high == pytest.approx(100 * (ill_analysis.opacity == CONSOLIDATION).sum() / inside)
@@ -170,7 +186,7 @@ def test_tells_its_progress(ill_phantom: Phantom, tmp_path: Path) -> None:
         check_series(find_series(tmp_path)), on_progress=lambda stage, fraction: told.append((stage, fraction))
     )
     stages = list(dict.fromkeys(stage for stage, _ in told))
-    assert stages == ["reading", "lungs", "slices", "score"] == list(analysis.report.seconds)
+    assert stages == ["reading", "lungs", "slices", "score", "findings"] == list(analysis.report.seconds)
     fractions = [fraction for _, fraction in told]
     assert fractions == sorted(fractions)
     assert fractions[0] == 0
@@ -192,3 +208,12 @@ def test_does_not_suspect_the_real_normal_case(shared_data: Path) -> None:
     report = report_of(shared_data, "normal_001")
     assert not report.suspected
     assert 2500 < report.lung_volume_ml < 8000
+
+
+def test_finds_the_nodules_that_several_readers_outlined(shared_data: Path) -> None:
+    """Median volume in ml and place in patient coordinates of LIDC-0003's three (contours.xml)."""
+    findings = report_of(shared_data, "nodules_LIDC-0003").findings or ()
+    for volume_ml, place_mm in ((5.42, (72, 77, -192)), (1.32, (-47, -30, -169)), (0.50, (24, -48, -173))):
+        (found,) = (one for one in findings if np.linalg.norm(np.array(one.centroid_mm) - place_mm) < 7)
+        assert found.volume_ml == pytest.approx(volume_ml, rel=0.25)
+    assert len(findings) <= 6

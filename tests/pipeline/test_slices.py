@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from analysis.pipeline.grid import GRID
 from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier, pool
 from analysis.pipeline.slices import classify, crop, lung_box, slab_size, with_neighbours
-from analysis.pipeline.weights import Models, prepared
+from analysis.pipeline.weights import WEIGHTS, Models, nodule_model, prepared
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,8 @@ def untrained() -> Models:
     torch.manual_seed(0)
     cpu = torch.device("cpu")
     networks = (prepared(network, cpu) for network in (LungUNet(), SliceClassifier(), OpacityDecoder()))
-    return Models(*networks, 0.5, 0.1, 0.05, (), cpu)
+    nodules, _ = nodule_model(WEIGHTS / "nodules.json")
+    return Models(*networks, nodules, 0.5, 0.1, 0.05, (), cpu)
 
 
 def test_crop_samples_the_box() -> None:

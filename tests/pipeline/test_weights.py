@@ -14,6 +14,7 @@ from analysis.pipeline.weights import WEIGHTS, WeightsMissing, choose_device, re
 
 CPU = torch.device("cpu")
 FILES = ("lung_unet.safetensors", "slice_classifier.safetensors", "opacity_decoder.safetensors")
+NODULES, WORKING_POINT = "nodules.json", "working_point.json"
 
 
 def test_all_files_fit_in_55_mb_in_half_precision() -> None:
@@ -34,9 +35,10 @@ def test_header_says_what_it_is_and_what_it_saw() -> None:
 
 
 def test_versions_carry_the_hash_of_the_file() -> None:
-    for version in released(CPU).versions:
-        (path,) = (one for one in WEIGHTS.glob(f"{version.name}.*") if one.suffix != ".md")
-        assert version.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    versions = {version.name: version.sha256 for version in released(CPU).versions}
+    for name in (*FILES, NODULES, WORKING_POINT):
+        assert versions.pop(name.split(".")[0]) == hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest()
+    assert not versions
 
 
 def test_loaded_once_per_process() -> None:
@@ -80,22 +82,21 @@ def test_a_decoder_made_for_another_classifier_is_refused(tmp_path: Path) -> Non
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """All released files in a folder of their own."""
-    for name in (*FILES, "working_point.json"):
+    for name in (*FILES, NODULES, WORKING_POINT):
         shutil.copy(WEIGHTS / name, tmp_path / name)
     return tmp_path
 
 
 def test_thresholds_come_with_the_networks_they_were_chosen_with(copied: Path) -> None:
-    path = copied / "working_point.json"
+    path = copied / WORKING_POINT
     stored = json.loads(path.read_text())
     path.write_text(json.dumps(stored | {"slice_threshold": 0.125}))
     models = released(CPU, copied)
     assert (models.slice_threshold, models.case_threshold) == (0.125, stored["case_threshold"])
-    assert [version.name for version in models.versions][-1] == "working_point"
 
 
 def test_thresholds_chosen_with_other_networks_are_refused(copied: Path) -> None:
-    path = copied / "working_point.json"
+    path = copied / WORKING_POINT
     stored = json.loads(path.read_text())
     stored["chosen_with"]["lung_unet"] = "0" * 64
     path.write_text(json.dumps(stored))
@@ -103,13 +104,25 @@ def test_thresholds_chosen_with_other_networks_are_refused(copied: Path) -> None
         released(CPU, copied)
 
 
-def test_missing_thresholds_are_named(copied: Path) -> None:
-    (copied / "working_point.json").unlink()
-    with pytest.raises(WeightsMissing, match=r"working_point\.json are missing"):
+@pytest.mark.parametrize("name", [NODULES, WORKING_POINT])
+def test_small_files_are_looked_for_with_the_networks(name: str, copied: Path) -> None:
+    (copied / name).unlink()
+    with pytest.raises(WeightsMissing, match=rf"{name} are missing"):
+        released(CPU, copied)
+
+
+def test_numbers_of_other_features_do_not_judge_nodules(copied: Path) -> None:
+    stored = json.loads((WEIGHTS / NODULES).read_text())
+    assert stored["use"] == "research use, not for diagnosis"
+    assert stored["commit"]
+    del stored["features"]["compact"]
+    (copied / NODULES).write_text(json.dumps(stored))
+    with pytest.raises(WeightsMissing, match="another version"):
         released(CPU, copied)
 
 
 def test_every_file_has_its_model_card() -> None:
+    assert "Research use, not for diagnosis" in (WEIGHTS / "nodules.md").read_text()
     for name in FILES:
         card = (WEIGHTS / name).with_suffix(".md").read_text()
         assert "Research use, not for diagnosis" in card

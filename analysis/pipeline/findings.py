@@ -1,0 +1,195 @@
+"""Nodules and focal opacities: which outlines are some, and what a reader would measure of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from analysis.pipeline.blobs import Mask, SpacingMm, find_blobs
+from analysis.pipeline.nodule_model import NoduleModel
+from analysis.pipeline.outlines import Outlined, Surroundings, distance_mm, ellipsoid, outline
+from analysis.pipeline.regions import ZONES
+from analysis.pipeline.report import Finding
+
+MIN_DIAMETER_MM = 4.0
+"""Of the ball of the same volume; smaller ones are not reported (Fleischner Society, MacMahon et al. 2017, asks for no
+follow-up below 6 mm)."""
+MASS_MM = 30.0  # a longer nodule is a mass (Hansell et al. 2008, Fleischner glossary)
+ROUND_NARROW, ROUND_COMPACT = 0.5, 0.8
+"""Shortest ÷ longest axis, and volume ÷ that of the ellipsoid with the same moments, from which an opacity is called
+rounded: a nodule or a mass."""
+SOLID_HU = -350.0  # denser is solid: ground-glass lies below −300, blurred by its edge
+PART_SOLID = (0.02, 0.6)  # share of solid cells in the inside of a part-solid nodule
+CALCIFIED_HU = 200.0  # of the core (Ko et al. 2003 and others take 200)
+INSIDE = 0.4  # of the greatest depth: cells less deep, or than the blurred rim, say nothing of the texture
+RIM_MM = 1.3
+MAX_AERATED_HU = -550.0  # lung that is denser holds vessels or disease
+SAMPLED = 16  # one of so many voxels of the lungs is enough for their median
+DIRECTIONS = 60  # in which a diameter is taken: every 3°
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An outline that may be a finding. ``mask``: bool, of the voxels in ``box`` of the volume (slice, row, column)."""
+
+    outlined: Outlined
+    centroid: npt.NDArray[np.float64]
+    box: Box
+    mask: Mask
+
+
+def find_findings(
+    hu: npt.NDArray[np.int16],
+    lungs: Mask,
+    of_zone: npt.NDArray[np.uint8],
+    affine_lps: npt.NDArray[np.float64],
+    model: NoduleModel,
+) -> tuple[tuple[Finding, ...], npt.NDArray[np.uint16]]:
+    """The findings, the surest first, and their label map uint16 (slice, row, column): k of the k-th, 0 elsewhere.
+
+    ``hu`` and ``lungs``: (slice, row, column), upright, the lungs not empty; ``of_zone``: from ``zones``;
+    ``affine_lps``: as in Volume.
+    """
+    column_mm, row_mm, slice_mm = (float(np.linalg.norm(affine_lps[:3, axis])) for axis in range(3))
+    found = []
+    for candidate in candidates(hu, lungs, (slice_mm, row_mm, column_mm)):
+        confidence = model.confidence(features(candidate.outlined))
+        if confidence >= model.threshold:
+            found.append((confidence, candidate))
+    labels = np.zeros(hu.shape, np.uint16)
+    findings: list[Finding] = []
+    for confidence, candidate in sorted(found, key=lambda one: -one[0]):
+        here = labels[candidate.box]
+        if not here[candidate.mask].any():
+            findings.append(_finding(candidate, of_zone, affine_lps, confidence))
+            here[candidate.mask] = len(findings)
+    return tuple(findings), labels
+
+
+def candidates(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) -> Iterator[Candidate]:
+    """Outlines of blobs, the clearest first, none of which begins inside another."""
+    blobs, hull = find_blobs(hu, lungs, spacing_mm)
+    in_lungs = hu[lungs][::SAMPLED]
+    scan = Surroundings(hu, hull, spacing_mm, float(np.median(in_lungs[in_lungs < MAX_AERATED_HU])))
+    outlined_before = np.zeros(hu.shape, bool)
+    for blob in blobs:
+        if outlined_before[tuple(np.rint(blob.centre).astype(int))]:
+            continue
+        outlined = outline(scan, blob)
+        if outlined is None:
+            continue
+        box, mask = _in_volume(outlined, spacing_mm, hu.shape)
+        outlined_before[box] |= mask
+        if 2 * outlined.radius_mm >= MIN_DIAMETER_MM:
+            yield Candidate(outlined, outlined.centroid(spacing_mm), box, mask)
+
+
+def _in_volume(outlined: Outlined, spacing_mm: SpacingMm, shape: tuple[int, ...]) -> tuple[Box, Mask]:
+    """The outline on the voxels of the volume: a box and the mask in it."""
+    half = np.array(outlined.mask.shape) // 2
+    box, cells = [], []
+    for axis, mm in enumerate(spacing_mm):
+        centre, reach = outlined.blob.centre[axis], half[axis] * outlined.step_mm / mm
+        part = slice(max(0, int(np.ceil(centre - reach))), min(shape[axis], int(centre + reach) + 1))
+        box.append(part)
+        cells.append(
+            np.rint((np.arange(part.start, part.stop) - centre) * mm / outlined.step_mm).astype(int) + half[axis]
+        )
+    return (box[0], box[1], box[2]), outlined.mask[np.ix_(*cells)]
+
+
+def features(one: Outlined) -> npt.NDArray[np.float64]:
+    """What tells nodules from vessels and the wall, in the order of FEATURES."""
+    cells = np.argwhere(one.mask) * one.step_mm
+    centroid, radius_mm = cells.mean(0), one.radius_mm
+    axes_mm, compact = ellipsoid(one.mask, one.step_mm)
+    z, y, x = (np.arange(count) * one.step_mm - at for count, at in zip(one.mask.shape, centroid, strict=True))
+    near = np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2) < 2 * radius_mm + 2
+    rim = ndimage.binary_dilation(one.mask) & ~one.mask
+    hanging = rim & one.whole
+    away_mm = distance_mm(one.mask, 2.5, one.step_mm)
+    around = one.hu[np.isfinite(away_mm) & (away_mm > 1.5) & one.hull]
+    contrast_hu = one.core_hu - one.around_hu
+    middle_mm = (np.array(one.mask.shape) // 2) * one.step_mm
+    return np.array(
+        [
+            np.log(radius_mm),
+            axes_mm[0] / axes_mm[2],
+            axes_mm[1] / axes_mm[2],
+            compact,
+            np.linalg.norm(cells - centroid, axis=1).max() / radius_mm,
+            (rim & ~one.hull).sum() / rim.sum(),
+            hanging.sum() / rim.sum(),
+            one.mask.sum() / (one.whole & near).sum(),
+            ndimage.label(hanging, np.ones((3, 3, 3)))[1],
+            contrast_hu / 1000,
+            one.blob.response_hu / contrast_hu,
+            one.blob.roundness,
+            np.linalg.norm(centroid - middle_mm) / radius_mm,
+            float(one.core_hu > -100),
+            (np.median(around) - one.around_hu) / contrast_hu if len(around) else 0.0,
+            np.log(one.blob.radius_mm),
+        ]
+    )
+
+
+def _finding(
+    candidate: Candidate, of_zone: npt.NDArray[np.uint8], affine_lps: npt.NDArray[np.float64], confidence: float
+) -> Finding:
+    outlined = candidate.outlined
+    long_mm, short_mm = axial_diameters(outlined.mask, outlined.step_mm)
+    x, y, z = (affine_lps @ [*candidate.centroid[::-1], 1.0])[:3].tolist()
+    lung, zone = _place(candidate.box, of_zone)
+    return Finding(
+        kind=_kind(outlined, long_mm),
+        texture=_texture(outlined),
+        centroid_mm=(x, y, z),
+        volume_ml=outlined.volume_ml,
+        long_axis_mm=long_mm,
+        short_axis_mm=short_mm,
+        mean_hu=float(outlined.hu[outlined.mask].mean()),
+        calcified=outlined.core_hu > CALCIFIED_HU,
+        confidence=confidence,
+        lung=lung,
+        zone=zone,
+    )
+
+
+def axial_diameters(mask: Mask, step_mm: float) -> tuple[float, float]:
+    """Longest diameter in mm on any axial section, and the longest at right angles to it on that section, as RECIST
+    measures them (Eisenhauer et al. 2009). ``mask``: (slice, row, column) in cubic cells."""
+    angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
+    directions = np.stack([np.sin(angles), np.cos(angles)])
+    best = (0.0, 0.0)
+    for section in mask[mask.any((1, 2))]:
+        extents_mm = (np.ptp(np.argwhere(section) @ directions, axis=0) + 1) * step_mm
+        longest = int(extents_mm.argmax())
+        across = (longest + DIRECTIONS // 2) % DIRECTIONS
+        best = max(best, (float(extents_mm[longest]), float(extents_mm[across])))
+    return best
+
+
+def _kind(outlined: Outlined, long_mm: float) -> str:
+    axes_mm, compact = ellipsoid(outlined.mask, outlined.step_mm)
+    if axes_mm[0] < ROUND_NARROW * axes_mm[2] or compact < ROUND_COMPACT:
+        return "focal opacity"
+    return "mass" if long_mm > MASS_MM else "nodule"
+
+
+def _texture(outlined: Outlined) -> str:
+    depth_mm = ndimage.distance_transform_edt(outlined.mask, sampling=outlined.step_mm)
+    inside = outlined.hu[depth_mm > min(RIM_MM, INSIDE * depth_mm.max())]
+    solid_share = float((inside > SOLID_HU).mean())
+    least, most = PART_SOLID
+    return "ground-glass" if solid_share < least else "part-solid" if solid_share < most else "solid"
+
+
+def _place(box: Box, of_zone: npt.NDArray[np.uint8]) -> tuple[str, str]:
+    """Lung and third of its height in which most of the lung around lies."""
+    around = np.bincount(of_zone[box].ravel(), minlength=len(ZONES) + 1)[1:]
+    lung, zone = ZONES[int(around.argmax())].split()
+    return lung, zone

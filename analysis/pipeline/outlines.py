@@ -1,0 +1,208 @@
+"""The outline of one blob in 3D: what is as dense as its core, without the vessels and the wall that hang on it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from analysis.pipeline.blobs import Blob, Float, Mask, SpacingMm, interpolated
+
+REACH_RADII, REACH_MM = 3.0, 3.0  # half the side of the cube in which a blob is outlined
+STEP_RADII, STEP_MM = 1 / 6, (0.7, 1.6)  # its cells ÷ radius, and their limits
+SMOOTHING_MM = 0.6  # against noise, where cells are smaller than 1 mm
+AERATED_RISE_HU = 130.0  # above the median of the lungs: lung beside the blob that is denser is ill itself
+MIN_AERATED_CELLS = 50
+HALF = 0.5  # between the density around and that of the core: the edge of a blurred ball
+EDGE, EDGE_HU, BEYOND = 0.36, 150.0, 0.25
+"""The outline may run on to this part of the contrast (not below the noise of ground-glass), by this part of the
+radius: readers of LIDC-IDRI draw a little outside."""
+NECKS = (0.5, 0.75)
+"""What hangs on by necks thinner than this part of the radius is a vessel or the wall; the second where a vessel would
+not be cut off else."""
+MIN_CONTRAST_HU = 100.0
+GROUND_GLASS_HU = 100.0  # above the aerated lung around: the outer edge of ground-glass
+HALO_VOLUME = 1.7  # a part-solid nodule is so much larger with its ground-glass than its core
+ADDED = 0.05  # of the halo, that is neither core nor blurred edge
+HALO_HU = (120.0, 520.0)  # median of the halo above the lung around: denser is a vessel, or the wall
+HALO_COMPACT = 0.9  # volume ÷ that of the ellipsoid with the same moments: the ground-glass around a mass is ragged
+RIM_MM = 1.3  # blurred edge, which has the density of ground-glass around everything solid
+MIN_CELLS = 12
+WIDER = 2.0  # the cube is made so much larger, once, where the outline reaches its end
+MIN_NARROW = 0.35  # shortest ÷ longest axis of what is worth that: it is no vessel
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What blobs are outlined in: ``hu`` int16 and ``hull`` bool, both (slice, row, column), as ``find_blobs`` takes
+    and returns them; ``lung_hu``: median of the aerated lungs."""
+
+    hu: npt.NDArray[np.int16]
+    hull: Mask
+    spacing_mm: SpacingMm
+    lung_hu: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outlined:
+    """A blob with its outline: a cube of cubic cells of ``step_mm`` around it.
+
+    ``hu`` float32 and ``mask`` bool (slice, row, column); ``whole``: the mask with what hangs on it; ``hull``: lung;
+    ``around_hu``: aerated lung around it; ``core_hu``: its centre.
+    """
+
+    blob: Blob
+    hu: Float
+    mask: Mask
+    whole: Mask
+    hull: Mask
+    step_mm: float
+    around_hu: float
+    core_hu: float
+
+    @property
+    def volume_ml(self) -> float:
+        return float(self.mask.sum() * self.step_mm**3 / 1000)
+
+    @property
+    def radius_mm(self) -> float:
+        """Of the ball of the same volume."""
+        return float((self.volume_ml * 1000 * 3 / 4 / np.pi) ** (1 / 3))
+
+    def centroid(self, spacing_mm: SpacingMm) -> npt.NDArray[np.float64]:
+        """(slice, row, column) of the volume, fractional."""
+        off_mm = (np.argwhere(self.mask).mean(0) - np.array(self.mask.shape) // 2) * self.step_mm
+        centroid: npt.NDArray[np.float64] = np.array(self.blob.centre) + off_mm / np.array(spacing_mm)
+        return centroid
+
+
+def outline(scan: Surroundings, blob: Blob) -> Outlined | None:
+    """The blob's outline; None where nothing stands out, or no end is found."""
+    found = None
+    for neck in NECKS:
+        found = _outlined(scan, blob, neck)
+        if found is None or not _at_the_edge(found.mask):
+            return found
+        axes_mm, _ = ellipsoid(found.mask, found.step_mm)
+        if axes_mm[0] > MIN_NARROW * axes_mm[2]:
+            break
+    else:
+        return None
+    centre = tuple(found.centroid(scan.spacing_mm).tolist())
+    found = _outlined(scan, replace(blob, centre=centre, radius_mm=WIDER * blob.radius_mm), NECKS[0])
+    return None if found is None or _at_the_edge(found.mask) else found
+
+
+def _outlined(scan: Surroundings, blob: Blob, neck: float) -> Outlined | None:
+    step_mm = float(np.clip(STEP_RADII * blob.radius_mm, *STEP_MM))
+    half = int(np.ceil((REACH_RADII * blob.radius_mm + REACH_MM) / step_mm))
+    image = _cube(scan.hu, scan.spacing_mm, blob, half, step_mm)
+    inside = _cube(scan.hull, scan.spacing_mm, blob, half, step_mm) > 0.5
+    if step_mm < 1:
+        image = ndimage.gaussian_filter(image, SMOOTHING_MM / step_mm, truncate=3.0)
+    line = (np.arange(-half, half + 1) * step_mm) ** 2
+    away_mm = np.sqrt(line[:, None, None] + line[:, None] + line)
+    aerated = image[inside & (away_mm > 1.6 * blob.radius_mm) & (image < scan.lung_hu + AERATED_RISE_HU)]
+    around_hu = float(np.median(aerated)) if len(aerated) > MIN_AERATED_CELLS else scan.lung_hu
+    core_hu = float(np.percentile(image[away_mm < max(0.5 * blob.radius_mm, 1.1 * step_mm)], 80))
+    if core_hu - around_hu < MIN_CONTRAST_HU:
+        return None
+    found = _mask(image - around_hu, inside, core_hu - around_hu, neck, step_mm)
+    return found and Outlined(blob, image, *found, inside, step_mm, around_hu, core_hu)
+
+
+def _cube(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, blob: Blob, half: int, step_mm: float) -> Float:
+    """Cells of ``step_mm`` around the blob, ``half`` to each side."""
+    offsets = np.arange(-half, half + 1) * step_mm
+    positions = [at + offsets / mm for at, mm in zip(blob.centre, spacing_mm, strict=True)]
+    first = [max(0, int(line[0]) - 1) for line in positions]
+    out = values[tuple(slice(f, int(line[-1]) + 3) for f, line in zip(first, positions, strict=True))]
+    cube = out.astype(np.float32)
+    for axis, (line, f) in enumerate(zip(positions, first, strict=True)):
+        cube = interpolated(cube, line - f, axis)
+    return cube
+
+
+def _mask(above_hu: Float, inside: Mask, contrast_hu: float, neck: float, step_mm: float) -> tuple[Mask, Mask] | None:
+    """The outline in a cube around its centre, and the same with what hangs on it.
+
+    ``above_hu``: HU above the aerated lung around; ``contrast_hu``: of the core.
+    """
+    found = _grown(inside & (above_hu > HALF * contrast_hu), neck, step_mm)
+    if found is None or found[0].sum() < MIN_CELLS:
+        return None
+    body, whole = found
+    away_mm = distance_mm(body, max(2 * RIM_MM, step_mm), step_mm)
+    shell = above_hu[inside & (away_mm > RIM_MM) & np.isfinite(away_mm)]
+    shell_hu = float(np.median(shell)) if len(shell) else 0.0
+    if shell_hu > GROUND_GLASS_HU:
+        halo = _grown(inside & (above_hu > max(GROUND_GLASS_HU, HALF * shell_hu)), neck, step_mm)
+        if halo is not None and _is_halo(above_hu, body, halo[0], step_mm):
+            return halo
+    radius_mm = (body.sum() * step_mm**3 * 3 / 4 / np.pi) ** (1 / 3)
+    beside = distance_mm(body, max(BEYOND * radius_mm, step_mm), step_mm)
+    edge_hu = max(EDGE * contrast_hu, min(HALF * contrast_hu, EDGE_HU))
+    return body | (np.isfinite(beside) & inside & (above_hu > edge_hu) & ~whole), whole
+
+
+def distance_mm(mask: Mask, reach_mm: float, step_mm: float) -> Float:
+    """Distance to the mask up to ``reach_mm``, infinite beyond; worked out around the mask only."""
+    margin = int(reach_mm / step_mm) + 1
+    (tight,) = ndimage.find_objects(mask.astype(np.uint8))
+    box = tuple(slice(max(0, one.start - margin), one.stop + margin) for one in tight)
+    near = ndimage.distance_transform_edt(~mask[box], sampling=step_mm)
+    out = np.full(mask.shape, np.inf, np.float32)
+    out[box] = np.where(near <= reach_mm, near, np.inf)
+    return out
+
+
+def _grown(dense: Mask, neck: float, step_mm: float) -> tuple[Mask, Mask] | None:
+    """The part of ``dense`` around the centre without what hangs on by thin necks, and with it; None without any."""
+    centre = np.array(dense.shape) // 2
+    pieces, _ = ndimage.label(dense)
+    near = pieces[tuple(slice(at - 2, at + 3) for at in centre)]
+    if not near.any():
+        return None
+    whole = pieces == np.bincount(near[near > 0]).argmax()
+    depth = ndimage.distance_transform_edt(whole, sampling=step_mm)
+    summit = _uphill(depth, centre)
+    neck_mm = neck * depth[summit]
+    pieces, _ = ndimage.label(depth > neck_mm)
+    core = pieces == pieces[summit]
+    return whole & np.isfinite(distance_mm(core, neck_mm + 0.3 * step_mm, step_mm)), whole
+
+
+def _uphill(depth: npt.NDArray[np.float64], start: npt.NDArray[np.int64]) -> tuple[int, int, int]:
+    """The place of greatest depth that steps of two cells lead to."""
+    place = start
+    while True:
+        window = tuple(slice(max(0, at - 2), at + 3) for at in place)
+        best = np.unravel_index(int(depth[window].argmax()), depth[window].shape)
+        higher = np.array([part.start + at for part, at in zip(window, best, strict=True)])
+        if depth[tuple(higher)] <= depth[tuple(place)]:
+            return int(place[0]), int(place[1]), int(place[2])
+        place = higher
+
+
+def _is_halo(above_hu: Float, core: Mask, halo: Mask, step_mm: float) -> bool:
+    """Whether what the lower threshold adds is ground-glass around a denser core, and no vessel, wall or blur."""
+    if halo.sum() < HALO_VOLUME * core.sum():
+        return False
+    added = halo & ~np.isfinite(distance_mm(core, RIM_MM, step_mm))
+    added &= ndimage.distance_transform_edt(halo, sampling=step_mm) > RIM_MM
+    if added.sum() < ADDED * halo.sum() or ellipsoid(halo, step_mm)[1] < HALO_COMPACT:
+        return False
+    low, high = HALO_HU
+    return bool(low < np.median(above_hu[added]) < high)
+
+
+def ellipsoid(mask: Mask, step_mm: float) -> tuple[npt.NDArray[np.float64], float]:
+    """Semi-axes in mm of the ellipsoid with the mask's moments, ascending, and the mask's volume ÷ its volume."""
+    points = np.argwhere(mask) * step_mm
+    spread = np.cov(points.T) + np.eye(3) * step_mm**2 / 12
+    axes_mm = np.sqrt(5 * np.linalg.eigvalsh(spread))
+    return axes_mm, float(len(points) * step_mm**3 / (4 / 3 * np.pi * axes_mm.prod()))
+
+
+def _at_the_edge(mask: Mask) -> bool:
+    return any(np.take(mask, end, axis).any() for axis in range(3) for end in (0, -1))

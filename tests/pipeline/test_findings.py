@@ -1,0 +1,146 @@
+"""Nodules from the outlines to the report: exact balls in plain lungs, and the readers of LIDC-0003."""
+
+import json
+
+import numpy as np
+import pytest
+
+from analysis.pipeline.findings import axial_diameters, find_findings
+from analysis.pipeline.nodule_model import FEATURES, NoduleModel
+from analysis.pipeline.regions import zones
+from analysis.pipeline.weights import WEIGHTS, nodule_model
+from tests.pipeline.lung_block import (
+    AFFINE_LPS,
+    LEFT_MM,
+    MIDDLE_MM,
+    RIGHT_MM,
+    SPACING_MM,
+    LungBlock,
+)
+
+GROUND_GLASS_HU, CALCIUM_HU = -580.0, 400.0
+
+
+@pytest.fixture(scope="module")
+def model() -> NoduleModel:
+    return nodule_model(WEIGHTS / "nodules.json")[0]
+
+
+def found_in(lungs: LungBlock, model: NoduleModel):
+    return find_findings(lungs.hu, lungs.lungs, zones(lungs.lungs), AFFINE_LPS, model)
+
+
+def in_patient(place_mm):
+    """(x, y, z) of a place (slice, row, column) in mm from the first voxel."""
+    slice_mm, row_mm, column_mm = np.array(place_mm)
+    return AFFINE_LPS[:3, 3] + (column_mm, row_mm, -slice_mm)
+
+
+@pytest.mark.parametrize("radius_mm", [3.0, 5.0, 8.0, 12.0])
+def test_measures_a_ball(radius_mm, model):
+    lungs = LungBlock()
+    place = (*MIDDLE_MM, RIGHT_MM)
+    volume_ml = lungs.ball(place, radius_mm)
+    (finding,), labels = found_in(lungs, model)
+    assert finding.volume_ml == pytest.approx(volume_ml, rel=0.15)
+    assert labels[labels > 0].size * np.prod(SPACING_MM) / 1000 == pytest.approx(finding.volume_ml, rel=0.1)
+    assert finding.centroid_mm == pytest.approx(in_patient(place), abs=0.5)
+    assert finding.long_axis_mm == pytest.approx(2 * radius_mm, abs=1.8)
+    assert finding.short_axis_mm == pytest.approx(2 * radius_mm, abs=1.8)
+    assert (finding.kind, finding.texture, finding.calcified) == ("nodule", "solid", False)
+    assert (finding.lung, finding.zone) == ("right", "middle")
+    assert finding.confidence > 0.9
+
+
+def test_a_ball_cut_by_the_wall_is_measured_up_to_the_wall(model):
+    lungs = LungBlock()
+    volume_ml = lungs.ball((MIDDLE_MM[0], 16.0, LEFT_MM), 7.0)
+    (finding,), _ = found_in(lungs, model)
+    assert finding.volume_ml == pytest.approx(volume_ml, rel=0.2)
+    assert finding.lung == "left"
+
+
+def test_the_vessel_of_a_ball_is_not_measured_with_it(model):
+    lungs = LungBlock()
+    volume_ml = lungs.ball((*MIDDLE_MM, LEFT_MM), 6.0)
+    lungs.vessel((*MIDDLE_MM, LEFT_MM), (0.0, 25.0, 130.0), 1.5)
+    lungs.vessel((*MIDDLE_MM, LEFT_MM), (135.0, 60.0, 185.0), 1.0)
+    findings, _ = found_in(lungs, model)
+    assert findings[0].volume_ml == pytest.approx(volume_ml, rel=0.15)
+    assert len(findings) == 1
+
+
+def test_ground_glass_is_told_from_solid(model):
+    lungs = LungBlock()
+    volume_ml = lungs.ball((*MIDDLE_MM, LEFT_MM), 8.0, GROUND_GLASS_HU)
+    (finding,), _ = found_in(lungs, model)
+    assert finding.texture == "ground-glass"
+    assert finding.mean_hu == pytest.approx(GROUND_GLASS_HU, abs=50)
+    assert finding.volume_ml == pytest.approx(volume_ml, rel=0.15)
+
+
+def test_a_solid_core_in_ground_glass_is_part_solid_and_measured_as_one(model):
+    lungs = LungBlock()
+    volume_ml = lungs.ball((*MIDDLE_MM, LEFT_MM), 9.0, GROUND_GLASS_HU)
+    lungs.ball((*MIDDLE_MM, LEFT_MM), 4.0)
+    (finding,), _ = found_in(lungs, model)
+    assert finding.texture == "part-solid"
+    assert finding.volume_ml == pytest.approx(volume_ml, rel=0.15)
+
+
+def test_calcium_is_seen(model):
+    lungs = LungBlock()
+    lungs.ball((*MIDDLE_MM, LEFT_MM), 5.0, CALCIUM_HU)
+    (finding,), _ = found_in(lungs, model)
+    assert finding.calcified
+    assert finding.texture == "solid"
+
+
+def test_vessels_and_their_forks_are_no_findings(model):
+    lungs = LungBlock()
+    fork = (60.0, 50.0, 160.0)
+    lungs.vessel((110.0, 50.0, 110.0), fork, 3.0)
+    for end in ((0.0, 25.0, 140.0), (0.0, 80.0, 180.0), (80.0, 104.0, 190.0)):
+        lungs.vessel(fork, end, 2.0)
+    lungs.vessel((0.0, 20.0, 25.0), (135.0, 80.0, 75.0), 2.0)
+    findings, labels = found_in(lungs, model)
+    assert findings == ()
+    assert not labels.any()
+
+
+def test_each_of_several_has_its_label_place_and_third(model):
+    lungs = LungBlock()
+    places = {"upper": (30.0, 40.0, RIGHT_MM), "middle": (67.5, 60.0, LEFT_MM), "lower": (110.0, 45.0, RIGHT_MM)}
+    for place in places.values():
+        lungs.ball(place, 6.0)
+    findings, labels = found_in(lungs, model)
+    assert [one.confidence for one in findings] == sorted((one.confidence for one in findings), reverse=True)
+    assert {one.zone for one in findings} == set(places)
+    for number, finding in enumerate(findings, 1):
+        place = places[finding.zone]
+        assert labels[tuple(np.rint(np.array(place) / SPACING_MM).astype(int))] == number
+        assert finding.centroid_mm == pytest.approx(in_patient(place), abs=0.5)
+        assert finding.lung == ("left" if place[2] == LEFT_MM else "right")
+
+
+def test_diameters_are_those_of_the_longest_axial_section():
+    z, y, x = np.ogrid[-15:16, -15:16, -15:16]
+    slanted = ((x + y) / 12 / np.sqrt(2)) ** 2 + ((x - y) / 6 / np.sqrt(2)) ** 2 + (z / 14) ** 2 < 1
+    long_mm, short_mm = axial_diameters(slanted, 0.5)
+    assert long_mm == pytest.approx(12, abs=0.6)
+    assert short_mm == pytest.approx(6, abs=0.6)
+
+
+def test_a_file_with_other_features_is_refused():
+    stored = json.loads((WEIGHTS / "nodules.json").read_text())
+    assert tuple(stored["features"]) == FEATURES
+    del stored["features"]["compact"]
+    with pytest.raises(ValueError, match="log_radius"):
+        NoduleModel.of(stored)
+
+
+def test_confidence_is_that_of_the_logistic_curve():
+    ones = np.ones(len(FEATURES))
+    model = NoduleModel(mean=2 * ones, deviation=ones / 2, coefficients=ones, intercept=-1.0, threshold=0.5)
+    assert model.confidence(2 * ones) == pytest.approx(1 / (1 + np.e))
+    assert model.confidence(100 * ones) == pytest.approx(1 / (1 + np.exp(1 - 3.0 * len(FEATURES))))

@@ -1,0 +1,76 @@
+"""What the detector of nodules is trained on and measured with."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_dilation
+
+from analysis.phantoms.lesions import SOLID
+from analysis.pipeline.report import Finding
+from analysis.training import nodule_scans
+from analysis.training.cases import ct_volume, volume_of
+from analysis.training.nodule_figures import Found, free_response, sensitivity_at
+from analysis.training.nodule_scans import Nodule, NoduleScan, pasted_scan
+from analysis.training.nodules import fit, threshold_for
+
+
+def finding(confidence: float, x_mm: float) -> Finding:
+    return Finding("nodule", "solid", (x_mm, 0.0, 0.0), 0.5, 10.0, 9.0, 20.0, False, confidence, "left", "upper")
+
+
+def found(*findings: Finding, hits: tuple[int, ...]) -> Found:
+    nodules = tuple(Nodule(SOLID, (x, 0.0, 0.0), 5.0, 0.5, 10.0) for x in (0.0, 50.0))
+    return Found(NoduleScan(None, None, nodules), findings, hits)
+
+
+def test_the_regression_weighs_what_separates():
+    random = np.random.default_rng(0)
+    label = (np.arange(400) % 2).astype(np.int64)
+    features = np.stack([2.0 * label - 1 + random.normal(0, 1, 400), random.normal(0, 1, 400)], 1)
+    coefficients, intercept = fit(features, label, 1e-4)
+    assert coefficients[0] == pytest.approx(2.0, abs=0.5)  # means two deviations apart
+    assert abs(coefficients[1]) < 0.3
+    assert abs(intercept) < 0.3
+
+
+def test_the_threshold_leaves_so_many_false_ones_per_scan():
+    confidence = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.95])
+    label = np.array([0, 0, 0, 0, 0, 1])
+    threshold = threshold_for(confidence, label, scans=4, false_per_scan=0.5)
+    assert ((confidence > threshold) & (label == 0)).sum() == 2
+
+
+def test_free_response_counts_false_ones_and_nodules_found():
+    first = found(finding(0.9, 0.0), finding(0.6, 20.0), finding(0.4, 50.0), hits=(0, -1, 1))
+    second = found(finding(0.8, 50.0), finding(0.3, 30.0), hits=(1, -2))
+    points = {one["threshold"]: (one["false_per_scan"], one["sensitivity"]) for one in free_response([first, second])}
+    assert points[0.9] == (0.0, 0.25)
+    assert points[0.6] == (0.5, 0.5)
+    assert points[0.3] == (0.5, 0.75)  # what counts neither way is not false
+    assert sensitivity_at(free_response([first, second]), 0.25) == 0.5
+
+
+def test_the_readers_medians_of_lidc_0003(shared_data, monkeypatch):
+    monkeypatch.setattr(nodule_scans, "lungs_of", lambda volume, models: None)
+    nodules = nodule_scans.read_scan(None).nodules
+    assert sorted(round(one.volume_ml, 2) for one in nodules if one.counts) == [0.5, 1.32, 5.42]
+    assert [round(one.volume_ml, 2) for one in nodules if not one.counts] == [4.73]
+    assert ct_volume("nodules_LIDC-0003").hu.shape[0] == 140
+
+
+def test_pasted_nodules_lie_in_the_lungs_apart_and_have_their_volume(monkeypatch):
+    hu = np.full((50, 160, 160), 40, np.int16)
+    lungs = np.zeros(hu.shape, bool)
+    lungs[5:45, 20:140, 20:140] = True
+    hu[lungs] = -860
+    monkeypatch.setattr(nodule_scans, "lungs_of", lambda volume, models: lungs)
+    scan = NoduleScan(volume_of(hu, (2.5, 0.8, 0.8), "block"), lungs, ())
+    pasted = pasted_scan(scan, 3, 4, None)
+    rise = pasted.volume.hu.astype(float) - hu
+    assert not rise[~binary_dilation(lungs)].any()
+    assert len(pasted.nodules) == 4
+    for nodule in pasted.nodules:
+        x, y, z = (np.linalg.inv(scan.volume.affine_lps) @ [*nodule.center_mm, 1.0])[:3]
+        assert lungs[round(z), round(y), round(x)]
+        assert rise[round(z), round(y), round(x)] > 100
+    away = np.linalg.norm(np.subtract(pasted.nodules[0].center_mm, pasted.nodules[1].center_mm))
+    assert away > pasted.nodules[0].radius_mm + pasted.nodules[1].radius_mm
