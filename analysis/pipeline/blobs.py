@@ -23,7 +23,7 @@ HULL_MM = 16.0
 MARGIN_MM = 12.0  # around the lungs
 MIN_RESPONSE_HU = 90.0
 """A ball of contrast C answers with about 0.7 C: ground-glass of 130 HU above the lung around it."""
-MIN_ROUNDNESS = (0.5, 0.45, 0.45, 0.45, 0.45, 0.45)
+MIN_ROUNDNESS = (0.5, 0.5, 0.45, 0.45, 0.45, 0.45)
 """Of each scale: smallest ÷ largest curvature. Balls have 0.6 to 0.9 with noise, vessels 0.05 to 0.3, and most vessels
 are of the smallest scales."""
 APART = 0.7  # of the clearer one's radius: closer blobs are one

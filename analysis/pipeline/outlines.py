@@ -17,9 +17,7 @@ HALF = 0.5  # between the density around and that of the core: the edge of a blu
 EDGE, EDGE_HU, BEYOND = 0.36, 150.0, 0.25
 """The outline may run on to this part of the contrast (not below the noise of ground-glass), by this part of the
 radius: readers of LIDC-IDRI draw a little outside."""
-NECKS = (0.5, 0.75)
-"""What hangs on by necks thinner than this part of the radius is a vessel or the wall; the second where a vessel would
-not be cut off else."""
+NECK = 0.5  # what hangs on by necks thinner than this part of the radius is a vessel or the wall
 MIN_CONTRAST_HU = 100.0
 GROUND_GLASS_HU = 100.0  # above the aerated lung around: the outer edge of ground-glass
 HALO_VOLUME = 1.7  # a part-solid nodule is so much larger with its ground-glass than its core
@@ -78,22 +76,18 @@ class Outlined:
 
 def outline(scan: Surroundings, blob: Blob) -> Outlined | None:
     """The blob's outline; None where nothing stands out, or no end is found."""
-    found = None
-    for neck in NECKS:
-        found = _outlined(scan, blob, neck)
-        if found is None or not _at_the_edge(found.mask):
-            return found
-        axes_mm, _ = ellipsoid(found.mask, found.step_mm)
-        if axes_mm[0] > MIN_NARROW * axes_mm[2]:
-            break
-    else:
+    found = _outlined(scan, blob)
+    if found is None or not _at_the_edge(found.mask):
+        return found
+    axes_mm, _ = ellipsoid(found.mask, found.step_mm)
+    if axes_mm[0] < MIN_NARROW * axes_mm[2]:
         return None
     centre = tuple(found.centroid(scan.spacing_mm).tolist())
-    found = _outlined(scan, replace(blob, centre=centre, radius_mm=WIDER * blob.radius_mm), NECKS[0])
+    found = _outlined(scan, replace(blob, centre=centre, radius_mm=WIDER * blob.radius_mm))
     return None if found is None or _at_the_edge(found.mask) else found
 
 
-def _outlined(scan: Surroundings, blob: Blob, neck: float) -> Outlined | None:
+def _outlined(scan: Surroundings, blob: Blob) -> Outlined | None:
     step_mm = float(np.clip(STEP_RADII * blob.radius_mm, *STEP_MM))
     half = int(np.ceil((REACH_RADII * blob.radius_mm + REACH_MM) / step_mm))
     image = _cube(scan.hu, scan.spacing_mm, blob, half, step_mm)
@@ -107,7 +101,7 @@ def _outlined(scan: Surroundings, blob: Blob, neck: float) -> Outlined | None:
     core_hu = float(np.percentile(image[away_mm < max(0.5 * blob.radius_mm, 1.1 * step_mm)], 80))
     if core_hu - around_hu < MIN_CONTRAST_HU:
         return None
-    found = _mask(image - around_hu, inside, core_hu - around_hu, neck, step_mm)
+    found = _mask(image - around_hu, inside, core_hu - around_hu, step_mm)
     return found and Outlined(blob, image, *found, inside, step_mm, around_hu, core_hu)
 
 
@@ -123,12 +117,12 @@ def _cube(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, blob: Blob, ha
     return cube
 
 
-def _mask(above_hu: Float, inside: Mask, contrast_hu: float, neck: float, step_mm: float) -> tuple[Mask, Mask] | None:
+def _mask(above_hu: Float, inside: Mask, contrast_hu: float, step_mm: float) -> tuple[Mask, Mask] | None:
     """The outline in a cube around its centre, and the same with what hangs on it.
 
     ``above_hu``: HU above the aerated lung around; ``contrast_hu``: of the core.
     """
-    found = _grown(inside & (above_hu > HALF * contrast_hu), neck, step_mm)
+    found = _grown(inside & (above_hu > HALF * contrast_hu), step_mm)
     if found is None or found[0].sum() < MIN_CELLS:
         return None
     body, whole = found
@@ -136,7 +130,7 @@ def _mask(above_hu: Float, inside: Mask, contrast_hu: float, neck: float, step_m
     shell = above_hu[inside & (away_mm > RIM_MM) & np.isfinite(away_mm)]
     shell_hu = float(np.median(shell)) if len(shell) else 0.0
     if shell_hu > GROUND_GLASS_HU:
-        halo = _grown(inside & (above_hu > max(GROUND_GLASS_HU, HALF * shell_hu)), neck, step_mm)
+        halo = _grown(inside & (above_hu > max(GROUND_GLASS_HU, HALF * shell_hu)), step_mm)
         if halo is not None and _is_halo(above_hu, body, halo[0], step_mm):
             return halo
     radius_mm = (body.sum() * step_mm**3 * 3 / 4 / np.pi) ** (1 / 3)
@@ -156,7 +150,7 @@ def distance_mm(mask: Mask, reach_mm: float, step_mm: float) -> Float:
     return out
 
 
-def _grown(dense: Mask, neck: float, step_mm: float) -> tuple[Mask, Mask] | None:
+def _grown(dense: Mask, step_mm: float) -> tuple[Mask, Mask] | None:
     """The part of ``dense`` around the centre without what hangs on by thin necks, and with it; None without any."""
     centre = np.array(dense.shape) // 2
     pieces, _ = ndimage.label(dense)
@@ -166,7 +160,7 @@ def _grown(dense: Mask, neck: float, step_mm: float) -> tuple[Mask, Mask] | None
     whole = pieces == np.bincount(near[near > 0]).argmax()
     depth = ndimage.distance_transform_edt(whole, sampling=step_mm)
     summit = _uphill(depth, centre)
-    neck_mm = neck * depth[summit]
+    neck_mm = NECK * depth[summit]
     pieces, _ = ndimage.label(depth > neck_mm)
     core = pieces == pieces[summit]
     return whole & np.isfinite(distance_mm(core, neck_mm + 0.3 * step_mm, step_mm)), whole
