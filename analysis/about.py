@@ -216,6 +216,7 @@ def page() -> dict[str, Any]:
         "heat": mean["heat_map"],
         "score": mean["score"],
         "opacity": mean["opacity"],
+        "nodules": written["nodules"]["phantoms"]["1.5"],
         "cases": cases(),
         "charts": CHARTS,
         "figures": figures(),

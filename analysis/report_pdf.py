@@ -199,7 +199,7 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
     opacity = analysis.report["opacity"]
     cells = [
         ("Corona score", formats.score_text(analysis.corona_score_cm3), f"heat map above {formats.hu_text(GATE_HU)}"),
-        ("Relative Corona score", formats.relative_text(relative), formats.relative_note(marked, points)),
+        ("Relative score", formats.relative_text(relative), formats.relative_note(marked, points)),
         ("Score as in the paper", formats.score_text(analysis.corona_score_paper_cm3), "heat map of any density"),
         ("Opacity", formats.opacity_text(opacity and opacity["percent_of_lung"]), _opacity_note(opacity)),
         ("Lung volume", formats.volume_text(analysis.lung_volume_ml), "both lungs"),

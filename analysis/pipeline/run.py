@@ -37,7 +37,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """``lungs`` bool, ``heatmap`` and ``opacity`` uint8, ``findings`` uint16, all (slice, row, column), full resolution.
+    """``lungs`` bool, ``heatmap`` and ``opacity`` uint8, ``findings`` uint16, all (slice, row, column) of the CT.
 
     255 in the heat map is an activation of 1; it is there on all lung slices, the scores sum positive slices only.
     ``opacity``: the labels of ``opacity.py``; k in ``findings`` is the report's k-th one. ``probability_alone``:

@@ -16,6 +16,7 @@ STAGES = {
     "lungs": "Finding the lungs",
     "slices": "Looking at each slice",
     "score": "Computing the score",
+    "findings": "Looking for nodules",
 }
 """The pipeline's stages in words."""
 
