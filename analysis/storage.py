@@ -74,7 +74,7 @@ def save_result(analysis: Analysis, result: "Result") -> None:
     maps = {
         "heatmap": _packed(result.heatmap, Image.Resampling.BOX),
         "opacity": _packed(result.opacity, Image.Resampling.NEAREST),  # labels have no mean
-        "findings_map": _packed(result.findings.astype(np.uint8), Image.Resampling.NEAREST),
+        "findings_map": _packed(result.findings.clip(max=255).astype(np.uint8), Image.Resampling.NEAREST),
     }
     names = {name: default_storage.save(f"{folder}/{name}.gz", ContentFile(map)) for name, map in maps.items()}
     report = result.report

@@ -129,9 +129,10 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         opacity = _opacity_labels(torch.from_numpy(classified.opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
         of_zone = zones(lungs)
     with clock.stage("findings"):
-        findings, labels = find_findings(
-            hu, lungs, of_zone, turn.upright_affine(volume.affine_lps, rows, columns), models.nodules
-        )
+        findings, found = None, np.zeros(lungs.shape, np.uint16)
+        if models.nodules:
+            affine_lps = turn.upright_affine(volume.affine_lps, rows, columns)
+            findings, found = find_findings(hu, lungs, of_zone, affine_lps, models.nodules)
     ratio = positive_ratio(probability, models.slice_threshold)
     report = Report(
         series_instance_uid=volume.series_instance_uid,
@@ -157,7 +158,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         lungs=turn.stored(lungs),
         heatmap=turn.stored(heatmap),
         opacity=turn.stored(opacity),
-        findings=turn.stored(labels),
+        findings=turn.stored(found),
         probability_alone=classified.probability_alone,
     )
 

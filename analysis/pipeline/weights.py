@@ -29,13 +29,13 @@ class Models:
 
     ``slice_threshold``: a slice is positive from this probability on. ``case_threshold``: a case is suspected where
     the share of positive lung slices exceeds it. ``score_variation``: coefficient of variation of the Corona score
-    over variants of one scan (``training/repeatability.py``).
+    over variants of one scan (``training/repeatability.py``). ``nodules``: None where none are to be looked for.
     """
 
     lung_unet: LungUNet
     slice_classifier: SliceClassifier
     opacity_decoder: OpacityDecoder
-    nodules: NoduleModel
+    nodules: NoduleModel | None
     slice_threshold: float
     case_threshold: float
     score_variation: float

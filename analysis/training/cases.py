@@ -13,7 +13,7 @@ from analysis.pipeline.report import ModelVersion
 from analysis.pipeline.run import Analysis, analyse_volume
 from analysis.pipeline.series import check_series, find_series
 from analysis.pipeline.volume import Volume
-from analysis.pipeline.weights import WEIGHTS, Models, nodule_model, prepared, sha256_of
+from analysis.pipeline.weights import Models, prepared, sha256_of
 from analysis.training import data
 
 # opacity_masks does not say its spacings. Shares of the lung do not depend on them; how much neighbouring slices have a
@@ -65,21 +65,17 @@ def fold_models(fold: str, seed: int) -> Models:
     for name, (network, seed_of_run) in runs.items():
         data.load_run(name, fold, seed_of_run, network)
         networks.append(prepared(network.half().float(), torch.device("cpu")))
-    nodules, nodules_version = nodule_model(WEIGHTS / "nodules.json")
     return Models(
         lung_unet=networks[0],
         slice_classifier=networks[1],
         opacity_decoder=networks[2],
-        nodules=nodules,
+        nodules=None,  # the same for all folds, measured by nodule_figures.py
         slice_threshold=working_point["slice_threshold"],
         case_threshold=working_point["case_threshold"],
         score_variation=working_point["score_variation"],
-        versions=(
-            *(
-                ModelVersion(name, f"{fold} seed {seed_of_run}", sha256_of(data.run_path(name, fold, seed_of_run)))
-                for name, (_, seed_of_run) in runs.items()
-            ),
-            nodules_version,
+        versions=tuple(
+            ModelVersion(name, f"{fold} seed {seed_of_run}", sha256_of(data.run_path(name, fold, seed_of_run)))
+            for name, (_, seed_of_run) in runs.items()
         ),
         device=torch.device("cpu"),
     )

@@ -19,7 +19,8 @@ MAX_SECONDS = 30.0
 MAX_PEAK_BYTES = 3e9
 KEYS = {
     "series_instance_uid", "slices", "lung_volume_ml", "positive_ratio", "threshold", "suspected", "corona_score_cm3",
-    "corona_score_paper_cm3", "score_variation", "opacity", "findings", "quality", "models", "seconds",
+    "corona_score_paper_cm3", "score_variation", "slice_threshold", "opacity", "findings", "quality", "models",
+    "software_version", "seconds",
 }  # fmt: skip
 FINDING_KEYS = {
     "kind", "texture", "centroid_mm", "volume_ml", "long_axis_mm", "short_axis_mm", "mean_hu", "calcified",
@@ -49,15 +50,16 @@ def test_prints_one_json_object_and_writes_the_maps(series: Path, tmp_path: Path
     report = json.loads(done.stdout)
     assert set(report) == KEYS
     assert all(set(one) == SLICE_KEYS for one in report["slices"])
-    assert report["opacity"] is None
+    assert set(report["opacity"]) == {"percent_of_lung", "percent_high", "regions", "severity"}
+    assert {frozenset(one) for one in report["opacity"]["regions"]} == {frozenset(("name", "percent", "percent_high"))}
     assert isinstance(report["findings"], list)
     assert all(set(one) == FINDING_KEYS for one in report["findings"])
     assert set(report["seconds"]) == {"reading", "lungs", "slices", "score", "findings"}
     z_mm = [one["z_mm"] for one in report["slices"]]
     assert z_mm == sorted(z_mm, reverse=True)
-    names = ("lungs", "heatmap", "findings")
-    lungs, heatmap, findings = (nibabel.load(tmp_path / "maps" / f"{name}.nii.gz") for name in names)
-    assert lungs.shape == heatmap.shape == findings.shape == (192, 192, len(z_mm))
+    names = ("lungs", "heatmap", "opacity", "findings")
+    lungs, heatmap, opacity, findings = (nibabel.load(tmp_path / "maps" / f"{name}.nii.gz") for name in names)
+    assert lungs.shape == heatmap.shape == opacity.shape == findings.shape == (192, 192, len(z_mm))
     assert findings.get_data_dtype() == np.uint16
     assert np.asarray(findings.dataobj).max() == len(report["findings"])
     voxel_ml = abs(np.linalg.det(lungs.affine[:3, :3])) / 1000

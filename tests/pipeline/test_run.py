@@ -102,6 +102,9 @@ def test_however_the_slices_are_stored_the_result_is_the_same(
     affine = upright.affine_lps.copy()
     for axis, (down, right) in enumerate(steps):
         affine[:3, axis] = down * upright.affine_lps[:3, 1] + right * upright.affine_lps[:3, 0]
+    _, rows, columns = upright.hu.shape
+    first = [columns - 1 if sum(s[1] for s in steps) < 0 else 0, rows - 1 if sum(s[0] for s in steps) < 0 else 0, 0, 1]
+    affine[:, 3] = upright.affine_lps @ first
     turned = Volume(stored(upright.hu), affine, upright.z_mm, "1.2.3", upright.sop_instance_uids)
     analysis = analyse_volume(turned, released(torch.device("cpu")))
     assert np.array_equal(analysis.lungs, stored(ill_analysis.lungs))

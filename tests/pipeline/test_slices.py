@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from analysis.pipeline.grid import GRID
 from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier, pool
 from analysis.pipeline.slices import classify, crop, lung_box, slab_size, with_neighbours
-from analysis.pipeline.weights import WEIGHTS, Models, nodule_model, prepared
+from analysis.pipeline.weights import Models, prepared
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,7 @@ def untrained() -> Models:
     torch.manual_seed(0)
     cpu = torch.device("cpu")
     networks = (prepared(network, cpu) for network in (LungUNet(), SliceClassifier(), OpacityDecoder()))
-    nodules, _ = nodule_model(WEIGHTS / "nodules.json")
-    return Models(*networks, nodules, 0.5, 0.1, 0.05, (), cpu)
+    return Models(*networks, None, 0.5, 0.1, 0.05, (), cpu)
 
 
 def test_crop_samples_the_box() -> None:
