@@ -1,6 +1,6 @@
-"""Make the released weights from the runs of the fold "release": python -m analysis.training.release [NETWORK …]
+"""Make the released weights from the runs of the fold "release": python -m analysis.training.release [PART …]
 
-Writes analysis/weights/NETWORK.safetensors (of all if none is named) in half precision, with its origin in the
+Writes analysis/weights/NETWORK.safetensors (of all networks if no part is named) in half precision, with its origin in the
 header; that of the opacity decoder holds the hash of the classifier whose features it reads. Then working_point.json,
 the thresholds that were chosen with the networks.
 """
@@ -76,9 +76,10 @@ def release_working_point() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], metavar="NETWORK")
-    for network in parser.parse_args().networks or NETWORKS:
-        release(network)
+    parser.add_argument("parts", nargs="*", choices=[*VERSIONS, []], metavar="PART")
+    for part in parser.parse_args().parts or VERSIONS:
+        if part in NETWORKS:
+            release(part)
     release_working_point()
 
 
