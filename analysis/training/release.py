@@ -1,8 +1,8 @@
 """Make the released weights from the runs of the fold "release": python -m analysis.training.release [PART …]
 
-Writes analysis/weights/NETWORK.safetensors (of all networks if no part is named) in half precision, with its origin in the
-header; that of the opacity decoder holds the hash of the classifier whose features it reads. Then working_point.json,
-the thresholds that were chosen with the networks.
+Writes analysis/weights/NETWORK.safetensors (of all networks if no part is named) in half precision, with its origin in
+the header; that of the opacity decoder holds the hash of the classifier whose features it reads. Then
+working_point.json, the thresholds that were chosen with the networks.
 """
 
 import argparse
