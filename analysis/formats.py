@@ -105,9 +105,10 @@ def opacity_rows(opacity: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
 
 
 def finding_words(finding: dict[str, Any]) -> str:
-    """What and where: ``Solid nodule, calcified, right upper``."""
+    """What and where: ``Solid nodule, calcified, right lung, upper third``."""
     calcified = ", calcified" if finding["calcified"] else ""
-    return f"{finding['texture'].capitalize()} {finding['kind']}{calcified}, {finding['lung']} {finding['zone']}"
+    what = f"{finding['texture'].capitalize()} {finding['kind']}{calcified}"
+    return f"{what}, {finding['lung']} lung, {finding['zone']} third"
 
 
 def finding_measures(finding: dict[str, Any]) -> str:

@@ -62,7 +62,7 @@ class Analysis(Job):
     model_versions = models.JSONField(default=list, blank=True, help_text="[{name, version, sha256}], as in the report")
     opacity_percent = models.FloatField(null=True, blank=True, help_text="Of the lung volume")
     heatmap = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
-    opacity = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
+    opacity_map = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
     findings_map = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
 
     class Meta:

@@ -199,7 +199,7 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
     opacity = analysis.report["opacity"]
     cells = [
         ("Corona score", formats.score_text(analysis.corona_score_cm3), f"heat map above {formats.hu_text(GATE_HU)}"),
-        ("Relative score", formats.relative_text(relative), formats.relative_note(marked, points)),
+        ("Relative Corona score", formats.relative_text(relative), formats.relative_note(marked, points)),
         ("Score as in the paper", formats.score_text(analysis.corona_score_paper_cm3), "heat map of any density"),
         ("Opacity", formats.opacity_text(opacity and opacity["percent_of_lung"]), _opacity_note(opacity)),
         ("Lung volume", formats.volume_text(analysis.lung_volume_ml), "both lungs"),
@@ -225,10 +225,10 @@ def _opacity_note(opacity: dict[str, Any] | None) -> str:
 
 
 def _findings(analysis: Analysis) -> list[Flowable]:
-    """The largest findings; nothing where none were looked for."""
+    """The largest findings."""
     findings = analysis.report["findings"]
     if findings is None:
-        return []
+        return [Spacer(0, GAP / 2), paragraph("Findings: not looked for by the networks of that time.", 8)]
     largest = sorted(findings, key=lambda one: -one["volume_ml"])[:MAX_FINDINGS]
     words = [f"{formats.finding_words(one)}: {formats.finding_measures(one)}" for one in largest]
     if len(findings) > MAX_FINDINGS:
@@ -279,7 +279,7 @@ def _method_section(analysis: Analysis) -> list[Flowable]:
         "score adds up heat map × voxel volume over the positive slices where the tissue is denser than "
         f"{formats.hu_text(GATE_HU)}, the paper's score (Gozes et al. 2020) without that limit. The positive ratio is "
         "positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time point, and distances "
-        "come from the slice positions. Opacity is what a third network outlines in the lungs on all slices, dense "
+        "come from the slice positions. Opacity is what a third network outlines on all lung slices, dense "
         f"what of it lies above {formats.hu_text(HIGH_HU)}; severity adds 0 to 4 points for each third of each lung. "
         "Slices thinner than 4 mm are averaged in groups of about 4 mm. Known false marks: the dome of the diaphragm, "
         "fat beside the heart, stomach and bowel under the left diaphragm."
@@ -289,7 +289,8 @@ def _method_section(analysis: Analysis) -> list[Flowable]:
         f"{each['name']} {each['version']} ({each['sha256'][:SHA256_DIGITS]})" for each in report["models"]
     )
     site = analysis.series.study.patient.site
-    made = f"Analysed {_local(analysis.finished_at, site)} by CoronaTrend with {models}."
+    version = report.get("software_version", "")  # results of earlier versions do not say it
+    made = f"Analysed {_local(analysis.finished_at, site)} by CoronaTrend {version} with {models}.".replace("  ", " ")
     return [
         *heading("Quality of the scan"),
         *(paragraph(printable(sentence), 8) for sentence in quality),

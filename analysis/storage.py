@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 IMAGE_GONE = "A stored image of this series is missing: send the scan again, and tell your IT."
-MAPS = ("heatmap", "opacity", "findings_map")  # the fields of Analysis that hold one
+MAPS = ("heatmap", "opacity_map", "findings_map")  # the fields of Analysis that hold one
 MAP_SIZE = 256  # pixels per side of the stored maps: the grid on which the networks see a slice
 
 
@@ -69,20 +69,23 @@ def local_images(instances: Iterable[Instance]) -> Iterator[list[Path]]:
 
 
 def save_result(analysis: Analysis, result: "Result") -> None:
-    """Files first, then the row, and only while this attempt holds the lease (else LeaseLost)."""
+    """Files first, then the rows in one transaction, and only while this attempt holds the lease (else LeaseLost)."""
     folder = f"analyses/{analysis.pk}/{analysis.attempt}"
     maps = {
         "heatmap": _packed(result.heatmap, Image.Resampling.BOX),
-        "opacity": _packed(result.opacity, Image.Resampling.NEAREST),  # labels have no mean
+        "opacity_map": _packed(result.opacity, Image.Resampling.NEAREST),  # labels have no mean
         "findings_map": _packed(result.findings.clip(max=255).astype(np.uint8), Image.Resampling.NEAREST),
     }
-    names = {name: default_storage.save(f"{folder}/{name}.gz", ContentFile(map)) for name, map in maps.items()}
     report = result.report
     as_json = report.to_json()
     rows = [
-        Finding(analysis=analysis, number=number, **each) for number, each in enumerate(as_json["findings"], start=1)
+        Finding(analysis=analysis, number=number, **each)
+        for number, each in enumerate(as_json["findings"] or (), start=1)
     ]
+    names: dict[str, str] = {}
     try:
+        for name, packed in maps.items():
+            names[name] = default_storage.save(f"{folder}/{name}.gz", ContentFile(packed))
         with transaction.atomic():
             queue.write(
                 analysis,
@@ -106,7 +109,7 @@ def save_result(analysis: Analysis, result: "Result") -> None:
                 **names,
             )
             Finding.objects.bulk_create(rows)
-    except queue.LeaseLost:
+    except BaseException:  # nothing of a result that is not stored stays
         for name in names.values():
             default_storage.delete(name)
         raise

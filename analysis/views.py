@@ -373,7 +373,7 @@ def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
 
 @require_safe
 def analysis_map(request: HttpRequest, pk: int, name: str) -> FileResponse:
-    """A done run's heat map or opacity labels: uint8 (slice, row, column), head to feet, gzip for the way."""
+    """A done run's heat map or labels: uint8 (slice, row, column), head to feet, gzip for the way."""
     stored = getattr(visible_or_404(Analysis.objects.only(name), request.user, pk), name)
     if not stored:
         raise Http404

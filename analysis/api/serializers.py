@@ -158,6 +158,9 @@ class AnalysisSerializer(AnalysisSummarySerializer):
 
 
 class FindingSerializer(serializers.ModelSerializer):
+    superseded = serializers.BooleanField(
+        source="analysis.superseded", read_only=True, help_text="A newer run of the series was queued"
+    )
     study = serializers.IntegerField(source="analysis.series.study_id", read_only=True)
     patient = serializers.IntegerField(source="analysis.series.study.patient_id", read_only=True)
     centroid_mm = serializers.ListField(
@@ -171,6 +174,7 @@ class FindingSerializer(serializers.ModelSerializer):
             "patient",
             "study",
             "analysis",
+            "superseded",
             "number",
             "kind",
             "texture",

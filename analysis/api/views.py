@@ -258,7 +258,11 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
 class FindingViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     """Nodules and focal opacities of all analyses, those that newer ones replaced included: narrow to one analysis."""
 
-    queryset = Finding.objects.select_related("analysis__series__study")
+    queryset = Finding.objects.select_related("analysis__series__study").defer(
+        "analysis__report",
+        "analysis__quality",
+        "analysis__model_versions",  # large, and not shown
+    )
     serializer_class = FindingSerializer
     belongs_to = {
         "patient": "analysis__series__study__patient__pk",

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='analysis',
-            name='opacity',
+            name='opacity_map',
             field=models.FileField(blank=True, help_text='gzip, see analysis/storage.py', max_length=255, upload_to=''),
         ),
         migrations.AddField(

@@ -143,7 +143,7 @@ def _finding(
     outlined = candidate.outlined
     long_mm, short_mm = axial_diameters(outlined.mask, outlined.step_mm)
     x, y, z = (affine_lps @ [*candidate.centroid[::-1], 1.0])[:3].tolist()
-    lung, zone = _place(candidate.box, of_zone)
+    lung, zone = _place(candidate, of_zone)
     return Finding(
         kind=_kind(outlined, long_mm),
         texture=_texture(outlined),
@@ -188,8 +188,13 @@ def _texture(outlined: Outlined) -> str:
     return "ground-glass" if solid_share < least else "part-solid" if solid_share < most else "solid"
 
 
-def _place(box: Box, of_zone: npt.NDArray[np.uint8]) -> tuple[str, str]:
-    """Lung and third of its height in which most of the lung around lies."""
-    around = np.bincount(of_zone[box].ravel(), minlength=len(ZONES) + 1)[1:]
-    lung, zone = ZONES[int(around.argmax())].split()
+def _place(candidate: Candidate, of_zone: npt.NDArray[np.uint8]) -> tuple[str, str]:
+    """Lung and third of its height: those of most of the finding, or of the lung nearest to one that lies beside it."""
+    inside = of_zone[candidate.box][candidate.mask]
+    inside = inside[inside > 0]
+    if not len(inside):
+        places = np.argwhere(of_zone)
+        nearest = places[np.abs(places - candidate.centroid).sum(1).argmin()]
+        inside = of_zone[tuple(nearest)].reshape(1)
+    lung, zone = ZONES[int(np.bincount(inside).argmax()) - 1].split()
     return lung, zone

@@ -5,23 +5,25 @@ import numpy.typing as npt
 
 ZONES = ("right upper", "right middle", "right lower", "left upper", "left middle", "left lower")
 THIRDS = 3
-MIDDLE = (0.35, 0.65)
-"""Where between the outermost columns of the lungs the line that parts them is looked for."""
+BODY_HU = -300  # denser is body (or table, which lies in its middle)
+NEAR_MIDDLE = 0.15
+"""Part of the body's width, either side of its middle, in which the line that parts the lungs is looked for."""
 
 _Mask = npt.NDArray[np.bool_]
 
 
-def zones(lungs: _Mask) -> npt.NDArray[np.uint8]:
+def zones(lungs: _Mask, hu: npt.NDArray[np.int16]) -> npt.NDArray[np.uint8]:
     """0 outside the lungs, else 1 + the place in ZONES; uint8 (slice, row, column).
 
-    ``lungs``: (slice, row, column), slices from head to feet, columns from the patient's right to the left. The thirds
-    of a lung are of its own height, so that they need no landmark (radiologists part at the carina and below the
-    inferior pulmonary vein).
+    ``lungs`` and ``hu``: (slice, row, column), slices from head to feet, columns from the patient's right to the left.
+    Which lung is which goes by the middle of the body, so that a single lung stays whole. The thirds of a lung are of
+    its own height, so that they need no landmark (radiologists part at the carina and below the inferior pulmonary
+    vein).
     """
     labels = np.zeros(lungs.shape, np.uint8)
     if not lungs.any():
         return labels
-    of_right = np.arange(lungs.shape[2]) < _parting_columns(lungs)[:, None]  # (slice, column)
+    of_right = np.arange(lungs.shape[2]) < _parting_columns(lungs, hu)[:, None]  # (slice, column)
     for first, side in ((1, of_right), (1 + THIRDS, ~of_right)):
         lung = lungs & side[:, None]
         slices = np.flatnonzero(lung.any((1, 2)))
@@ -32,16 +34,17 @@ def zones(lungs: _Mask) -> npt.NDArray[np.uint8]:
     return labels
 
 
-def _parting_columns(lungs: _Mask) -> npt.NDArray[np.int64]:
-    """The column of each slice that parts right and left lung: that of least lung near the middle of the chest.
+def _parting_columns(lungs: _Mask, hu: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+    """The column of each slice that parts right and left lung: that of least lung near the middle of the body.
 
     In most slices there is no lung at all at some of them (mediastinum); the anterior junction, where the lungs touch,
     is thin. Of columns with as little lung the one nearest to the middle is taken.
     """
-    columns = np.flatnonzero(lungs.any((0, 1)))
-    left, width = columns[0], columns[-1] - columns[0] + 1
-    near = np.arange(int(left + MIDDLE[0] * width), int(left + MIDDLE[1] * width) + 1)
-    away = np.abs(near - (left + width / 2)) / width  # below 1: decides between equals only
+    share = np.count_nonzero(hu > BODY_HU, axis=(0, 1)).cumsum()
+    left, middle, right = (int(np.searchsorted(share, part * share[-1])) for part in (0.05, 0.5, 0.95))
+    reach = max(1, round(NEAR_MIDDLE * (right - left)))
+    near = np.arange(middle - reach, middle + reach + 1).clip(0, lungs.shape[2] - 1)
+    away = np.abs(near - middle) / (reach + 1)  # below 1: decides between equals only
     pixels = lungs[:, :, near].sum(1)
     parting: npt.NDArray[np.int64] = near[np.argmin(pixels + away, axis=1)]
     return parting

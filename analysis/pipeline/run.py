@@ -127,7 +127,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         )
         heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
         opacity = _opacity_labels(torch.from_numpy(classified.opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
-        of_zone = zones(lungs)
+        of_zone = zones(lungs, hu)
     with clock.stage("findings"):
         findings, found = None, np.zeros(lungs.shape, np.uint16)
         if models.nodules:

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 
 from analysis.pipeline.grid import GRID
-from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, Features, half_precision, window
+from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, half_precision, window
 from analysis.pipeline.weights import Models
 
 BATCH = 8
@@ -155,5 +155,6 @@ def _seen(image: Tensor, share: Tensor, models: Models) -> tuple[Tensor, Tensor,
     with half_precision(models.device):
         features = models.slice_classifier.features(image)
         outlines = models.opacity_decoder(image, features)
-    logits, locations = models.slice_classifier.classify(Features(*(one.float() for one in features)), share)
+    exact = features._replace(layer2=features.layer2.float(), layer3=features.layer3.float())
+    logits, locations = models.slice_classifier.classify(exact, share)
     return logits, locations, outlines.float()

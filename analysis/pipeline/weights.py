@@ -1,4 +1,4 @@
-"""The released weights: loaded once per process, in full precision, with what their file says about itself."""
+"""The released weights: loaded once per process, as float32, with what their file says about itself."""
 
 import hashlib
 import json
@@ -101,11 +101,16 @@ def _working_point(path: Path, chosen_with: tuple[ModelVersion, ...]) -> tuple[d
     """The thresholds and the score's variation, which were chosen with these networks and fit no others."""
     if not path.is_file():
         raise WeightsMissing(f"The thresholds {path} are missing; restore the file.")
-    stored = json.loads(path.read_text())
-    if stored["chosen_with"] != {version.name: version.sha256 for version in chosen_with}:
+    try:
+        stored = json.loads(path.read_text())
+        numbers = {name: float(stored[name]) for name in NUMBERS}
+        version = ModelVersion(stored["name"], stored["version"], sha256_of(path))
+        fits = stored["chosen_with"] == {version.name: version.sha256 for version in chosen_with}
+    except (KeyError, ValueError) as error:
+        raise WeightsMissing(f"The thresholds {path} belong to another version of the program; restore it.") from error
+    if not fits:
         raise WeightsMissing(f"The thresholds {path} were chosen with other networks; restore all files there.")
-    version = ModelVersion(stored["name"], stored["version"], sha256_of(path))
-    return {name: float(stored[name]) for name in NUMBERS}, version
+    return numbers, version
 
 
 def nodule_model(path: Path) -> tuple[NoduleModel, ModelVersion]:

@@ -91,7 +91,7 @@ def network_rows(models: Models, geometry: Geometry) -> dict[str, float]:
         ("lung U-Net", models.lung_unet, (thorax,), slices),
         ("classifier and decoder, with mirror images", both, (image, lung), 2 * slabs),
     ):
-        works[f"{name}: torch, as the pipeline runs it"] = torch_run(network, inputs, half=True), count
+        works[f"{name}: torch, half precision where there is any"] = torch_run(network, inputs, half=True), count
         works[f"{name}: torch float32"] = torch_run(network, inputs, half=False), count
         works[f"{name}: OpenVINO float32"] = openvino_run(network, inputs, "f32"), count
         works[f"{name}: OpenVINO bfloat16"] = openvino_run(network, inputs, "bf16"), count

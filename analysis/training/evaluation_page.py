@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 
+from analysis.pipeline.opacity import HIGH_HU
 from analysis.pipeline.weights import WEIGHTS
 from analysis.training import data
 
@@ -190,8 +191,8 @@ def _opacity(results: dict) -> str:
     return f"""## Opacity
 
 What the opacity network outlines against the reference, whole volumes, within the lungs found. Dice, mean over volumes
-with at least 1 % opacity: **{_ranged(results, "opacity", "dice_mean")}**. Opacity and its dense part (above −200 HU)
-in % of the lung, severity 0 to 24:
+with at least 1 % opacity: **{_ranged(results, "opacity", "dice_mean")}**. Opacity and its dense part
+(above {HIGH_HU:.0f} HU) in % of the lung, severity 0 to 24:
 
 {_table(["volume", "true", "found", "Dice", "dense", "severity"], rows)}
 
@@ -251,7 +252,8 @@ Free response: sensitivity at so many false findings per scan.
 
 {_table(["slices", *false_per_scan], curve)}
 
-Found of each kind and size: {", ".join(f"{kind} {found} of {count}" for kind, (found, count) in kinds.items())}.
+Found of each kind and size, the same nodules counted at each distance of the slices:
+{", ".join(f"{kind} {found} of {count}" for kind, (found, count) in kinds.items())}.
 
 `nodules_LIDC-0003`, on which the detector was tuned, against the median of its readers; {read["false"]} false findings:
 

@@ -38,7 +38,7 @@ class Found:
     def on(cls, scan: NoduleScan, model: NoduleModel) -> "Found":
         volume = scan.volume
         findings, _ = find_findings(
-            volume.hu, scan.lungs, zones(scan.lungs), volume.affine_lps, model.at(LEAST_CONFIDENCE)
+            volume.hu, scan.lungs, zones(scan.lungs, volume.hu), volume.affine_lps, model.at(LEAST_CONFIDENCE)
         )
         hits: list[int] = []
         for finding in findings:
@@ -146,7 +146,7 @@ def nodule_figures(models: Models) -> dict:
     for name in CT_CASES:
         volume = ct_volume(name)
         lungs = lungs_of(volume, models)
-        findings, _ = find_findings(volume.hu, lungs, zones(lungs), volume.affine_lps, models.nodules)
+        findings, _ = find_findings(volume.hu, lungs, zones(lungs, volume.hu), volume.affine_lps, models.nodules)
         real[name] = [{"kind": one.kind, "texture": one.texture, "volume_ml": one.volume_ml,
                        "long_axis_mm": one.long_axis_mm, "confidence": one.confidence} for one in findings]  # fmt: skip
     return {

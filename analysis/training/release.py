@@ -1,8 +1,8 @@
 """Make the released weights from the runs of the fold "release": python -m analysis.training.release [PART …]
 
 Writes analysis/weights/NETWORK.safetensors (of all networks if no part is named) in half precision, with its origin in
-the header; that of the opacity decoder holds the hash of the classifier whose features it reads. Then
-working_point.json, the thresholds that were chosen with the networks.
+the header; that of the opacity decoder holds the hash of the classifier whose features it reads. The
+part working_point is working_point.json: the thresholds, once they were chosen with the networks released.
 """
 
 import argparse
@@ -78,9 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*VERSIONS, []], metavar="PART")
     for part in parser.parse_args().parts or VERSIONS:
-        if part in NETWORKS:
-            release(part)
-    release_working_point()
+        release_working_point() if part == "working_point" else release(part)
 
 
 if __name__ == "__main__":

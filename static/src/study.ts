@@ -74,7 +74,7 @@ class Viewer {
       return null;
     };
     const heatmap = Heatmap.load(canvas('heatmap'), this.scan, this.settings).catch(missing);
-    const opacity = Outline.load(canvas('opacity'), this.scan.opacity, 'outline of opacities', OPACITY).catch(missing);
+    const opacity = Outline.load(canvas('opacity'), this.scan.opacity_map, 'outline of opacities', OPACITY).catch(missing);
     const findings = Outline.load(canvas('findings'), this.scan.findings_map, 'outline of findings', FINDINGS).catch(missing);
     this.ct = await Ct.open(
       this.root.querySelector<HTMLDivElement>('[data-ct]')!,
@@ -155,6 +155,7 @@ class Viewer {
   showFinding(z: number): void {
     if (!this.outlined.findings) this.toggleOutline('findings');
     this.ct?.go(nearest(this.scan, z));
+    this.root.scrollIntoView({ block: 'nearest' });
   }
 
   private showSettings(): void {

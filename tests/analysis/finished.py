@@ -86,7 +86,7 @@ def finished_analysis(
         model_versions=report["models"],
         opacity_percent=report["opacity"]["percent_of_lung"],
         findings_map=default_storage.save(f"analyses/{uid}-findings.gz", ContentFile(_findings_map(activation_cm2))),
-        opacity=default_storage.save(f"analyses/{uid}-opacity.gz", ContentFile(_opacity(activation_cm2))),
+        opacity_map=default_storage.save(f"analyses/{uid}-opacity.gz", ContentFile(_opacity(activation_cm2))),
         heatmap=default_storage.save(f"analyses/{uid}.gz", ContentFile(_heatmap(activation_cm2))),
         **{name: report[name] for name in numbers},
     )

@@ -40,8 +40,8 @@ def test_opacity_has_one_decimal_and_is_0_only_when_it_is(percent, text):
 
 def test_a_finding_is_named_by_texture_kind_and_place():
     finding = {"kind": "mass", "texture": "solid", "calcified": False, "lung": "right", "zone": "middle"}
-    assert formats.finding_words(finding) == "Solid mass, right middle"
-    assert formats.finding_words(finding | {"calcified": True}) == "Solid mass, calcified, right middle"
+    assert formats.finding_words(finding) == "Solid mass, right lung, middle third"
+    assert formats.finding_words(finding | {"calcified": True}) == "Solid mass, calcified, right lung, middle third"
     measures = {"long_axis_mm": 31.46, "short_axis_mm": 20, "volume_ml": 0.004, "mean_hu": -4.4, "confidence": 0.5}
     assert formats.finding_measures(measures) == "31.5 × 20.0 mm, < 0.01 ml, −4 HU, confidence 0.50"
 

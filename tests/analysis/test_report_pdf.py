@@ -68,12 +68,14 @@ def test_the_opacity_stands_among_the_numbers(patient, tmp_path):
 
 def test_findings_are_listed_and_none_is_said(patient, tmp_path):
     ill = finished_analysis(patient, tmp_path / "1", date=FIRST, activation_cm2=MANY)
-    assert "Part-solid nodule, left upper: 14.2 × 11.0 mm, 1.21 ml, −312 HU, confidence 0.97" in text_of(ill)
+    assert "Part-solid nodule, left lung, upper third: 14.2 × 11.0 mm, 1.21 ml, −312 HU, confidence 0.97" in text_of(
+        ill
+    )
     well = finished_analysis(patient, tmp_path / "2", date=SECOND)
     assert "Findings: no nodule or focal opacity." in text_of(well)
     well.report["findings"] = None
     well.save()
-    assert "Findings" not in text_of(well)
+    assert "Findings: not looked for by the networks of that time." in text_of(well)
 
 
 def test_the_spacing_is_that_of_the_slices_analysed(patient, tmp_path):

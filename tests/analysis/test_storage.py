@@ -65,7 +65,7 @@ def test_a_result_stands_in_the_row_with_its_flags_and_networks(running):
     assert (row.quality, row.model_versions) == ([FLAG], [MODEL])
     assert storage.read_heatmap(row).shape == (3, 256, 256)
     assert row.opacity_percent == 12.5
-    labels = np.frombuffer(gzip.decompress(row.opacity.read()), np.uint8).reshape(3, 256, 256)
+    labels = np.frombuffer(gzip.decompress(row.opacity_map.read()), np.uint8).reshape(3, 256, 256)
     assert set(np.unique(labels)) == {0, 2}
     assert (labels[1] == 2).sum() == 100 * 100
     (finding,) = row.findings.all()

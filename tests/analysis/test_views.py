@@ -58,7 +58,7 @@ def addresses(analysis, upload):
         reverse("pages:study", args=[series.study_id]),
         reverse("pages:analysis_progress", args=[analysis.pk]),
         reverse("pages:heatmap", args=[analysis.pk]),
-        reverse("pages:opacity", args=[analysis.pk]),
+        reverse("pages:opacity_map", args=[analysis.pk]),
         reverse("pages:findings_map", args=[analysis.pk]),
         reverse("pages:instance_file", args=[series.instances.first().pk]),
         reverse("pages:upload_status", args=[upload.pk]),
@@ -247,9 +247,9 @@ def test_the_opacity_stands_beside_the_score_by_region(browser, analysis):
 
 def test_findings_are_listed_with_place_size_and_confidence(browser, analysis):
     text = " ".join(browser.get(study_page(analysis)).content.decode().split())
-    assert "Part-solid nodule, left upper" in text
+    assert "Part-solid nodule, left lung, upper third" in text
     assert "14.2 × 11.0 mm, 1.21 ml, −312 HU, confidence 0.97" in text
-    assert "Solid nodule, calcified, right lower" in text
+    assert "Solid nodule, calcified, right lung, lower third" in text
     assert 'data-finding-z="-124.0"' in text
 
 
@@ -264,12 +264,26 @@ def test_no_findings_is_not_the_same_as_not_looked_for(browser, analysis):
 
 def test_a_result_of_earlier_networks_says_that_its_opacity_was_not_measured(browser, analysis):
     analysis.report["opacity"] = None
-    analysis.opacity = ""
+    analysis.opacity_map = ""
     analysis.save()
     page = browser.get(study_page(analysis))
     assert "not measured by the networks of that time" in page.content.decode()
-    assert page.context["scan"]["opacity"] is None
-    assert browser.get(reverse("pages:opacity", args=[analysis.pk])).status_code == 404
+    assert page.context["scan"]["opacity_map"] is None
+    assert browser.get(reverse("pages:opacity_map", args=[analysis.pk])).status_code == 404
+
+
+def test_a_result_of_an_earlier_version_is_shown_with_what_it_has(browser, analysis):
+    for name in ("slice_threshold", "software_version"):
+        del analysis.report[name]
+    analysis.report |= {"opacity": None, "findings": None}
+    analysis.opacity_map = analysis.findings_map = ""
+    analysis.opacity_percent = None
+    analysis.save()
+    analysis.findings.all().delete()
+    for address in (study_page(analysis), patient_page(analysis.series.study.patient)):
+        assert browser.get(address).status_code == 200
+    for name in ("report_pdf", "results_csv"):
+        assert browser.get(reverse(name, args=[analysis.pk])).status_code == 200
 
 
 def test_the_viewer_gets_the_slices_head_to_feet_with_their_planes(browser, analysis):
@@ -278,7 +292,7 @@ def test_the_viewer_gets_the_slices_head_to_feet_with_their_planes(browser, anal
     assert [one["plane"] for one in scan["slices"]] == list(range(SLICES))
     assert scan["slices"][5]["positive"] is True
     assert scan["slices"][0]["probability"] is None
-    for name in ("heatmap", "opacity", "findings_map"):
+    for name in ("heatmap", "opacity_map", "findings_map"):
         values = gzip.decompress(browser.get(scan[name]["address"]).getvalue())
         assert len(values) == SLICES * scan[name]["size"] ** 2
     file = browser.get(scan["slices"][0]["file"]).getvalue()

@@ -45,6 +45,7 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
         page.goto(f"{stack.url}/studies/{second['study']}/")
         _heat_map_can_be_toggled(page)
         _outlines_can_be_toggled(page)
+        _a_finding_is_shown_on_its_slice(page)
         _keys_wheel_and_strip_go_through_the_slices(page)
         _keys_set_the_window(page)
         _another_time_point_opens_at_the_same_level(page)
@@ -87,6 +88,18 @@ def _outlines_can_be_toggled(page: Page) -> None:
     wait_until(lambda: _coloured_pixels(page, "opacity") > 100, 10, "the outlines to come")
     page.locator("[data-outline-switch=opacity]").click()
     wait_until(lambda: _coloured_pixels(page, "opacity") == 0, 10, "the outlines to go")
+
+
+def _a_finding_is_shown_on_its_slice(page: Page) -> None:
+    finding = page.locator("[data-finding-z]").first
+    z_mm = float(finding.get_attribute("data-finding-z") or "")
+    finding.click()
+    slices = json.loads(page.locator("#scan").text_content() or "")["slices"]
+    nearest = min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - z_mm))
+    expect(page.locator("[data-viewer]")).to_have_attribute("data-slice-index", str(nearest))
+    wait_until(lambda: _coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
+    page.keyboard.press("f")
+    wait_until(lambda: _coloured_pixels(page, "findings") == 0, 10, "the outline to go")
 
 
 def _coloured_pixels(page: Page, overlay: str = "heatmap") -> int:

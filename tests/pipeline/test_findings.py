@@ -27,7 +27,7 @@ def model() -> NoduleModel:
 
 
 def found_in(lungs: LungBlock, model: NoduleModel):
-    return find_findings(lungs.hu, lungs.lungs, zones(lungs.lungs), AFFINE_LPS, model)
+    return find_findings(lungs.hu, lungs.lungs, zones(lungs.lungs, lungs.hu), AFFINE_LPS, model)
 
 
 def in_patient(place_mm):

@@ -18,13 +18,17 @@ def lungs() -> np.ndarray:
     return lungs
 
 
+def of_zone(lungs: np.ndarray) -> np.ndarray:
+    return zones(lungs, np.full(lungs.shape, 40, np.int16))
+
+
 def percent(opacity: Opacity, name: str) -> tuple[float, float]:
     (region,) = (one for one in opacity.regions if one.name == name)
     return region.percent, region.percent_high
 
 
 def test_clear_lungs_have_no_opacity(lungs: np.ndarray) -> None:
-    opacity = measure(np.zeros(lungs.shape, np.uint8), zones(lungs))
+    opacity = measure(np.zeros(lungs.shape, np.uint8), of_zone(lungs))
     assert (opacity.percent_of_lung, opacity.percent_high, opacity.severity.score) == (0, 0, 0)
     assert {region.percent for region in opacity.regions} == {0}
 
@@ -33,7 +37,7 @@ def test_shares_are_of_the_lung_of_each_region(lungs: np.ndarray) -> None:
     labels = np.zeros(lungs.shape, np.uint8)
     labels[:3, :5, LEFT] = GROUND_GLASS  # half of the left upper third: 150 voxels
     labels[6:, 0, LEFT] = CONSOLIDATION  # a tenth of the left lower third: 30 voxels
-    opacity = measure(labels, zones(lungs))
+    opacity = measure(labels, of_zone(lungs))
     assert opacity.percent_of_lung == pytest.approx(10)
     assert opacity.percent_high == pytest.approx(100 * 30 / 1800)
     assert percent(opacity, "left upper") == pytest.approx((50, 0))
@@ -49,9 +53,9 @@ def test_points_of_a_zone(voxels: int, points: int, lungs: np.ndarray) -> None:
     zone = np.zeros(lungs.shape, bool)
     zone[3:6, :, RIGHT] = True
     labels[tuple(np.argwhere(zone)[:voxels].T)] = GROUND_GLASS
-    assert measure(labels, zones(lungs)).severity.score == points
+    assert measure(labels, of_zone(lungs)).severity.score == points
 
 
 def test_lungs_that_are_opaque_throughout_reach_the_maximum(lungs: np.ndarray) -> None:
-    severity = measure(lungs * np.uint8(CONSOLIDATION), zones(lungs)).severity
+    severity = measure(lungs * np.uint8(CONSOLIDATION), of_zone(lungs)).severity
     assert severity.score == severity.maximum == 24

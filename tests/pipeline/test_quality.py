@@ -39,7 +39,7 @@ def two_lungs(right_columns: int, left_columns: int, *, first: int = 1, last: in
     lungs = np.zeros((12, 192, 192), bool)
     lungs[first:last, 20:170, 10 : 10 + right_columns] = True
     lungs[first:last, 20:170, 182 - left_columns : 182] = True
-    return zones(lungs)
+    return zones(lungs, np.full(lungs.shape, 40, np.int16))
 
 
 def test_healthy_lungs_get_no_flag():
@@ -55,6 +55,21 @@ def test_a_lung_much_smaller_than_the_other_is_to_be_looked_at():
     (flag,) = lung_flags(two_lungs(80, 31), volume_with_noise(0.0, step_mm=4.0))
     assert flag.code == "lungs_unequal"
     assert "right lung found has 1920 ml, the left one 744 ml" in flag.message
+
+
+def test_lungs_that_reach_both_ends_are_cut_off_at_both():
+    (flag,) = lung_flags(two_lungs(60, 60, first=0, last=12), volume_with_noise(0.0))
+    assert "at the top and the bottom of the scan" in flag.message
+
+
+def test_a_lung_that_is_missing_is_to_be_looked_at():
+    codes = {flag.code for flag in lung_flags(two_lungs(80, 0), volume_with_noise(0.0, step_mm=4.0))}
+    assert codes == {"lungs_unequal"}
+
+
+def test_lungs_larger_than_those_of_adults_are_outside_the_training():
+    (flag,) = lung_flags(two_lungs(80, 80), volume_with_noise(0.0, step_mm=16.0))
+    assert flag.code == "lung_volume_unusual"
 
 
 def test_lungs_smaller_than_those_of_adults_are_outside_the_training():

@@ -104,6 +104,14 @@ def test_thresholds_chosen_with_other_networks_are_refused(copied: Path) -> None
         released(CPU, copied)
 
 
+def test_a_working_point_without_a_threshold_is_refused(copied: Path) -> None:
+    stored = json.loads((WEIGHTS / WORKING_POINT).read_text())
+    del stored["case_threshold"]
+    (copied / WORKING_POINT).write_text(json.dumps(stored))
+    with pytest.raises(WeightsMissing, match="another version"):
+        released(CPU, copied)
+
+
 @pytest.mark.parametrize("name", [NODULES, WORKING_POINT])
 def test_small_files_are_looked_for_with_the_networks(name: str, copied: Path) -> None:
     (copied / name).unlink()

@@ -15,7 +15,7 @@ export interface Slice {
 export interface Scan {
   slices: Slice[];
   heatmap: StoredMap | null;
-  opacity: StoredMap | null;
+  opacity_map: StoredMap | null;
   findings_map: StoredMap | null;
 }
 
