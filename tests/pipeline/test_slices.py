@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 
 from analysis.pipeline.grid import GRID
-from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier, pool
+from analysis.pipeline.networks import Features, LungUNet, OpacityDecoder, SliceClassifier, pool
 from analysis.pipeline.slices import classify, crop, lung_box, slab_size, with_neighbours
 from analysis.pipeline.weights import Models, prepared
 
@@ -134,10 +134,10 @@ def test_maps_lie_where_the_networks_looked(untrained: Models, monkeypatch: pyte
     grid_hu = torch.full((1, 1, GRID, GRID), -900.0)
     grid_hu[..., 90:130, 150:190] = 0
 
-    def dense(image: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.zeros(len(image)), 20 * (F.avg_pool2d(image, 8) - 0.5)
+    def dense(features: Features, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(len(share)), 20 * (F.avg_pool2d(features.layer2, 8) - 0.5)
 
-    monkeypatch.setattr(untrained.slice_classifier, "features", lambda image: image)
+    monkeypatch.setattr(untrained.slice_classifier, "features", lambda image: Features(image, image, image, image))
     monkeypatch.setattr(untrained.slice_classifier, "classify", dense)
     monkeypatch.setattr(untrained.opacity_decoder, "forward", lambda image, features: 20 * (image - 0.5))
     scored = np.array([True])
