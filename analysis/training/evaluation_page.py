@@ -200,8 +200,8 @@ Share found against the true share:
 
 {_table(["volumes", "r", "rho", "mean absolute error, points"], shares)}
 
-The reference parts ground-glass from consolidation too, but not by density (in volumes 4 to 9 its consolidation has a
-median below −450 HU, like ground-glass), so the dense part is not compared with it."""
+The reference parts ground-glass from consolidation too, but not by density (in volumes 4 to 9 much of its
+consolidation is as light as ground-glass), so the dense part is not compared with it."""
 
 
 def _nodules(results: dict) -> str:
