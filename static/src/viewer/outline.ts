@@ -20,6 +20,7 @@ export class Outline {
   on = false;
   private readonly plane: HTMLCanvasElement;
   private readonly pixels: ImageData;
+  private readonly words: Uint32Array; // the pixels, one number each
   private painted: number | null = null;
 
   private constructor(
@@ -31,6 +32,7 @@ export class Outline {
     const side = DETAIL * size;
     this.plane = Object.assign(document.createElement('canvas'), { width: side, height: side });
     this.pixels = new ImageData(side, side);
+    this.words = new Uint32Array(this.pixels.data.buffer);
   }
 
   /** `named` is what an error calls the map; null where there is none. */
@@ -50,27 +52,35 @@ export class Outline {
     drawPlane(this.canvas, ct, shown ? this.plane : null);
   }
 
-  /** Colours the inner border of each label. */
+  /** Colours the inner border of each label: one line of the plane along every edge of a pixel of the map. */
   private paint(planeNumber: number): void {
-    const { size, pixels, labels } = this;
+    const { size, words, labels } = this;
     const from = planeNumber * size * size;
     const side = DETAIL * size;
     const at = (row: number, column: number): number =>
-      row < 0 || column < 0 || row >= side || column >= side
-        ? 0
-        : labels[from + Math.floor(row / DETAIL) * size + Math.floor(column / DETAIL)]!;
-    pixels.data.fill(0);
-    for (let row = 0; row < side; row++) {
-      for (let column = 0; column < side; column++) {
-        const label = at(row, column);
-        if (label === 0) continue;
-        const inner = at(row - 1, column) === label && at(row + 1, column) === label
-          && at(row, column - 1) === label && at(row, column + 1) === label;
-        if (inner) continue;
-        pixels.data.set([...this.colouring(label), 255], 4 * (row * side + column));
-      }
+      row < 0 || column < 0 || row >= size || column >= size ? 0 : labels[from + row * size + column]!;
+    words.fill(0);
+    for (let cell = labels.subarray(from, from + size * size).findIndex(Boolean); cell >= 0 && cell < size * size; cell++) {
+      const label = labels[from + cell]!;
+      if (label === 0) continue;
+      const [row, column] = [Math.floor(cell / size), cell % size];
+      const corner = DETAIL * (row * side + column);
+      const last = DETAIL - 1;
+      const word = asWord(this.colouring(label));
+      const line = (start: number, step: number): void => {
+        for (let i = 0; i < DETAIL; i++) words[start + i * step] = word;
+      };
+      if (at(row - 1, column) !== label) line(corner, 1);
+      if (at(row + 1, column) !== label) line(corner + last * side, 1);
+      if (at(row, column - 1) !== label) line(corner, side);
+      if (at(row, column + 1) !== label) line(corner + last, side);
     }
-    this.plane.getContext('2d')!.putImageData(pixels, 0, 0);
+    this.plane.getContext('2d')!.putImageData(this.pixels, 0, 0);
     this.painted = planeNumber;
   }
+}
+
+/** A colour as a canvas holds an opaque pixel of it, read as one number (little-endian, as all browsers' machines). */
+function asWord([red, green, blue]: Rgb): number {
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
