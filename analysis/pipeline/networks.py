@@ -23,7 +23,7 @@ _IMAGENET_BATCHNORM_EPS = 1.001e-5
 
 
 def half_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 arithmetic where the processor has it, almost twice as fast and within 1 % of the score; else none."""
+    """bfloat16 arithmetic where the processor has it, almost twice as fast; else none."""
     on_cpu = torch.cpu.get_capabilities().get("avx512_bf16", False)
     bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else on_cpu
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
