@@ -1,0 +1,69 @@
+"""The pages of uploads: what became of each file, and the question whose scan it is."""
+
+from django.core.files.base import ContentFile
+from django.urls import reverse
+
+from analysis import services
+from patients.models import Upload
+
+
+def test_an_upload_says_that_the_result_counts_though_its_files_do_not_fit(browser, site, user, analysis):
+    row = {"id": analysis.series_id, "series_instance_uid": "1", "used": True, "reason": "The result still counts."}
+    upload = Upload.objects.create(site=site, user=user, state=Upload.State.DONE, series=[row])
+    text = browser.get(reverse("pages:upload_status", args=[upload.pk])).content.decode()
+    assert "The result still counts." in text
+
+
+def test_a_held_upload_asks_and_confirming_works_it_off_again(browser, held):
+    asked = browser.get(reverse("pages:upload_status", args=[held.pk])).content.decode()
+    assert "another ID" in asked
+    assert "Yes, store it with this patient" in asked
+    browser.post(reverse("pages:decide_upload", args=[held.pk, "confirm"]))
+    held.refresh_from_db()
+    assert (held.state, held.confirmed) == (Upload.State.RECEIVED, True)
+
+
+def test_discarding_a_held_upload_ends_it_and_a_second_decision_changes_nothing(browser, held):
+    for decision in ("discard", "confirm"):
+        answer = browser.post(reverse("pages:decide_upload", args=[held.pk, decision]))
+        assert "discarded" in answer.content.decode()
+    held.refresh_from_db()
+    assert (held.state, held.confirmed) == (Upload.State.DONE, False)
+
+
+def test_an_unknown_decision_is_not_found(browser, held):
+    assert browser.post(reverse("pages:decide_upload", args=[held.pk, "maybe"])).status_code == 404
+
+
+def test_refused_files_are_listed_by_their_reason(browser, site, user):
+    upload = services.receive([ContentFile(b"x", name="a.txt")], site=site, user=user)
+    reason = "This is no DICOM file."
+    files = [{"name": name, "outcome": "refused", "reason": reason} for name in ("a.txt", "b.txt")]
+    Upload.objects.filter(pk=upload.pk).update(state=Upload.State.FAILED, files=files)
+    answer = browser.get(reverse("pages:upload_status", args=[upload.pk]))
+    assert answer.context["problems"] == {reason: ["a.txt", "b.txt"]}
+    assert "a.txt" in answer.content.decode()
+    assert answer.headers["HX-Trigger"] == "upload-finished"
+
+
+def test_a_held_upload_names_both_patients_and_asks_again_on_a_page_opened_anew(browser, site, user, patient):
+    held_for = [{"patient": patient.pk, "patient_id": "X9", "patient_name": "Roe^Jim", "birth_date": "1950-02-03"}]
+    upload = Upload.objects.create(
+        site=site, user=user, patient=patient, state=Upload.State.NEEDS_CONFIRMATION, held_for=held_for
+    )
+    address = reverse("pages:upload_status", args=[upload.pk])
+    assert address in browser.get(reverse("pages:patient", args=[patient.pk])).content.decode()
+    text = browser.get(address).content.decode()
+    assert "Jim Roe, ID X9, born 3 Feb 1950" in text
+    assert f"{patient.display_name}, ID {patient.patient_id}" in text
+    services.discard(upload)
+    assert address not in browser.get(reverse("pages:patient", args=[patient.pk])).content.decode()
+    assert Upload.objects.get(pk=upload.pk).held_for == []
+
+
+def test_the_upload_page_asks_again_about_ones_own_held_uploads_without_a_patient(browser, site, user):
+    own = Upload.objects.create(site=site, user=user, state=Upload.State.NEEDS_CONFIRMATION)
+    others = Upload.objects.create(site=site, state=Upload.State.NEEDS_CONFIRMATION)
+    text = browser.get(reverse("pages:upload")).content.decode()
+    assert str(own.pk) in text
+    assert str(others.pk) not in text
