@@ -59,8 +59,8 @@ def choose_device(name: str) -> torch.device:
 @cache
 def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
     """The networks of ``folder``. Raises WeightsMissing with a hint."""
-    lung_unet, slice_classifier, opacity_decoder = LungUNet(), SliceClassifier(), OpacityDecoder()
-    lung_version, _ = _load(lung_unet, folder / "lung_unet.safetensors")
+    lung_unet, lung_version = released_lung_unet(device, folder)
+    slice_classifier, opacity_decoder = SliceClassifier(), OpacityDecoder()
     slice_version, _ = _load(slice_classifier, folder / "slice_classifier.safetensors")
     opacity_version, made_for = _load(opacity_decoder, folder / "opacity_decoder.safetensors")
     if made_for.get("slice_classifier_sha256") != slice_version.sha256:
@@ -68,7 +68,7 @@ def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
     nodules, nodules_version = nodule_model(folder / "nodules.json")
     numbers, point_version = _working_point(folder / "working_point.json", (lung_version, slice_version))
     return Models(
-        lung_unet=prepared(lung_unet, device),
+        lung_unet=lung_unet,
         slice_classifier=prepared(slice_classifier, device),
         opacity_decoder=prepared(opacity_decoder, device),
         nodules=nodules,
@@ -76,6 +76,13 @@ def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
         versions=(lung_version, slice_version, opacity_version, nodules_version, point_version),
         device=device,
     )
+
+
+def released_lung_unet(device: torch.device, folder: Path = WEIGHTS) -> tuple[LungUNet, ModelVersion]:
+    """The lung U-Net of ``folder`` alone. Raises WeightsMissing with a hint."""
+    network = LungUNet()
+    version, _ = _load(network, folder / "lung_unet.safetensors")
+    return prepared(network, device), version
 
 
 def prepared(network: _Network, device: torch.device) -> _Network:

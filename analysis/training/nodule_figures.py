@@ -140,12 +140,12 @@ def nodule_figures(models: Models) -> dict:
     settings, threshold = data.protocol()["nodules"], models.nodules.threshold
     by_distance: dict[float, list[Found]] = {slice_mm: [] for slice_mm in settings["slice_mm"]}
     for seed, slice_mm in itertools.product(settings["test"], by_distance):
-        scan = phantom_scan(seed, slice_mm, settings["per_phantom"], models)
+        scan = phantom_scan(seed, slice_mm, settings["per_phantom"], models.lung_unet)
         by_distance[slice_mm].append(Found.on(scan, models.nodules))
     real = {}
     for name in CT_CASES:
         volume = ct_volume(name)
-        lungs = lungs_of(volume, models)
+        lungs = lungs_of(volume, models.lung_unet)
         findings, _ = find_findings(volume.hu, lungs, zones(lungs, volume.hu), volume.affine_lps, models.nodules)
         real[name] = [{"kind": one.kind, "texture": one.texture, "volume_ml": one.volume_ml,
                        "long_axis_mm": one.long_axis_mm, "confidence": one.confidence} for one in findings]  # fmt: skip
@@ -155,7 +155,7 @@ def nodule_figures(models: Models) -> dict:
         "seeds": settings["test"],
         "threshold": threshold,
         "phantoms": {str(slice_mm): phantom_figures(found, threshold) for slice_mm, found in by_distance.items()},
-        READ_BY_SEVERAL: read_figures(Found.on(read_scan(models), models.nodules), threshold),
+        READ_BY_SEVERAL: read_figures(Found.on(read_scan(models.lung_unet), models.nodules), threshold),
         "real_ct": real,
     }
 

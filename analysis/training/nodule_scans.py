@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import ndimage
 
 from analysis.phantoms import Grid, Lesion, Phantom, Visit, make_patient, nodules_of_all_sizes, render
@@ -13,8 +14,8 @@ from analysis.phantoms.render import drawn
 from analysis.phantoms.visit import Pose
 from analysis.pipeline.grid import to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
+from analysis.pipeline.networks import LungUNet
 from analysis.pipeline.volume import Volume
-from analysis.pipeline.weights import Models
 from analysis.training import data
 from analysis.training.cases import ct_volume
 
@@ -51,15 +52,15 @@ class NoduleScan:
     nodules: tuple[Nodule, ...]
 
 
-def lungs_of(volume: Volume, models: Models) -> npt.NDArray[np.bool_]:
+def lungs_of(volume: Volume, lung_unet: LungUNet) -> npt.NDArray[np.bool_]:
     """Of an upright volume."""
     _, rows, columns = volume.hu.shape
     pixel_mm = volume.spacing_mm[1:]
-    logits = clean(lung_logits(to_grid(volume.hu, pixel_mm), models.lung_unet, models.device, lambda done: None))
+    logits = clean(lung_logits(to_grid(volume.hu, pixel_mm), lung_unet, torch.device("cpu"), lambda done: None))
     return lung_mask(logits, rows, columns, pixel_mm)
 
 
-def phantom_scan(seed: int, slice_mm: float, count: int, models: Models) -> NoduleScan:
+def phantom_scan(seed: int, slice_mm: float, count: int, lung_unet: LungUNet) -> NoduleScan:
     patient = make_patient(seed)
     lesions = nodules_of_all_sizes(patient, seed, count)
     grid = Grid.over_lungs(patient, (slice_mm, PIXEL_MM, PIXEL_MM), MATRIX)
@@ -69,7 +70,7 @@ def phantom_scan(seed: int, slice_mm: float, count: int, models: Models) -> Nodu
         Nodule(true.kind, true.centroid_mm, lesion.radius_mm, true.volume_ml, true.long_axis_mm)
         for lesion, true in zip(lesions, phantom.truth.lesions, strict=True)
     )
-    return NoduleScan(volume, lungs_of(volume, models), nodules)
+    return NoduleScan(volume, lungs_of(volume, lung_unet), nodules)
 
 
 def _series(phantom: Phantom, name: str) -> Volume:
@@ -77,7 +78,7 @@ def _series(phantom: Phantom, name: str) -> Volume:
     return Volume(phantom.hu, phantom.affine_lps, phantom.grid.z_mm, name, uids)
 
 
-def pasted_scan(scan: NoduleScan, seed: int, count: int, models: Models) -> NoduleScan:
+def pasted_scan(scan: NoduleScan, seed: int, count: int, lung_unet: LungUNet) -> NoduleScan:
     """The scan with ``count`` more nodules of 4 to 30 mm, drawn as in the synthetic patients."""
     volume, random = scan.volume, np.random.default_rng(seed)
     grid = Grid(volume.spacing_mm, *volume.hu.shape[1:], len(volume.hu), 0.0)
@@ -103,10 +104,10 @@ def pasted_scan(scan: NoduleScan, seed: int, count: int, models: Models) -> Nodu
         nodules.append(Nodule(kind, tuple(center_mm.tolist()), radius, volume_ml, 2 * radius))
     name = f"{volume.series_instance_uid}, pasted {seed}"
     pasted = Volume(hu.astype(np.int16), volume.affine_lps, volume.z_mm, name, volume.sop_instance_uids)
-    return NoduleScan(pasted, lungs_of(pasted, models), tuple(nodules))
+    return NoduleScan(pasted, lungs_of(pasted, lung_unet), tuple(nodules))
 
 
-def read_scan(models: Models) -> NoduleScan:
+def read_scan(lung_unet: LungUNet) -> NoduleScan:
     """LIDC-0003 with the medians of its readers; what one reader alone outlined does not count."""
     volume = ct_volume(READ_BY_SEVERAL)
     groups: list[list[Nodule]] = []
@@ -120,7 +121,7 @@ def read_scan(models: Models) -> NoduleScan:
             near[0].append(outlined)
         else:
             groups.append([outlined])
-    return NoduleScan(volume, lungs_of(volume, models), tuple(_median(group) for group in groups))
+    return NoduleScan(volume, lungs_of(volume, lung_unet), tuple(_median(group) for group in groups))
 
 
 def _outlined_by_readers(volume: Volume) -> list[Nodule]:

@@ -18,8 +18,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 
 from analysis.pipeline.findings import candidates, features
+from analysis.pipeline.networks import LungUNet
 from analysis.pipeline.nodule_model import CLIP, FEATURES
-from analysis.pipeline.weights import WEIGHTS, Models, released
+from analysis.pipeline.weights import WEIGHTS, released_lung_unet
 from analysis.training import data
 from analysis.training.nodule_scans import NoduleScan, pasted_scan, phantom_scan, read_scan
 from analysis.training.release import commit
@@ -41,14 +42,14 @@ class Outlines:
     nodules: int
 
 
-def training_scans(models: Models) -> Iterator[NoduleScan]:
+def training_scans(lung_unet: LungUNet) -> Iterator[NoduleScan]:
     settings = data.protocol()["nodules"]
     for seed, slice_mm in zip(settings["train"], cycle(settings["slice_mm"]), strict=False):
-        yield phantom_scan(seed, slice_mm, settings["per_phantom"], models)
-    read = read_scan(models)
+        yield phantom_scan(seed, slice_mm, settings["per_phantom"], lung_unet)
+    read = read_scan(lung_unet)
     yield read
     for seed in settings["pasted"]:
-        yield pasted_scan(read, seed, settings["per_pasted"], models)
+        yield pasted_scan(read, seed, settings["per_pasted"], lung_unet)
 
 
 def outlines(scans: Iterator[NoduleScan]) -> Outlines:
@@ -132,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--again", action="store_true", help="fit anew to the outlines of the last run")
     if not parser.parse_args().again:
-        found = outlines(training_scans(released(torch.device("cpu"))))
+        found = outlines(training_scans(released_lung_unet(torch.device("cpu"))[0]))
         OUTLINES.parent.mkdir(exist_ok=True)
         np.savez(OUTLINES, **vars(found))
     stored = np.load(OUTLINES)
