@@ -216,6 +216,7 @@ def page() -> dict[str, Any]:
         "heat": mean["heat_map"],
         "score": mean["score"],
         "opacity": mean["opacity"],
+        "healthy_outlined": mean["opacity"]["per_volume"]["volume 6"]["found"],
         "nodules": written["nodules"]["phantoms"]["1.5"],
         "cases": cases(),
         "charts": CHARTS,

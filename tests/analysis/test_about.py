@@ -43,6 +43,8 @@ def test_the_page_quotes_the_evaluation(client, user):
     assert f"AUC {about.results()['held_out']['mean']['slices']['auc']:.3f}" in text
     assert about.networks()[0].sha256[:16] in text
     assert "other weights" not in text
+    healthy = about.results()["held_out"]["mean"]["opacity"]["per_volume"]["volume 6"]["found"]
+    assert f"of healthy volume 6, {healthy:.1f} %" in text
 
 
 def test_without_the_evaluation_the_page_says_so(client, user, monkeypatch, tmp_path):
