@@ -1,8 +1,8 @@
-"""Synthetic opacities pasted into normal slices, with their exact masks."""
+"""Synthetic opacities pasted into normal slices, with their exact masks, and gas pasted beside the lungs."""
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
+from scipy.ndimage import binary_dilation, binary_fill_holes, binary_opening, distance_transform_edt, gaussian_filter
 
 COUNT = (1, 5)  # patches per slice, the last excluded
 RADIUS = (3.0, 48.0)  # pixels at 256², about 4–65 mm: from a first focus to a lobe
@@ -21,6 +21,14 @@ HAZE_TILT = 8.0  # standard deviations of that noise from one side of the slice 
 HAZE_EDGE = (2.0, 10.0)  # steepness of its edge: hazy to sharp
 HAZE_FILLED = (0.18, 0.5)  # of the air, with fluid: 160 to 450 HU in aerated lung
 HAZE_TEXTURE = 0.4  # standard deviation of that inside the haze at most
+
+# Gas in bowel and stomach
+BODY_HU = -300.0  # soft tissue lies above
+GAS_RADIUS = (4.0, 22.0)  # pixels at 256²
+GAS_HU = (-1000.0, -350.0)  # gas to gas mixed with contents, or with tissue in a thick slice
+GAS_TEXTURE_HU = 150.0  # standard deviation inside a pocket at most
+GAS_WALL, WALL_HU = 2, 30.0  # pixels of bowel wall; none nearer to the lung than this
+GAS_FAT, FAT_HU = 6.0, (-110.0, 20.0)  # pixels of fat, or of tissue, around
 
 
 def paste_opacities(
@@ -41,16 +49,11 @@ def paste_opacities(
     pleural = (
         _posterior_wall(lung) if dependent else np.argwhere(lung & (distance_transform_edt(lung) < PLEURAL_PIXELS))
     )
-    rows, columns = np.indices(hu.shape)
     changed = hu.astype(np.float32)
     for _ in range(random.integers(*COUNT)):
         centre = random.choice(pleural if dependent or random.random() < PLEURAL_SHARE else inside)
         radius = np.exp(random.uniform(*np.log(radius_pixels)))
-        angle, stretch = random.uniform(0, np.pi), random.uniform(1, 2)
-        along = (rows - centre[0]) * np.sin(angle) + (columns - centre[1]) * np.cos(angle)
-        across = (rows - centre[0]) * np.cos(angle) - (columns - centre[1]) * np.sin(angle)
-        rough = gaussian_filter(random.standard_normal(hu.shape), max(1.0, radius / 4))
-        distance = np.hypot(along / stretch, across) / radius + 0.35 * rough / rough.std()
+        distance = _blob(hu.shape, centre, radius, random)
         edge = random.uniform(4, 14)  # hazy to sharp
         share = 1 / (1 + np.exp(np.clip(edge * (distance - 1), -30, 30)))
         texture = gaussian_filter(random.standard_normal(hu.shape), random.uniform(0.7, 2.5))
@@ -85,6 +88,43 @@ def paste_haze(
     inside = gaussian_filter(lung.astype(np.float32), 0.7)
     changed = hu + inside * share * filled * np.maximum(TARGET_HU[1] - hu, 0)
     return changed.astype(np.int16), lung & (share > 0.5)
+
+
+def paste_gas(
+    hu: npt.NDArray[np.int16], lung: npt.NDArray[np.bool_], random: np.random.Generator
+) -> npt.NDArray[np.int16]:
+    """Return the slice (256, 256) with pockets of gas, often with contents, in its soft tissue, as bowel and stomach
+    hold below the dome of the diaphragm; unchanged where there is no room for one."""
+    body = binary_fill_holes(binary_opening(hu > BODY_HU, iterations=2))
+    room = distance_transform_edt(body & ~binary_dilation(lung, iterations=GAS_WALL))
+    changed = hu.astype(np.float32)
+    for _ in range(random.integers(*COUNT)):
+        radius = np.exp(random.uniform(*np.log(GAS_RADIUS)))
+        centres = np.argwhere(room > min(radius / 2, 8) + GAS_WALL)
+        if not len(centres):
+            continue
+        distance = _blob(hu.shape, random.choice(centres), radius, random)
+        edge = random.uniform(4, 14)
+        texture = _standard(gaussian_filter(random.standard_normal(hu.shape), random.uniform(0.7, 2.5)))
+        filled = random.uniform(*GAS_HU) + random.uniform(0, GAS_TEXTURE_HU) * texture
+        layers = (GAS_FAT, random.uniform(*FAT_HU)), (GAS_WALL, WALL_HU), (0.0, filled)
+        for wider, inside in layers:  # each into the one before
+            share = 1 / (1 + np.exp(np.clip(edge * (distance - 1 - wider / radius), -30, 30)))
+            changed += gaussian_filter(share * (room > GAS_WALL), 0.7) * (inside - changed)
+    return np.rint(changed.clip(-1024, 2000)).astype(np.int16)
+
+
+def _blob(
+    shape: tuple[int, ...], centre: npt.NDArray[np.int64], radius: float, random: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Distance from the centre ÷ that of the edge of a stretched patch with a rough outline."""
+    rows, columns = np.indices(shape)
+    angle, stretch = random.uniform(0, np.pi), random.uniform(1, 2)
+    along = (rows - centre[0]) * np.sin(angle) + (columns - centre[1]) * np.cos(angle)
+    across = (rows - centre[0]) * np.cos(angle) - (columns - centre[1]) * np.sin(angle)
+    rough = gaussian_filter(random.standard_normal(shape), max(1.0, radius / 4))
+    distance: npt.NDArray[np.float64] = np.hypot(along / stretch, across) / radius + 0.35 * _standard(rough)
+    return distance
 
 
 def _standard(field: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

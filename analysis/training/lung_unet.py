@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, LungUNet, half_precision, window
 from analysis.pipeline.slices import crop
 from analysis.training import data
-from analysis.training.lesions import paste_opacities
+from analysis.training.lesions import paste_gas, paste_opacities
 
 # Augmentation
 SIDE = (0.75, 1.3)  # side of the crop ÷ side of the slice: patients and fields of view differ
@@ -26,6 +26,8 @@ AIR_HU = -1000.0  # outside the slice
 PASTED_RADIUS, PASTED_HU = (4.0, 40.0), (-400.0, -50.0)  # pixels at 256²
 DEPENDENT_SHARE = 0.5  # of the slices with synthetic opacities
 DEPENDENT_RADIUS, DEPENDENT_HU = (6.0, 44.0), (-150.0, 70.0)
+
+GAS_SHARE = 0.25  # of all slices: with pockets of gas in soft tissue, which are no lung
 
 OPACITY_WEIGHT = 2.0  # what the cross-entropy of an opaque pixel weighs more: where a lung mask fails is there
 
@@ -82,6 +84,8 @@ class Sources:
             if part == "pasted":
                 hu, pasted = self.pasted_into(hu, lung)
                 opacity = opacity | pasted
+            if self.random.random() < GAS_SHARE:
+                hu = paste_gas(hu, lung, self.random)
             drawn.append((hu, lung, opacity))
         hu, lung, opacity = (
             torch.from_numpy(np.stack(arrays)).float().unsqueeze(1) for arrays in zip(*drawn, strict=True)

@@ -14,21 +14,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from analysis.pipeline.networks import OpacityDecoder, SliceClassifier, half_precision
 from analysis.training import data, slice_classifier
-from analysis.training.lesions import paste_haze, paste_opacities
 
-HAZE_SHARE = 0.35  # of the slices with synthetic opacities: ground-glass over much of the lung, not patches
 OUTSIDE_WEIGHT = 0.1  # of a pixel outside the lung in the cross-entropy: the pipeline masks it anyway
 SMOOTHING_PIXELS = 20.0  # of the Dice loss: slices with less opacity hardly count
 
 
 class Sources(slice_classifier.Sources):
-    """The classifier's slices, some with other synthetic opacities."""
+    """The classifier's slices, more of them with haze."""
 
     settings_name = "opacity_decoder"
-
-    def pasted_into(self, hu: np.ndarray, lung: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        paste = paste_haze if self.random.random() < HAZE_SHARE else paste_opacities
-        return paste(hu, lung, self.random)
+    haze_share = 0.35
 
 
 def loss(logits: Tensor, lung: Tensor, opacity: Tensor) -> Tensor:

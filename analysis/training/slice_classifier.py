@@ -25,7 +25,7 @@ from analysis.pipeline.networks import (
 )
 from analysis.pipeline.slices import crop, lung_box
 from analysis.training import data
-from analysis.training.lesions import paste_opacities
+from analysis.training.lesions import paste_haze, paste_opacities
 
 # Augmentation
 SIDE = (0.85, 1.2)  # side of the lung's box ÷ the pipeline's
@@ -36,6 +36,8 @@ AIR_HU = -1000.0  # outside the slice
 # lies below (Verschakelen et al. 1993). The label stays, so that dense is not yet abnormal.
 BREATHING_HU = (-50.0, 120.0)
 GRAVITY_HU = 40.0  # standard deviation of the difference between the middle and either end of the lung's box
+DEPENDENT_HU = 160.0  # at most, where the lung lies lowest: it is less aired there, most of all in expiration
+DEPENDENT_FROM = 0.2  # grows from there to the lowest end of the box, which reaches from -1 to 1
 AERATED_HU = (-850.0, -500.0)  # below: all of the change; above: none
 
 # lung_masks train slices that show disease (by eye), so they serve neither as normal slices nor to paste into
@@ -88,6 +90,7 @@ class Sources:
     """All training slices in one table, drawn by source and label."""
 
     settings_name = "slice_classifier"  # in protocol.toml
+    haze_share = 0.2  # of the slices with synthetic opacities: ground-glass over much of the lung, not patches
 
     def __init__(self, fold: str, seed: int) -> None:
         settings = data.protocol()[self.settings_name]
@@ -130,7 +133,8 @@ class Sources:
 
     def pasted_into(self, hu: np.ndarray, lung: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A slice with synthetic opacities, and their mask."""
-        return paste_opacities(hu, lung, self.random)
+        paste = paste_haze if self.random.random() < self.haze_share else paste_opacities
+        return paste(hu, lung, self.random)
 
 
 def breathed(hu: Tensor, lung: Tensor, random: torch.Generator) -> Tensor:
@@ -139,8 +143,11 @@ def breathed(hu: Tensor, lung: Tensor, random: torch.Generator) -> Tensor:
     change = low + (high - low) * torch.rand(n, generator=random)
     down = torch.linspace(-1, 1, hu.shape[2]).view(1, 1, -1, 1)
     change = change + GRAVITY_HU * torch.randn(n, generator=random) * down
-    aerated = ((AERATED_HU[1] - hu) / (AERATED_HU[1] - AERATED_HU[0])).clamp(0, 1)
-    return hu + change * aerated * lung
+    lowest = ((down - DEPENDENT_FROM) / (1 - DEPENDENT_FROM)).clamp_min(0)
+    change = change + DEPENDENT_HU * torch.rand(n, generator=random) * lowest
+    range_hu = AERATED_HU[1] - AERATED_HU[0]
+    aerated = ((AERATED_HU[1] - hu) / range_hu).clamp(0, 1)
+    return hu + change.clamp_max(range_hu) * aerated * lung  # more would turn the order of densities around
 
 
 def sampled(

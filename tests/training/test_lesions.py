@@ -1,10 +1,10 @@
-"""Pasted opacities: in the lung, denser than it, and up to the chest wall."""
+"""Pasted opacities: in the lung, denser than it, and up to the chest wall. Pasted gas: beside the lung."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from analysis.training.lesions import HAZE_COVER, RIM, VISIBLE_RISE_HU, paste_haze, paste_opacities
+from analysis.training.lesions import HAZE_COVER, RIM, VISIBLE_RISE_HU, paste_gas, paste_haze, paste_opacities
 
 LUNG_HU, WALL_HU = -860, 40
 
@@ -83,3 +83,21 @@ def test_dependent_patches_lie_at_the_posterior_wall(normal):
         assert rows.max() == 199  # the last row of both lungs
         assert rows.min() > 150
         assert not ((columns > 110) & (columns < 146)).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gas_lies_in_soft_tissue_and_leaves_the_lung_as_it_is(normal, seed):
+    hu, lung = normal
+    hu[:20] = hu[-20:] = -1000  # air around the body
+    with_gas = paste_gas(hu, lung, np.random.default_rng(seed))
+    near_lung = binary_dilation(lung, iterations=2)
+    np.testing.assert_allclose(with_gas[near_lung], hu[near_lung], atol=30)  # the blur of the pocket's wall
+    np.testing.assert_array_equal(with_gas[lung], hu[lung])
+    assert (with_gas[~near_lung & (hu == WALL_HU)] < -250).sum() > 20
+    np.testing.assert_array_equal(with_gas[:18], hu[:18])
+
+
+def test_gas_is_left_out_where_there_is_no_room():
+    lung = np.ones((256, 256), bool)
+    hu = np.full(lung.shape, LUNG_HU, np.int16)
+    np.testing.assert_array_equal(paste_gas(hu, lung, np.random.default_rng(0)), hu)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from analysis.training import data
-from analysis.training.slice_classifier import BREATHING_HU, breathed
+from analysis.training.slice_classifier import BREATHING_HU, DEPENDENT_HU, breathed
 
 
 def test_breathing_changes_the_density_of_aerated_lung_alone() -> None:
@@ -21,9 +21,16 @@ def test_breathing_changes_the_density_of_aerated_lung_alone() -> None:
 
 
 def test_breathing_keeps_the_order_of_densities() -> None:
-    hu = torch.linspace(-1000, 200, 1000).view(1, 1, 1, -1).expand(100, -1, -1, -1)
+    hu = torch.linspace(-1000, 200, 1000).view(1, 1, 1, -1).expand(300, -1, 5, -1)
     changed = breathed(hu, torch.ones_like(hu), torch.Generator().manual_seed(1))
-    assert (changed.diff(dim=-1) >= 0).all()
+    assert (changed.diff(dim=-1) >= -1e-3).all()
+
+
+def test_the_lowest_lung_gets_denser_than_the_middle() -> None:
+    hu = torch.full((300, 1, 9, 8), -870.0)
+    change = (breathed(hu, torch.ones_like(hu), torch.Generator().manual_seed(0)) - hu).mean((0, 1, 3))
+    assert change[-1] > change[4] + DEPENDENT_HU / 3
+    assert abs(change[0] - change[4]) < DEPENDENT_HU / 10
 
 
 def test_healthy_slabs_leave_out_the_tumours(shared_data) -> None:
