@@ -3,6 +3,7 @@
 None means "not computed" and is written as a dash, except where a function says otherwise.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 DASH = "–"
 MINUS = "−"
+NO_LESION = "no nodule or focal opacity in either scan"
 DATE_FORMAT = "j M Y"
 
 # How a heat map is first drawn, in the viewer (which has sliders for both) and in the report.
@@ -102,6 +104,38 @@ def opacity_rows(opacity: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
     ]
     whole = [percent["right lung"], percent["left lung"], opacity_text(opacity["percent_of_lung"])]
     return [*thirds, ("Whole", whole)]
+
+
+LESION_STATUS = ("new", "grown", "stable", "shrunk", "resolved", "outlined once")  # as in pipeline/change.py
+
+
+def lesion_words(lesion: dict[str, Any]) -> str:
+    """One lesion of a comparison: ``Finding 2: grown``, ``Resolved``."""
+    status = lesion["status"]
+    if status == "outlined once":
+        status = f"seen in both scans, outlined only {'then' if lesion['number'] is None else 'now'}"
+    return f"Finding {lesion['number']}: {status}" if lesion["number"] else status.capitalize()
+
+
+def lesion_measures(lesion: dict[str, Any]) -> str:
+    """Its volumes and their change: ``0.52 ml → 1.21 ml, +133 %, doubles in 74 days``, ``0.40 ml → –``."""
+    before, now = lesion["prior_volume_ml"], lesion["volume_ml"]
+    volumes = " → ".join(DASH if ml is None else f"{_rounded(ml, 2)} ml" for ml in (before, now))
+    percent, days = lesion["volume_change_percent"], lesion["doubling_time_days"]
+    change = "" if percent is None else f", {change_text(1 + percent / 100)}"
+    return f"{volumes}{change}" if days is None else f"{volumes}{change}, doubles in {days:.0f} days"
+
+
+def lesion_counts(change: dict[str, Any]) -> str:
+    """``2 new, 1 grown, 4 stable``; for none ``no nodule or focal opacity in either scan``."""
+    counts = Counter(each["status"] for each in change["lesions"])
+    return ", ".join(f"{counts[status]} {status}" for status in LESION_STATUS if counts[status]) or NO_LESION
+
+
+def opacity_change_words(change: dict[str, Any]) -> str:
+    """``120 ml newly opaque or denser, 35 ml cleared or less dense, 80 ml as before``."""
+    worse, better, same = (volume_text(change[f"{name}_ml"]) for name in ("worse", "better", "unchanged"))
+    return f"{worse} newly opaque or denser, {better} cleared or less dense, {same} as before"
 
 
 def finding_words(finding: dict[str, Any]) -> str:

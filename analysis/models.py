@@ -1,4 +1,4 @@
-"""Runs of the pipeline and their results; workers seen alive."""
+"""Runs of the pipeline, their results and what changed between these; workers seen alive."""
 
 from django.db import models
 from django.utils import timezone
@@ -64,6 +64,7 @@ class Analysis(Job):
     heatmap = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
     opacity_map = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
     findings_map = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
+    lungs_map = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
 
     class Meta:
         constraints = [
@@ -126,6 +127,51 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return f"finding {self.number} of {self.analysis}"
+
+
+class Comparison(Job):
+    """What changed from one result of a patient to the next: QUEUED → RUNNING → DONE or FAILED, as for analyses.
+
+    One for each two results that follow each other; those of results that newer ones replaced stay.
+    """
+
+    SITE_PATH = "analysis__series__study__patient__site"
+
+    class State(models.TextChoices):
+        QUEUED = "QUEUED", "Waiting"
+        RUNNING = "RUNNING", "Running"
+        DONE = "DONE", "Done"
+        FAILED = "FAILED", "Failed"
+
+    analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="comparisons")
+    prior = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="later_comparisons")
+    days = models.PositiveIntegerField(help_text="Between the two studies")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    priority = models.SmallIntegerField(default=PRIORITY_USER)
+    error = models.TextField(blank=True, help_text="A sentence for a clinician")
+    finished_at = models.DateTimeField(null=True, blank=True)
+    change = models.JSONField(null=True, blank=True, help_text="As analysis/pipeline/change.py describes it")
+    change_map = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["analysis", "prior"], name="comparison_once"),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["QUEUED", "RUNNING", "DONE", "FAILED"]), name="comparison_state_known"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="DONE") | models.Q(change__isnull=False), name="comparison_done_has_change"
+            ),
+        ]
+        indexes = [models.Index(fields=["state", "priority", "created_at"], name="comparison_queue")]
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"comparison {self.pk}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
 
 
 class WorkerSeen(models.Model):

@@ -21,5 +21,6 @@ urlpatterns = [
     path("analyses/<int:pk>/progress/", views.analysis_progress, name="analysis_progress"),
     path("analyses/<int:pk>/retry/", views.retry, name="retry"),
     *(path(f"analyses/<int:pk>/{name}/", views.analysis_map, {"name": name}, name=name) for name in MAPS),
+    path("comparisons/<int:pk>/map/", views.change_map, name="change_map"),
     path("instances/<int:pk>/file/", views.instance_file, name="instance_file"),
 ]

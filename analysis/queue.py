@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from patients.models import Upload
 
-from .models import PRIORITY_BATCH, PRIORITY_USER, Analysis
+from .models import PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +30,16 @@ GIVEN_UP = "The computation was interrupted {n} times and was given up. Try agai
 # Storage or database out of reach: worth another attempt.
 PASSING_FAULTS = (OSError, OperationalError, InterfaceError, BotoCoreError, ClientError)
 
-Task = Upload | Analysis
+Task = Upload | Analysis | Comparison
 
-WAITING = {Upload: Upload.State.RECEIVED, Analysis: Analysis.State.QUEUED}
+MODELS: tuple[type[Task], ...] = (Upload, Analysis, Comparison)  # of jobs as urgent as each other the first goes first
+WAITING = {Upload: Upload.State.RECEIVED, Analysis: Analysis.State.QUEUED, Comparison: Comparison.State.QUEUED}
 URGENCY = {
     Upload: Case(When(user=None, then=PRIORITY_BATCH), default=PRIORITY_USER),
     Analysis: F("priority"),
+    Comparison: F("priority"),
 }
-WORKING = {Upload: Upload.State.WORKING, Analysis: Analysis.State.RUNNING}
+WORKING = {Upload: Upload.State.WORKING, Analysis: Analysis.State.RUNNING, Comparison: Comparison.State.RUNNING}
 
 
 class LeaseLost(Exception):
@@ -56,7 +58,7 @@ def _waiting(model: type[Task]) -> QuerySet:
 
 
 def anything_waits() -> bool:
-    return any(_waiting(model).exists() for model in (Upload, Analysis))
+    return any(_waiting(model).exists() for model in MODELS)
 
 
 def claim(model: type[Task], pk: object) -> Task | None:
@@ -73,9 +75,9 @@ def claim(model: type[Task], pk: object) -> Task | None:
 
 
 def claim_next() -> Task | None:
-    """Claim the most urgent waiting job: people's uploads, their analyses, batch uploads, batch analyses."""
-    while heads := [job for model in (Upload, Analysis) if (job := _waiting(model).only("pk").first())]:
-        most_urgent = min(heads, key=lambda job: job.urgency)  # the upload where both are as urgent
+    """Claim the most urgent waiting job: people's uploads, their analyses and comparisons, then those of batch work."""
+    while heads := [job for model in MODELS if (job := _waiting(model).only("pk").first())]:
+        most_urgent = min(heads, key=lambda job: job.urgency)
         if job := claim(type(most_urgent), most_urgent.pk):
             return job
     return None
@@ -136,8 +138,8 @@ def fail(job: Task, sentence: str) -> None:
 
 
 def _fail(row: QuerySet, job: Task, sentence: str) -> None:
-    if isinstance(job, Analysis):
-        row.update(state=Analysis.State.FAILED, error=sentence, finished_at=timezone.now(), lease_until=None)
+    if isinstance(job, (Analysis, Comparison)):
+        row.update(state=job.State.FAILED, error=sentence, finished_at=timezone.now(), lease_until=None)
     elif row.update(state=Upload.State.FAILED, reason=sentence, lease_until=None):
         job.forget_parts()  # nobody can ask for them again: the user sends them anew
 
@@ -145,7 +147,7 @@ def _fail(row: QuerySet, job: Task, sentence: str) -> None:
 def sweep() -> None:
     """Return jobs of dead workers, and wake a worker for those whose message may be lost."""
     now = timezone.now()
-    for model in (Upload, Analysis):
+    for model in MODELS:
         for job in model._default_manager.filter(state=WORKING[model], lease_until__lt=now):
             logger.warning("the lease of %s ran out in attempt %d", job, job.attempt)
             give_back(job)

@@ -5,6 +5,7 @@ Page, API, command and (later) the PACS listener call these functions; the worke
 """
 
 import hashlib
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ from patients.models import Patient, Series, Site, Study, Upload, UploadPart
 
 from . import queue, series_choice, storage
 from .checks import WEIGHTS, WEIGHTS_DIR
-from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis
+from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison
 from .pipeline.decoder import Decoder
 from .pipeline.series import check_series, read_header
 from .trend import current, trend
@@ -259,6 +260,7 @@ def choose_series(study: Study, series: Series) -> None:
     with transaction.atomic():
         Study.objects.filter(pk=study.pk).update(chosen_series=series, chosen_by_hand=True)
         _run_for(study, priority=PRIORITY_USER)
+        queue_comparisons(study.patient)
 
 
 def date_study(study: Study, day: date) -> None:
@@ -270,6 +272,7 @@ def date_study(study: Study, day: date) -> None:
     open_to_users = Study.objects.filter(Q(study_date=None) | Q(dated_by_hand=True), pk=study.pk)
     if not open_to_users.update(study_date=day, dated_by_hand=True):
         raise Refusal("The files of this CT say when it was taken.")
+    queue_comparisons(study.patient)
 
 
 def run(analysis: Analysis) -> None:
@@ -283,7 +286,40 @@ def run(analysis: Analysis) -> None:
         from .pipeline.run import analyse  # imports torch: only a worker comes here
 
         result = analyse(geometry, device=settings.ANALYSIS_DEVICE, on_progress=_throttled(write))
-    storage.save_result(analysis, result)
+    with transaction.atomic():  # who sees the result sees that its comparison is to come
+        storage.save_result(analysis, result)
+        queue_comparisons(analysis.series.study.patient)
+
+
+# --- Comparisons --------------------------------------------------------------------------------
+
+
+def queue_comparisons(patient: Patient) -> None:
+    """Queue the comparison of each result with the one before it in time, where there is none over these days yet."""
+    results = [point for point in trend(patient) if point.in_trend and point.corona_score_cm3 is not None]
+    with transaction.atomic():
+        for before, now in itertools.pairwise(results):
+            days = (now.date - before.date).days
+            comparison, is_new = Comparison.objects.get_or_create(
+                analysis=now.analysis,
+                prior=before.analysis,
+                defaults={"days": days, "priority": now.analysis.priority},
+            )
+            if not is_new and comparison.days != days:  # a date was corrected: doubling times change
+                Comparison.objects.filter(pk=comparison.pk).update(
+                    days=days, state=Comparison.State.QUEUED, enqueued_at=timezone.now(), finished_at=None
+                )
+        queue.wake()
+
+
+def compare(comparison: Comparison) -> None:
+    """Work out what changed between two results and store it (the worker's part)."""
+    current, prior = storage.read_scan(comparison.analysis), storage.read_scan(comparison.prior)
+    queue.write(comparison, progress=0.3)
+    from .pipeline.change import compare as changes  # imports SimpleITK: only a worker comes here
+
+    change, labels, _ = changes(current, prior, comparison.days)
+    storage.save_change(comparison, change, labels)
 
 
 def _throttled(write: Callable[..., None]) -> Callable[..., None]:

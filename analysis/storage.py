@@ -20,16 +20,18 @@ from PIL import Image
 from patients.models import Instance
 
 from . import queue
-from .models import Analysis, Finding
-from .pipeline.headers import UnusableSeries
+from .models import Analysis, Comparison, Finding
+from .pipeline.series import UnusableSeries, check_series, read_header
 
 if TYPE_CHECKING:
+    from .pipeline.change import Change, Scan
     from .pipeline.run import Analysis as Result
 
 logger = logging.getLogger(__name__)
 
 IMAGE_GONE = "A stored image of this series is missing: send the scan again, and tell your IT."
-MAPS = ("heatmap", "opacity_map", "findings_map")  # the fields of Analysis that hold one
+TOO_OLD = "An older version made this result, which cannot be compared: analyse the CT again."
+MAPS = ("heatmap", "opacity_map", "findings_map", "lungs_map")  # the fields of Analysis that hold one
 MAP_SIZE = 256  # pixels per side of the stored maps: the grid on which the networks see a slice
 
 
@@ -75,6 +77,7 @@ def save_result(analysis: Analysis, result: "Result") -> None:
         "heatmap": _packed(result.heatmap, Image.Resampling.BOX),
         "opacity_map": _packed(result.opacity, Image.Resampling.NEAREST),  # labels have no mean
         "findings_map": _packed(result.findings.clip(max=255).astype(np.uint8), Image.Resampling.NEAREST),
+        "lungs_map": _packed(result.lungs.astype(np.uint8), Image.Resampling.NEAREST),
     }
     report = result.report
     as_json = report.to_json()
@@ -124,6 +127,51 @@ def _packed(planes: npt.NDArray[np.uint8], resampling: Image.Resampling) -> byte
 
 def read_heatmap(analysis: Analysis) -> npt.NDArray[np.uint8]:
     """uint8 (slice, 256, 256), head to feet as ``report["slices"]``; 255 is the fixed scale's maximum."""
-    with analysis.heatmap.open("rb") as file:
+    return _read_map(analysis.heatmap)
+
+
+def _read_map(map_file: FieldFile) -> npt.NDArray[np.uint8]:
+    with map_file.open("rb") as file:
         flat = np.frombuffer(gzip.decompress(file.read()), dtype=np.uint8)
     return flat.reshape(-1, MAP_SIZE, MAP_SIZE)
+
+
+def read_scan(analysis: Analysis) -> "Scan":
+    """A done analysis as the comparison wants it, on the matrix of its maps. UnusableSeries where a part is missing."""
+    from .pipeline.change import Scan  # imports SimpleITK: only a worker comes here
+    from .pipeline.pixels import read_volume
+    from .pipeline.report import Finding as ReportedFinding
+
+    report = analysis.report
+    if not analysis.lungs_map or report["findings"] is None:
+        raise UnusableSeries("too_old", TOO_OLD)
+    uids = [each["sop_instance_uid"] for each in report["slices"]]  # whatever came to the series later
+    with local_images(analysis.series.instances.filter(sop_instance_uid__in=uids)) as paths:
+        volume = read_volume(check_series([read_header(path) for path in paths]))
+    findings = [each | {"centroid_mm": tuple(each["centroid_mm"])} for each in report["findings"]]
+    return Scan(
+        volume=volume.resized(MAP_SIZE),
+        lungs=_read_map(analysis.lungs_map) > 0,
+        opacity=_read_map(analysis.opacity_map),
+        findings=tuple(ReportedFinding(**each) for each in findings),
+    )
+
+
+def save_change(comparison: Comparison, change: "Change", labels: npt.NDArray[np.uint8]) -> None:
+    """File first, then the row, and only while this attempt holds the lease (else LeaseLost)."""
+    packed = ContentFile(_packed(labels, Image.Resampling.NEAREST))
+    name = default_storage.save(f"comparisons/{comparison.pk}/{comparison.attempt}/change_map.gz", packed)
+    try:
+        queue.write(
+            comparison,
+            state=Comparison.State.DONE,
+            progress=1,
+            error="",
+            lease_until=None,
+            finished_at=timezone.now(),
+            change=change.to_json(),
+            change_map=name,
+        )
+    except BaseException:
+        default_storage.delete(name)
+        raise

@@ -14,7 +14,7 @@ from django.utils import timezone
 from patients.models import Upload
 
 from . import queue, services
-from .models import WorkerSeen
+from .models import Comparison, WorkerSeen
 from .pipeline.series import UnusableSeries
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ def do(job: queue.Task) -> None:
         with queue.lease(job):
             if isinstance(job, Upload):
                 services.work_off(job)
+            elif isinstance(job, Comparison):
+                services.compare(job)
             else:
                 services.run(job)
     except queue.LeaseLost:

@@ -30,7 +30,7 @@ from . import services
 from .charts import trend_figures
 from .checks import EVALUATION
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
-from .models import Analysis
+from .models import Analysis, Comparison
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
 from .storage import MAP_SIZE, MAPS
@@ -179,7 +179,10 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     points = trend(study.patient)
     point = next(point for point in points if point.study.pk == study.pk)
     done = point.analysis if point.analysis and point.analysis.state == Analysis.State.DONE else None
-    on_show = f"{done.pk if done else ''}-{study.chosen_series_id or ''}"  # what numbers and images are made from
+    comparison = _since_last(points, done)
+    compared = comparison if comparison and not comparison.is_active else None
+    shown = (done, compared, study.chosen_series)  # what numbers and images are made from
+    on_show = "-".join(str(each.pk) if each else "" for each in shown)
     if request.headers.get("HX-Request") and request.GET.get("on_show") != on_show:
         return HttpResponse(status=204, headers={"HX-Trigger": "result-changed"})
 
@@ -198,10 +201,11 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
             "report": done.report if done else None,
             "opacity": done.report["opacity"] if done else None,
             "findings": done.report["findings"] if done else None,
+            "comparison": comparison,
             "opacity_rows": opacity_rows(done.report["opacity"]) if done else None,
             "seconds": sum(done.report["seconds"].values()) if done else None,
             "series": study.series.annotate(has_result=Exists(results)),
-            "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
+            "scan": _scan(study.chosen_series, done, comparison) if study.chosen_series else None,
             "gate_hu": round(-GATE_HU),
             "high_hu": round(-HIGH_HU),
             "heat_opacity": HEAT_OPACITY,
@@ -211,7 +215,17 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     return _live(request, "pages/study.html", "parts/study_moving.html", [_state(points), misfit], context)
 
 
-def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
+def _since_last(points: list[TimePoint], done: Analysis | None) -> Comparison | None:
+    """What changed since the result before this one in time."""
+    results = [point.analysis for point in points if point.in_trend and point.corona_score_cm3 is not None]
+    before = results[results.index(done) - 1] if done in results[1:] else None
+    if before is None:
+        return None
+    own = Comparison.objects.select_related("prior__series__study").defer("prior__report")
+    return own.filter(analysis=done, prior=before).first()
+
+
+def _scan(series: Series, done: Analysis | None, comparison: Comparison | None = None) -> dict[str, Any]:
     """What the viewer needs (``static/src/viewer/scan.ts``): the slices, head to feet, and the heat map's place.
 
     The slices are those of the result, whatever came to the series later; without a result all that are stored.
@@ -226,14 +240,15 @@ def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
         ]
     else:  # a usable series may hold localisers, which have no place in it
         slices = [_slice(pk, z_mm, {}, None) for pk, _, z_mm in stored if z_mm is not None or not series.usable]
-    return {"slices": slices, **{name: _map(done, name) for name in MAPS}}
+    maps = {name: _map(done, name) for name in MAPS}
+    return {"slices": slices, "change_map": _map(comparison, "change_map"), **maps}
 
 
-def _map(done: Analysis | None, name: str) -> dict[str, Any] | None:
+def _map(row: Analysis | Comparison | None, name: str) -> dict[str, Any] | None:
     """Where a result's map is; None where it has none."""
-    if not done or not getattr(done, name):
+    if not row or not getattr(row, name):
         return None
-    return {"address": reverse(f"pages:{name}", args=[done.pk]), "size": MAP_SIZE}
+    return {"address": reverse(f"pages:{name}", args=[row.pk]), "size": MAP_SIZE}
 
 
 def _slice(instance_pk: int, z_mm: float | None, result: dict[str, Any], plane: int | None) -> dict[str, Any]:
@@ -374,7 +389,16 @@ def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
 @require_safe
 def analysis_map(request: HttpRequest, pk: int, name: str) -> FileResponse:
     """A done run's heat map or labels: uint8 (slice, row, column), head to feet, gzip for the way."""
-    stored = getattr(visible_or_404(Analysis.objects.only(name), request.user, pk), name)
+    return _map_file(getattr(visible_or_404(Analysis.objects.only(name), request.user, pk), name))
+
+
+@require_safe
+def change_map(request: HttpRequest, pk: int) -> FileResponse:
+    """The map of what changed since an earlier result, as the maps of an analysis are sent."""
+    return _map_file(visible_or_404(Comparison.objects.only("change_map"), request.user, pk).change_map)
+
+
+def _map_file(stored: FieldFile) -> FileResponse:
     if not stored:
         raise Http404
     headers = {"Content-Encoding": "gzip", "Cache-Control": KEPT_BY_THE_BROWSER}

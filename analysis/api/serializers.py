@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from patients.models import Patient, Series, Study, Upload
 
-from ..models import Analysis, Finding
+from ..models import Analysis, Comparison, Finding
 
 
 class PatientSerializer(serializers.ModelSerializer):
@@ -188,6 +188,19 @@ class FindingSerializer(serializers.ModelSerializer):
             "calcified",
             "confidence",
         )
+
+
+class ComparisonSerializer(serializers.ModelSerializer):
+    patient = serializers.IntegerField(source="analysis.series.study.patient_id", read_only=True)
+    change = serializers.JSONField(
+        read_only=True,
+        allow_null=True,
+        help_text="Each lesion with its status and both volumes, and the opacity that came and went; null until done",
+    )
+
+    class Meta:
+        model = Comparison
+        fields = ("id", "patient", "analysis", "prior", "days", "state", "error", "finished_at", "change")
 
 
 class TrendPointSerializer(serializers.Serializer):

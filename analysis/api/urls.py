@@ -13,6 +13,7 @@ router.register("series", views.SeriesViewSet)
 router.register("uploads", views.UploadViewSet)
 router.register("analyses", views.AnalysisViewSet)
 router.register("findings", views.FindingViewSet)
+router.register("comparisons", views.ComparisonViewSet)
 
 analysis = views.AnalysisViewSet.as_view  # the exports are files: no slash at the end of their addresses
 

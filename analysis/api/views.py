@@ -20,13 +20,14 @@ from patients.models import Patient, Series, Site, Study, Upload
 from patients.search import matching
 
 from .. import results_csv, services
-from ..models import Analysis, Finding
+from ..models import Analysis, Comparison, Finding
 from ..report_pdf import render as render_pdf
 from ..trend import trend
 from .serializers import (
     AnalysisSerializer,
     AnalysisSummarySerializer,
     ChosenSeriesSerializer,
+    ComparisonSerializer,
     FindingSerializer,
     NewPatientSerializer,
     NewUploadSerializer,
@@ -269,6 +270,18 @@ class FindingViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
         "study": "analysis__series__study__pk",
         "analysis": "analysis__pk",
     }
+
+
+@_narrowed("patient")
+@_narrowed("analysis")
+class ComparisonViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
+    """What changed from one result to the next, those that newer results replaced included."""
+
+    queryset = Comparison.objects.select_related("analysis__series__study").defer(
+        "analysis__report", "analysis__quality", "analysis__model_versions"
+    )
+    serializer_class = ComparisonSerializer
+    belongs_to = {"patient": "analysis__series__study__patient__pk", "analysis": "analysis__pk"}
 
 
 def _download(body: bytes | str, content_type: str, name: str) -> HttpResponse:

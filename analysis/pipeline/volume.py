@@ -1,9 +1,10 @@
 """A CT volume in Hounsfield units with its place in the patient."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,3 +39,15 @@ class Volume:
     @property
     def voxel_volume_ml(self) -> float:
         return self.pixel_area_mm2 * self.spacing_mm[0] / 1000
+
+    def resized(self, side: int) -> "Volume":
+        """The same field of view in slices of ``side`` × ``side`` pixels: averaged where those are larger."""
+        _, rows, columns = self.hu.shape
+        box = Image.Resampling.BOX
+        planes = [np.asarray(Image.fromarray(one.astype(np.float32)).resize((side, side), box)) for one in self.hu]
+        scale_column, scale_row = columns / side, rows / side
+        affine = self.affine_lps.copy()
+        affine[:3, 3] += affine[:3, 0] * (scale_column - 1) / 2 + affine[:3, 1] * (scale_row - 1) / 2  # of its middle
+        affine[:3, 0] *= scale_column
+        affine[:3, 1] *= scale_row
+        return replace(self, hu=np.rint(planes).astype(np.int16), affine_lps=affine)

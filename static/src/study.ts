@@ -5,7 +5,8 @@ import { Ct, PRESETS } from './viewer/ct';
 import type { DragTool, Window } from './viewer/ct';
 import { Heatmap } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
-import { FINDINGS, OPACITY, Outline } from './viewer/outline';
+import { CHANGES, FINDINGS, LUNGS, OPACITY, Outline } from './viewer/outline';
+import type { Colouring } from './viewer/outline';
 import { levelOf, mostAffected, nearest, readScan, sliceAt } from './viewer/scan';
 import type { Scan } from './viewer/scan';
 import { Strip } from './viewer/strip';
@@ -20,8 +21,17 @@ interface Kept {
   window: Window;
 }
 
+/** What is outlined: the part of the scan that holds it, what an error calls it, its colours, and its key. */
+const OUTLINES = {
+  opacity: { map: 'opacity_map', named: 'outline of opacities', colouring: OPACITY, key: 'o' },
+  findings: { map: 'findings_map', named: 'outline of findings', colouring: FINDINGS, key: 'f' },
+  lungs: { map: 'lungs_map', named: 'outline of the lungs', colouring: LUNGS, key: 'l' },
+  change: { map: 'change_map', named: 'map of the change', colouring: CHANGES, key: 'c' },
+} as const satisfies Record<string, { map: keyof Scan; named: string; colouring: Colouring; key: string }>;
+const OUTLINE_NAMES = Object.keys(OUTLINES) as (keyof typeof OUTLINES)[];
+
 /** Which outlines are drawn. */
-type Outlined = Record<'opacity' | 'findings', boolean>;
+type Outlined = Record<keyof typeof OUTLINES, boolean>;
 
 function takeKept(): Kept | null {
   const kept = sessionStorage.getItem(KEPT);
@@ -51,7 +61,7 @@ class Viewer {
       opacity: Number(this.input('opacity').value) / 100,
       threshold: Number(this.input('threshold').value) / 100,
     };
-    this.outlined = kept?.outlined ?? { opacity: false, findings: true };
+    this.outlined = { opacity: false, findings: true, lungs: false, change: false, ...kept?.outlined };
     const wanted = new URLSearchParams(location.search).get('level');
     this.index = (wanted === null ? null : sliceAt(scan, Number(wanted))) ?? mostAffected(scan);
     this.corners = new Corners(root);
@@ -74,8 +84,10 @@ class Viewer {
       return null;
     };
     const heatmap = Heatmap.load(canvas('heatmap'), this.scan, this.settings).catch(missing);
-    const opacity = Outline.load(canvas('opacity'), this.scan.opacity_map, 'outline of opacities', OPACITY).catch(missing);
-    const findings = Outline.load(canvas('findings'), this.scan.findings_map, 'outline of findings', FINDINGS).catch(missing);
+    const outlines = OUTLINE_NAMES.map((name) => {
+      const { map, named, colouring } = OUTLINES[name];
+      return Outline.load(canvas(name), this.scan[map], named, colouring).catch(missing);
+    });
     this.ct = await Ct.open(
       this.root.querySelector<HTMLDivElement>('[data-ct]')!,
       this.scan.slices.map((slice) => slice.file),
@@ -93,7 +105,7 @@ class Viewer {
     );
     this.ct.setWindow(window);
     this.heatmap = await heatmap;
-    Object.assign(this.outlines, { opacity: await opacity, findings: await findings });
+    for (const [i, outline] of (await Promise.all(outlines)).entries()) this.outlines[OUTLINE_NAMES[i]!] = outline;
     this.showSettings();
     this.sliced(this.ct.index);
     this.corners.orientation(this.ct);
@@ -159,7 +171,7 @@ class Viewer {
   }
 
   private showSettings(): void {
-    for (const name of ['opacity', 'findings'] as const) {
+    for (const name of OUTLINE_NAMES) {
       const button = this.root.querySelector(`[data-outline-switch="${name}"]`)!;
       button.setAttribute('aria-pressed', String(this.outlined[name]));
       if (this.outlines[name]) this.outlines[name].on = this.outlined[name];
@@ -221,10 +233,9 @@ class Viewer {
       Home: () => void this.ct?.go(0),
       End: () => void this.ct?.go(last),
       h: () => this.toggleHeatmap(),
-      o: () => this.toggleOutline('opacity'),
-      f: () => this.toggleOutline('findings'),
       r: () => this.ct?.reset(),
     };
+    for (const name of OUTLINE_NAMES) actions[OUTLINES[name].key] = () => this.toggleOutline(name);
     presets.forEach((preset, number) => (actions[String(number + 1)] = () => this.ct?.setWindow(preset)));
     const action = actions[named ? event.key : event.key.toLowerCase()]; // letters also under Caps Lock
     if (!action) return;

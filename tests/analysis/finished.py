@@ -87,6 +87,7 @@ def finished_analysis(
         opacity_percent=report["opacity"]["percent_of_lung"],
         findings_map=default_storage.save(f"analyses/{uid}-findings.gz", ContentFile(_findings_map(activation_cm2))),
         opacity_map=default_storage.save(f"analyses/{uid}-opacity.gz", ContentFile(_opacity(activation_cm2))),
+        lungs_map=default_storage.save(f"analyses/{uid}-lungs.gz", ContentFile(_lungs())),
         heatmap=default_storage.save(f"analyses/{uid}.gz", ContentFile(_heatmap(activation_cm2))),
         **{name: report[name] for name in numbers},
     )
@@ -156,6 +157,12 @@ def _findings_map(activation_cm2: dict[int, float]) -> bytes:
     if activation_cm2:
         labels[4:7, 120:130, 180:190] = 1
         labels[12, 140:145, 70:75] = 2
+    return gzip.compress(labels.tobytes())
+
+
+def _lungs() -> bytes:
+    labels = np.zeros((SLICES, 256, 256), dtype=np.uint8)
+    labels[1:-1, 60:200, 40:110] = labels[1:-1, 60:200, 146:216] = 1
     return gzip.compress(labels.tobytes())
 
 

@@ -94,6 +94,26 @@ def _names_in_bucket(environment: dict[str, str]) -> list[str]:
     return [item["Key"] for item in client.list_objects_v2(Bucket=environment["STORAGE_S3_BUCKET"])["Contents"]]
 
 
+def test_a_follow_up_is_compared_with_the_scan_before(exams: list[Path], tmp_path: Path):
+    """On object storage, from where a worker has to fetch both scans."""
+    with backend(S3) as environment, running_stack(tmp_path, environment) as stack:
+        for exam in exams:
+            (pk,) = stack.finished_upload(stack.upload(zipped(exam)))["analyses"]
+            assert stack.finished_analysis(pk)["state"] == "DONE"
+        wait_until(lambda: _comparison(stack)["state"] not in ("QUEUED", "RUNNING"), 120, "the comparison")
+        comparison = _comparison(stack)
+        assert (comparison["state"], comparison["days"], comparison["analysis"]) == ("DONE", 10, pk), comparison
+        change = comparison["change"]
+        assert change["lung_overlap"] > 0.95
+        assert change["better_ml"] > 5 * change["worse_ml"]  # all opacities halved
+        assert stack.session.get(f"{stack.url}/comparisons/{comparison['id']}/map/").ok
+
+
+def _comparison(stack: Stack) -> dict:
+    (comparison,) = stack.get("/api/v1/comparisons/")["results"]
+    return comparison
+
+
 @pytest.mark.parametrize("kind", [EMBEDDED, SERVICES])
 def test_a_killed_workers_analysis_is_finished_once_by_the_next(kind: str, scan: bytes, tmp_path: Path):
     with backend(kind) as environment, running_stack(tmp_path, environment) as stack:

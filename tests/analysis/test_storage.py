@@ -54,7 +54,8 @@ def result():
     opacity[1, 100:300, 200:400] = 2
     findings = np.zeros((3, 512, 512), dtype=np.uint16)
     findings[2, 0:20, 0:20] = 1
-    return SimpleNamespace(report=report, heatmap=heatmap, opacity=opacity, findings=findings)
+    lungs = opacity > 0
+    return SimpleNamespace(report=report, heatmap=heatmap, opacity=opacity, findings=findings, lungs=lungs)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -71,6 +72,7 @@ def test_a_result_stands_in_the_row_with_its_flags_and_networks(running):
     (finding,) = row.findings.all()
     assert (finding.number, finding.centroid_mm, finding.lung, finding.volume_ml) == (1, [1.0, 2.0, 3.0], "left", 0.5)
     assert np.frombuffer(gzip.decompress(row.findings_map.read()), np.uint8).sum() == 10 * 10
+    assert np.frombuffer(gzip.decompress(row.lungs_map.read()), np.uint8).sum() == 100 * 100
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-/** Outlines of a map's labels over the CT: opacities as the opacity network drew them, or findings. */
+/** Outlines of a map's labels over the CT: lungs, opacities, findings, and what changed since the last scan. */
 import type { Ct } from './ct';
 import { drawPlane, loadMap } from './overlay';
 import type { StoredMap } from './overlay';
@@ -6,15 +6,19 @@ import type { StoredMap } from './overlay';
 const DETAIL = 4; // pixels of the outline's plane per pixel of the map
 
 export type Rgb = readonly [number, number, number];
-/** The colour of a label from 1 on. */
-export type Colouring = (label: number) => Rgb;
+/** The colour of a label from 1 on; null for one that is not drawn. */
+export type Colouring = (label: number) => Rgb | null;
 
 // Each unlike the heat map's at its place.
 const GROUND_GLASS: Rgb = [255, 255, 255];
 const CONSOLIDATION: Rgb = [255, 92, 214];
 const FINDING: Rgb = [64, 255, 128];
+const LUNG: Rgb = [255, 240, 96];
+const CHANGE = [null, [255, 150, 0], [0, 190, 255]] as const; // worse, better; what is opaque as before is not drawn
 export const OPACITY: Colouring = (label) => (label === 1 ? GROUND_GLASS : CONSOLIDATION);
 export const FINDINGS: Colouring = () => FINDING;
+export const LUNGS: Colouring = () => LUNG;
+export const CHANGES: Colouring = (label) => CHANGE[label] ?? null;
 
 export class Outline {
   on = false;
@@ -62,11 +66,12 @@ export class Outline {
     words.fill(0);
     for (let cell = labels.subarray(from, from + size * size).findIndex(Boolean); cell >= 0 && cell < size * size; cell++) {
       const label = labels[from + cell]!;
-      if (label === 0) continue;
+      const colour = label === 0 ? null : this.colouring(label);
+      if (colour === null) continue;
       const [row, column] = [Math.floor(cell / size), cell % size];
       const corner = DETAIL * (row * side + column);
       const last = DETAIL - 1;
-      const word = asWord(this.colouring(label));
+      const word = asWord(colour);
       const line = (start: number, step: number): void => {
         for (let i = 0; i < DETAIL; i++) words[start + i * step] = word;
       };

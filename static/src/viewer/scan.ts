@@ -17,6 +17,8 @@ export interface Scan {
   heatmap: StoredMap | null;
   opacity_map: StoredMap | null;
   findings_map: StoredMap | null;
+  lungs_map: StoredMap | null;
+  change_map: StoredMap | null;
 }
 
 export function readScan(): Scan {

@@ -1,0 +1,203 @@
+"""Comparisons of a patient's results: which are queued, what a worker makes of them, how pages and API show them."""
+
+import datetime
+import gzip
+
+import numpy as np
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from analysis import queue, services, storage, tasks
+from analysis.formats import date_text
+from analysis.models import Analysis, Comparison
+from patients import removal
+from patients.models import Patient
+from tests.analysis.finished import FINDINGS, finished_analysis
+from tests.analysis.pages import DAY
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CHANGE = {
+    "lesions": [
+        {
+            "status": "grown",
+            "number": 1,
+            "prior_number": 2,
+            "centroid_mm": [60.5, -20.0, -125.0],
+            "volume_ml": 1.214,
+            "prior_volume_ml": 0.607,
+            "volume_change_percent": 100.0,
+            "doubling_time_days": 30.0,
+        },
+        {
+            "status": "resolved",
+            "number": None,
+            "prior_number": 1,
+            "centroid_mm": [-50.0, 10.0, -160.0],
+            "volume_ml": None,
+            "prior_volume_ml": 0.2,
+            "volume_change_percent": None,
+            "doubling_time_days": None,
+        },
+    ],
+    "worse_ml": 120.4,
+    "better_ml": 0.0,
+    "unchanged_ml": 80.2,
+    "lung_overlap": 0.97,
+    "lung_volume_factor": 1.4,
+    "quality": [{"code": "breath_differs", "message": "A different depth of breath changes volumes."}],
+    "software_version": "0.9",
+}
+
+
+@pytest.fixture
+def later(patient, analysis, tmp_path):
+    """A result thirty days after ``analysis``."""
+    return finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=30), activation_cm2={5: 4.0})
+
+
+def pairs():
+    return {(one.prior, one.analysis, one.days) for one in Comparison.objects.all()}
+
+
+def work_off(comparison):
+    tasks.do(queue.claim(Comparison, comparison.pk))
+    comparison.refresh_from_db()
+    return comparison
+
+
+def test_each_result_is_compared_with_the_one_before_it(patient, analysis, later, tmp_path):
+    between = finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=10))
+    services.queue_comparisons(patient)
+    assert pairs() == {(analysis, between, 10), (between, later, 20)}
+    services.queue_comparisons(patient)
+    assert Comparison.objects.count() == 2
+
+
+def test_a_result_that_comes_in_between_makes_new_pairs_and_old_ones_stay(patient, analysis, later, tmp_path):
+    services.queue_comparisons(patient)
+    between = finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=10))
+    services.queue_comparisons(patient)
+    assert pairs() == {(analysis, later, 30), (analysis, between, 10), (between, later, 20)}
+
+
+def test_one_result_alone_and_one_without_a_date_are_not_compared(patient, analysis, tmp_path):
+    finished_analysis(patient, tmp_path, date=None)
+    services.queue_comparisons(patient)
+    assert not Comparison.objects.exists()
+
+
+def test_a_corrected_date_has_the_comparison_made_anew(patient, analysis, later):
+    later.series.study.dated_by_hand = True
+    later.series.study.save()
+    services.queue_comparisons(patient)
+    Comparison.objects.update(state="DONE", change=CHANGE)
+    services.date_study(later.series.study, DAY + datetime.timedelta(days=60))
+    assert [(one.days, one.state) for one in Comparison.objects.all()] == [(60, "QUEUED")]
+
+
+def test_what_the_worker_makes_is_stored_with_its_map(patient, analysis, later):
+    """The slices of both are alike, so nothing moved; the first result alone has an opacity on its sixth slice."""
+    services.queue_comparisons(patient)
+    comparison = work_off(Comparison.objects.get())
+    assert (comparison.state, comparison.error, comparison.progress) == ("DONE", "", 1)
+    assert [one["status"] for one in comparison.change["lesions"]] == ["stable"] * len(FINDINGS)
+    assert comparison.change["lung_overlap"] > 0.98
+    marked = np.frombuffer(gzip.decompress(comparison.change_map.read()), np.uint8).reshape(-1, 256, 256)
+    assert marked.shape[0] == 20
+    assert comparison.change["better_ml"] > 0 == comparison.change["worse_ml"]
+    assert (marked[6] == 2).any()
+    assert not (marked == 1).any()
+
+
+def test_a_result_of_an_older_version_ends_in_a_sentence(patient, analysis, later):
+    Analysis.objects.filter(pk=analysis.pk).update(lungs_map="")
+    services.queue_comparisons(patient)
+    comparison = work_off(Comparison.objects.get())
+    assert (comparison.state, comparison.error) == ("FAILED", storage.TOO_OLD)
+
+
+def test_a_late_workers_comparison_leaves_no_file(patient, analysis, later):
+    services.queue_comparisons(patient)
+    late = queue.claim(Comparison, Comparison.objects.get().pk)
+    Comparison.objects.update(attempt=2)
+    with pytest.raises(queue.LeaseLost):
+        services.compare(late)
+    folder = f"comparisons/{late.pk}/1"
+    assert not storage.default_storage.exists(f"{folder}/change_map.gz")
+
+
+def test_a_comparison_of_a_dead_worker_goes_to_the_next(patient, analysis, later):
+    services.queue_comparisons(patient)
+    dead = queue.claim_next()
+    assert isinstance(dead, Comparison)
+    Comparison.objects.update(lease_until=timezone.now() - datetime.timedelta(days=1))
+    queue.sweep()
+    again = queue.claim_next()
+    assert (again, again.attempt) == (dead, 2)
+
+
+def test_a_patient_is_deleted_with_comparisons_and_their_files(patient, analysis, later):
+    services.queue_comparisons(patient)
+    comparison = work_off(Comparison.objects.get())
+    name = comparison.change_map.name
+    assert storage.default_storage.exists(name)
+    removal.delete(Patient.objects.filter(pk=patient.pk))
+    assert not Comparison.objects.exists()
+    assert not storage.default_storage.exists(name)
+
+
+@pytest.fixture
+def compared(patient, analysis, later):
+    services.queue_comparisons(patient)
+    Comparison.objects.update(state="DONE", change=CHANGE)
+    return Comparison.objects.get()
+
+
+def test_the_study_page_says_what_changed_since_the_last_scan(browser, compared):
+    page = browser.get(reverse("pages:study", args=[compared.analysis.series.study_id])).content.decode()
+    assert f"Since {date_text(DAY)}" in page
+    assert "Lesions: 1 grown, 1 resolved." in page
+    assert "120 ml newly opaque or denser, 0 ml cleared or less dense, 80 ml as before" in page
+    assert "Finding 1: grown" in page
+    assert "0.61 ml → 1.21 ml, +100 %, doubles in 30 days" in page
+    assert "0.20 ml → –" in page
+    assert "A different depth of breath" in page
+
+
+def test_the_first_time_point_has_nothing_to_be_compared_with(browser, compared):
+    page = browser.get(reverse("pages:study", args=[compared.prior.series.study_id]))
+    assert page.context["comparison"] is None
+    assert "since-last" not in page.content.decode()
+
+
+def test_an_open_page_is_told_when_the_comparison_is_there(browser, compared):
+    address = reverse("pages:study", args=[compared.analysis.series.study_id])
+    Comparison.objects.update(state="RUNNING", change=None)
+    page = browser.get(address)
+    assert f"Being compared with the CT of {date_text(DAY)}" in page.content.decode()
+    asked = {"on_show": page.context["on_show"], "seen": page.context["seen"]}
+    assert not browser.get(address, asked, headers={"HX-Request": "true"}).has_header("HX-Trigger")
+    Comparison.objects.update(state="DONE", change=CHANGE)
+    assert browser.get(address, asked, headers={"HX-Request": "true"})["HX-Trigger"] == "result-changed"
+
+
+def test_a_comparison_that_failed_says_why(browser, compared):
+    Comparison.objects.update(state="FAILED", change=None, error=storage.TOO_OLD)
+    page = browser.get(reverse("pages:study", args=[compared.analysis.series.study_id])).content.decode()
+    assert storage.TOO_OLD in page
+
+
+def test_comparison_and_map_are_for_the_users_of_the_site_alone(client, compared, patient, user, stranger):
+    work_off_map = storage.default_storage.save("comparisons/x.gz", storage.ContentFile(gzip.compress(b"\1")))
+    Comparison.objects.update(change_map=work_off_map)
+    address = reverse("pages:change_map", args=[compared.pk])
+    client.force_login(stranger)
+    assert client.get(address).status_code == 404
+    assert client.get("/api/v1/comparisons/").json()["results"] == []
+    client.force_login(user)
+    assert client.get(address)["Content-Encoding"] == "gzip"
+    (listed,) = client.get(f"/api/v1/comparisons/?patient={patient.pk}").json()["results"]
+    assert (listed["patient"], listed["days"], listed["change"]) == (patient.pk, 30, CHANGE)
+    assert client.get(f"/api/v1/comparisons/?analysis={compared.prior_id}").json()["results"] == []

@@ -1,0 +1,212 @@
+"""What changed between two scans: lesions matched one to one, statuses, and the map of opacity."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.pipeline import change
+from analysis.pipeline.change import BETTER, UNCHANGED, WORSE, Scan, compare, is_dense, lesion_changes, match
+from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS
+from analysis.pipeline.report import Finding
+from analysis.pipeline.volume import Volume
+from tests.pipeline.lung_block import AFFINE_LPS, LEFT_MM, LUNG_HU, MIDDLE_MM, RIGHT_MM, SHAPE, SPACING_MM, LungBlock
+
+
+def finding(centroid_mm=(0.0, 0.0, 0.0), volume_ml=0.5):
+    return Finding("nodule", "solid", centroid_mm, volume_ml, 10.0, 9.0, 20.0, False, 0.9, "left", "upper")
+
+
+def centers(*findings):
+    return np.array([one.centroid_mm for one in findings]).reshape(-1, 3)
+
+
+def matched(now, before):
+    return match(now, centers(*now), before, centers(*before))
+
+
+class Still:
+    """Two scans in which nothing moved."""
+
+    def to_prior(self, points_mm):
+        return points_mm
+
+    def to_current(self, points_mm):
+        return points_mm
+
+    def warped(self, labels, prior_affine, shape, affine):
+        return labels
+
+
+def scan(block=None, findings=(), opacity=None):
+    hu = (block or LungBlock()).hu
+    volume = Volume(hu, AFFINE_LPS, 70.0 - np.arange(SHAPE[0]) * SPACING_MM[0], "1.2", ())
+    labels = np.zeros(SHAPE, np.uint8) if opacity is None else opacity
+    return Scan(volume, (block or LungBlock()).lungs, labels, tuple(findings))
+
+
+def lps(place_mm):
+    """(slice, row, column) in mm from the first voxel as patient coordinates."""
+    index = np.array(place_mm) / SPACING_MM
+    return tuple((AFFINE_LPS @ [*index[::-1], 1])[:3].tolist())
+
+
+RIGHT, LEFT = (*MIDDLE_MM, RIGHT_MM), (*MIDDLE_MM, LEFT_MM)
+
+
+def test_each_finding_is_matched_once_and_the_nearest_wins():
+    before = (finding((0, 0, 0)), finding((20, 0, 0)), finding((0, 50, 0)))
+    now = (finding((18, 1, 0)), finding((2, 0, 1)), finding((100, 0, 0)))
+    assert matched(now, before) == {0: 1, 1: 0}
+
+
+def test_two_neighbours_are_not_both_given_to_one():
+    before, now = (finding((0, 0, 0)),), (finding((3, 0, 0)), finding((1, 0, 0)))
+    assert matched(now, before) == {1: 0}
+
+
+def test_of_two_at_hand_the_one_of_like_size_is_taken():
+    before, now = (finding((0, 0, 0), 2.0),), (finding((2.0, 0, 0), 0.05), finding((2.5, 0, 0), 2.1))
+    assert matched(now, before) == {1: 0}
+
+
+def test_a_large_lesion_may_shift_its_centroid_further_than_a_small_one():
+    assert matched((finding((11, 0, 0), 0.5),), (finding(volume_ml=0.5),)) == {}
+    assert matched((finding((11, 0, 0), 15.0),), (finding(volume_ml=12.0),)) == {0: 0}
+
+
+def test_nothing_is_matched_with_nothing():
+    assert matched((), (finding(),)) == matched((finding(),), ()) == matched((), ()) == {}
+
+
+@pytest.mark.parametrize(
+    ("volume_ml", "status", "percent"),
+    [(1.25, "grown", 25), (1.24, "stable", 24), (1.0, "stable", 0), (0.81, "stable", -19), (0.8, "shrunk", -20)],
+)
+def test_a_lesion_has_grown_or_shrunk_from_a_factor_of_five_quarters_on(volume_ml, status, percent):
+    (one,) = lesion_changes(
+        scan(findings=[finding(volume_ml=volume_ml)]), scan(findings=[finding(volume_ml=1.0)]), Still(), 90
+    )
+    assert (one.status, one.number, one.prior_number) == (status, 1, 1)
+    assert one.volume_change_percent == pytest.approx(percent)
+
+
+def test_the_doubling_time_of_a_lesion_that_doubled_is_the_time_between():
+    def doubling(factor, days):
+        now, before = scan(findings=[finding(volume_ml=factor)]), scan(findings=[finding(volume_ml=1.0)])
+        return lesion_changes(now, before, Still(), days)[0].doubling_time_days
+
+    assert doubling(2.0, 90) == pytest.approx(90)
+    assert doubling(4.0, 90) == pytest.approx(45)
+    assert doubling(1.1, 90) is None  # within what volumetry can tell
+    assert doubling(0.5, 90) is None
+    assert doubling(2.0, None) is None
+    assert doubling(2.0, 0) is None
+
+
+def test_a_lesion_is_new_where_lung_was_and_resolved_where_lung_is():
+    block = LungBlock()
+    volume_ml = block.ball(RIGHT, 6.0)
+    with_it, without = scan(block, [finding(lps(RIGHT), volume_ml)]), scan()
+    (new,) = lesion_changes(with_it, without, Still(), 90)
+    assert (new.status, new.number, new.prior_number, new.prior_volume_ml) == ("new", 1, None, None)
+    (gone,) = lesion_changes(without, with_it, Still(), 90)
+    assert (gone.status, gone.number, gone.prior_number, gone.volume_ml) == ("resolved", None, 1, None)
+    assert gone.centroid_mm == pytest.approx(lps(RIGHT))
+
+
+def test_a_lesion_that_the_other_scan_shows_without_outlining_it_is_neither_new_nor_resolved():
+    block = LungBlock()
+    volume_ml = block.ball(RIGHT, 6.0)
+    outlined, not_outlined = scan(block, [finding(lps(RIGHT), volume_ml)]), scan(block)
+    assert [one.status for one in lesion_changes(outlined, not_outlined, Still(), 90)] == ["outlined once"]
+    assert [one.status for one in lesion_changes(not_outlined, outlined, Still(), 90)] == ["outlined once"]
+
+
+def test_the_chest_wall_is_no_lesion_of_the_other_scan():
+    at_wall = finding(lps((MIDDLE_MM[0], MIDDLE_MM[1], 14.0)), 0.5)  # 2 mm from the wall
+    assert not is_dense(scan(), np.array(at_wall.centroid_mm), at_wall)
+
+
+def test_a_lesion_three_millimetres_off_is_still_seen_and_one_far_off_is_not():
+    block = LungBlock()
+    own = finding(lps(LEFT), block.ball(LEFT, 4.0))
+    x, y, z = own.centroid_mm
+    assert is_dense(scan(block), np.array([x + 3, y, z]), own)
+    assert not is_dense(scan(block), np.array([x + 12, y, z]), own)
+
+
+def labels(*boxes):
+    opacity = np.zeros((20, 40, 60), np.uint8)
+    for label, part in boxes:
+        opacity[part] = label
+    return opacity
+
+
+LARGE = np.s_[5:15, 10:30, 10:30]
+
+
+def test_opacity_that_came_or_went_is_marked_and_what_stays_is_not_a_change():
+    elsewhere = np.s_[5:15, 10:30, 40:55]
+    now, before = labels((GROUND_GLASS, LARGE), (GROUND_GLASS, elsewhere)), labels((GROUND_GLASS, LARGE))
+    marked = change.opacity_change(now, before, (1.0, 1.0, 1.0))
+    assert (marked[elsewhere] == WORSE).all()
+    assert (marked[LARGE] == UNCHANGED).all()
+    assert not marked[(now == 0)].any()
+    marked = change.opacity_change(before, now, (1.0, 1.0, 1.0))
+    assert (marked[elsewhere] == BETTER).all()
+
+
+def test_a_rim_that_registration_cannot_tell_is_no_change():
+    now, before = labels((GROUND_GLASS, np.s_[5:15, 10:30, 10:33])), labels((GROUND_GLASS, LARGE))
+    assert set(np.unique(change.opacity_change(now, before, (1.0, 1.0, 1.0)))) == {0, UNCHANGED}
+    wider = change.opacity_change(now, before, (1.0, 1.0, 2.0))  # the same rim is 6 mm wide
+    assert (wider[5:15, 10:30, 31:33] == WORSE).all()
+
+
+def test_consolidation_in_ground_glass_is_worse_and_the_other_way_better():
+    now, before = labels((CONSOLIDATION, LARGE)), labels((GROUND_GLASS, LARGE))
+    assert (change.opacity_change(now, before, (1.0, 1.0, 1.0))[LARGE] == WORSE).all()
+    assert (change.opacity_change(before, now, (1.0, 1.0, 1.0))[LARGE] == BETTER).all()
+
+
+def test_clear_lungs_have_no_change():
+    assert not change.opacity_change(labels(), labels(), (1.0, 1.0, 1.0)).any()
+
+
+def test_a_scan_against_itself_is_stable():
+    block = LungBlock()
+    vessels = np.random.default_rng(2).uniform((15, 15, 60), (115, 90, 85), (12, 3))
+    for z, y, x in vessels:
+        block.vessel((z, y, x - 45), (z, y, x), 1.5)
+        block.vessel((z, y, x + 70), (z, y, x + 110), 1.5)
+    one = finding(lps(RIGHT), block.ball(RIGHT, 6.0))
+    opacity = np.zeros(SHAPE, np.uint8)
+    opacity[30:40, 40:80, 30:60] = GROUND_GLASS
+    same = scan(block, [one], opacity)
+    found, marked, _ = compare(same, same, 30)
+    assert [lesion.status for lesion in found.lesions] == ["stable"]
+    assert (found.worse_ml, found.better_ml, found.lung_volume_factor) == (0, 0, 1)
+    assert found.unchanged_ml == pytest.approx((opacity > 0).sum() * np.prod(SPACING_MM) / 1000)
+    assert (marked > 0).sum() == (opacity > 0).sum()
+    assert found.lung_overlap > 0.98
+    assert found.quality == ()
+    assert found.to_json()["lesions"][0]["status"] == "stable"
+
+
+def test_another_depth_of_breath_and_lungs_that_do_not_fit_are_flagged():
+    assert [flag.code for flag in change._flags(0.95, 5000.0, 4100.0)] == []
+    assert [flag.code for flag in change._flags(0.95, 5000.0, 3900.0)] == ["breath_differs"]
+    assert [flag.code for flag in change._flags(0.95, 3000.0, 3900.0)] == ["breath_differs"]
+    assert [flag.code for flag in change._flags(0.85, 5000.0, 5000.0)] == ["registration_poor"]
+
+
+def test_a_scan_on_another_matrix_lies_at_the_same_place():
+    volume = scan().volume
+    small = volume.resized(64)
+    assert small.hu.shape == (SHAPE[0], 64, 64)
+    middle = np.array([31.5, 31.5, 10, 1])  # of the matrix
+    whole = np.array([(SHAPE[2] - 1) / 2, (SHAPE[1] - 1) / 2, 10, 1])
+    np.testing.assert_allclose(small.affine_lps @ middle, volume.affine_lps @ whole)
+    assert small.hu[40, 32, 16] == pytest.approx(LUNG_HU, abs=15)
+    assert replace(small, hu=volume.hu).spacing_mm[0] == SPACING_MM[0]
