@@ -16,7 +16,7 @@ from reportlab.platypus import BaseDocTemplate, Flowable, Frame, KeepTogether, P
 from patients.models import Patient, Site, Study
 
 from . import formats
-from .models import Analysis
+from .models import Analysis, Comparison
 from .pipeline.opacity import HIGH_HU
 from .pipeline.report import software_version
 from .pipeline.score import GATE_HU
@@ -38,7 +38,7 @@ from .report_style import (
     short,
     table,
 )
-from .trend import TimePoint
+from .trend import TimePoint, since_last
 
 DISCLAIMER = "Research use only, not for diagnosis"
 MARGIN, HEADER, FOOTER = 40.0, 56.0, 34.0  # points
@@ -65,6 +65,7 @@ def render(analysis: Analysis, points: Sequence[TimePoint]) -> bytes:
         Spacer(0, GAP),
         _numbers(analysis, marked, points),
         *_findings(analysis),
+        *_since_last(since_last(points, analysis)),
         *_image_section(analysis, images),
         *course_section(marked, points, WIDTH),
         *_method_section(analysis),
@@ -234,6 +235,15 @@ def _findings(analysis: Analysis) -> list[Flowable]:
     if len(findings) > MAX_FINDINGS:
         words.append(f"and {len(findings) - MAX_FINDINGS} smaller")
     return [Spacer(0, GAP / 2), paragraph(f"Findings: {'; '.join(words) or 'no nodule or focal opacity'}.", 8)]
+
+
+def _since_last(comparison: Comparison | None) -> list[Flowable]:
+    if comparison is None or comparison.change is None:
+        return []
+    change, day = comparison.change, formats.date_text(comparison.prior.series.study.study_date)
+    lesions, opacity = formats.lesion_counts(change), formats.opacity_change_words(change)
+    flags = "".join(f" {flag['message']}" for flag in change["quality"])
+    return [paragraph(printable(f"Since {day}: lesions {lesions}; opacity {opacity}.{flags}"), 8)]
 
 
 def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowable]:

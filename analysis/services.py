@@ -5,7 +5,6 @@ Page, API, command and (later) the PACS listener call these functions; the worke
 """
 
 import hashlib
-import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,7 +26,7 @@ from .checks import WEIGHTS, WEIGHTS_DIR
 from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison
 from .pipeline.decoder import Decoder
 from .pipeline.series import check_series, read_header
-from .trend import current, trend
+from .trend import compared, current, trend
 
 logger = logging.getLogger(__name__)
 
@@ -296,9 +295,8 @@ def run(analysis: Analysis) -> None:
 
 def queue_comparisons(patient: Patient) -> None:
     """Queue the comparison of each result with the one before it in time, where there is none over these days yet."""
-    results = [point for point in trend(patient) if point.in_trend and point.corona_score_cm3 is not None]
     with transaction.atomic():
-        for before, now in itertools.pairwise(results):
+        for before, now in compared(trend(patient)):
             days = (now.date - before.date).days
             comparison, is_new = Comparison.objects.get_or_create(
                 analysis=now.analysis,

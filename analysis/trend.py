@@ -7,13 +7,14 @@ done, and where its score is 0, no relative score is defined.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from patients.models import Patient, Study
 
-from .models import Analysis
+from .models import Analysis, Comparison
 
 NORMAL_95 = 1.96  # standard deviations either side of the mean that hold 95 % of a normal distribution
 HEALTHY_SCORE_CM3 = 10.0
@@ -101,6 +102,18 @@ def trends(patients: Iterable[Patient]) -> dict[int, list[TimePoint]]:
 def current(runs: list[Analysis]) -> Analysis | None:
     """The run that speaks for a series: the newest done one, else the newest; ``runs`` newest first."""
     return next((run for run in runs if run.state == Analysis.State.DONE), runs[0] if runs else None)
+
+
+def compared(points: Iterable[TimePoint]) -> Iterator[tuple[TimePoint, TimePoint]]:
+    """Results that follow each other in time, of the points of ``trend``."""
+    return pairwise(point for point in points if point.in_trend and point.corona_score_cm3 is not None)
+
+
+def since_last(points: Iterable[TimePoint], analysis: Analysis | None) -> Comparison | None:
+    """The comparison of a result with the one before it; None where it is the first or another speaks for its study."""
+    prior = next((before.analysis for before, now in compared(points) if now.analysis == analysis), None)
+    rows = Comparison.objects.select_related("prior__series__study").defer("prior__report")
+    return rows.filter(analysis=analysis, prior=prior).first() if prior else None
 
 
 def _time_points(studies: list[Study], runs: dict[int, list[Analysis]]) -> list[TimePoint]:

@@ -34,7 +34,7 @@ from .models import Analysis, Comparison
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
 from .storage import MAP_SIZE, MAPS
-from .trend import TimePoint, trend, trends
+from .trend import TimePoint, since_last, trend, trends
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     points = trend(study.patient)
     point = next(point for point in points if point.study.pk == study.pk)
     done = point.analysis if point.analysis and point.analysis.state == Analysis.State.DONE else None
-    comparison = _since_last(points, done)
+    comparison = since_last(points, done)
     compared = comparison if comparison and not comparison.is_active else None
     shown = (done, compared, study.chosen_series)  # what numbers and images are made from
     on_show = "-".join(str(each.pk) if each else "" for each in shown)
@@ -213,16 +213,6 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
         }
 
     return _live(request, "pages/study.html", "parts/study_moving.html", [_state(points), misfit], context)
-
-
-def _since_last(points: list[TimePoint], done: Analysis | None) -> Comparison | None:
-    """What changed since the result before this one in time."""
-    results = [point.analysis for point in points if point.in_trend and point.corona_score_cm3 is not None]
-    before = results[results.index(done) - 1] if done in results[1:] else None
-    if before is None:
-        return None
-    own = Comparison.objects.select_related("prior__series__study").defer("prior__report")
-    return own.filter(analysis=done, prior=before).first()
 
 
 def _scan(series: Series, done: Analysis | None, comparison: Comparison | None = None) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from analysis.pipeline.volume import Volume
 if TYPE_CHECKING:
     from analysis.pipeline.run import Analysis
 
-NEAR_MM = 8.0
-"""Centroids this near, or nearer than the larger lesion's radius, may be one lesion: registration is about 2 mm off,
-outlines of irregular lesions shift their centroid."""
+NEAR_MM, NEAR_RADIUS = 8.0, 0.6
+"""Centroids this near, or nearer than this part of the larger lesion's radius, may be one lesion: registration is about
+2 mm off, and the centroid of an irregular lesion shifts as it grows or shrinks."""
 SIZE_WEIGHT = 0.1  # of a factor e in volume, against a distance as long as may be
 SIGNIFICANT = 1.25
 """Factor of the volume from which on a lesion has grown (British Thoracic Society, Callister et al. 2015: 25 %); below
@@ -30,6 +30,7 @@ AERATED_HU = -550.0  # lung below it is aerated
 TOLERANCE_MM = 3.0
 """Opacity nearer than this to opacity of the other scan is the same one: registration is not better than that."""
 POOR_OVERLAP = 0.9  # Dice of the registered lungs
+THICK_MM = 2.5  # slices farther apart are too thick to measure small nodules, which then fill one or two of them
 BREATH_FACTOR = 1.25  # between the lungs' volumes: "the same breath" differs by less
 
 NEW, GROWN, STABLE, SHRUNK, RESOLVED, ONE_OUTLINE = "new", "grown", "stable", "shrunk", "resolved", "outlined once"
@@ -117,7 +118,7 @@ def compare(current: Scan, prior: Scan, days: int | None) -> tuple[Change, npt.N
         unchanged_ml=unchanged_ml,
         lung_overlap=overlap,
         lung_volume_factor=lung_ml / prior_lung_ml,
-        quality=_flags(overlap, lung_ml, prior_lung_ml),
+        quality=flags(overlap, lung_ml / prior_lung_ml, (current.volume.spacing_mm[0], prior.volume.spacing_mm[0])),
         software_version=software_version(),
     )
     return change, labels, motion
@@ -181,7 +182,7 @@ def match(
     """Index of each finding that is one of the prior ones → that one's; no index twice. Centres in one frame."""
     away_mm = np.linalg.norm(centers_mm[:, None] - prior_centers_mm[None], axis=-1)
     radii = [np.array([_radius_mm(one) for one in group]) for group in (findings, prior_findings)]
-    allowed_mm = np.maximum(NEAR_MM, np.maximum.outer(*radii))
+    allowed_mm = np.maximum(NEAR_MM, NEAR_RADIUS * np.maximum.outer(*radii))
     size = np.abs(np.subtract.outer(*(3 * np.log(of) for of in radii)))
     possible = away_mm <= allowed_mm
     cost = np.where(possible, away_mm / allowed_mm + SIZE_WEIGHT * size, 1e6)
@@ -236,15 +237,22 @@ def _centroids(findings: tuple[Finding, ...]) -> npt.NDArray[np.float64]:
     return np.array([finding.centroid_mm for finding in findings], float).reshape(-1, 3)
 
 
-def _flags(overlap: float, lung_ml: float, prior_lung_ml: float) -> tuple[QualityFlag, ...]:
-    flags = []
+def flags(overlap: float, lung_factor: float, slice_mm: tuple[float, float]) -> tuple[QualityFlag, ...]:
+    """``slice_mm``: distance of the slices of the current and of the prior scan."""
+    found = []
     if overlap < POOR_OVERLAP:
         message = "The lungs of the two scans could not be laid over each other well: look at both beside each other."
-        flags.append(QualityFlag("registration_poor", message))
-    if not 1 / BREATH_FACTOR <= lung_ml / prior_lung_ml <= BREATH_FACTOR:
+        found.append(QualityFlag("registration_poor", message))
+    if not 1 / BREATH_FACTOR <= lung_factor <= BREATH_FACTOR:
         message = (
-            f"The lungs have {lung_ml:.0f} ml now and had {prior_lung_ml:.0f} ml before: a different depth of breath "
-            "changes densities and volumes by itself."
+            f"The lungs have {lung_factor:.1f} times their former volume: a different depth of breath changes "
+            "densities and volumes by itself."
         )
-        flags.append(QualityFlag("breath_differs", message))
-    return tuple(flags)
+        found.append(QualityFlag("breath_differs", message))
+    if max(slice_mm) > THICK_MM:
+        message = (
+            f"The slices lie {slice_mm[0]:.1f} mm apart, before {slice_mm[1]:.1f} mm: volumes of small lesions, and so "
+            "their change, are rough."
+        )
+        found.append(QualityFlag("thick_slices", message))
+    return tuple(found)

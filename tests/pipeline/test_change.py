@@ -71,8 +71,9 @@ def test_of_two_at_hand_the_one_of_like_size_is_taken():
 
 
 def test_a_large_lesion_may_shift_its_centroid_further_than_a_small_one():
-    assert matched((finding((11, 0, 0), 0.5),), (finding(volume_ml=0.5),)) == {}
-    assert matched((finding((11, 0, 0), 15.0),), (finding(volume_ml=12.0),)) == {0: 0}
+    assert matched((finding((9, 0, 0), 0.5),), (finding(volume_ml=0.5),)) == {}
+    assert matched((finding((9, 0, 0), 15.0),), (finding(volume_ml=12.0),)) == {0: 0}  # of 15 mm radius
+    assert matched((finding((10, 0, 0), 15.0),), (finding(volume_ml=12.0),)) == {}
 
 
 def test_nothing_is_matched_with_nothing():
@@ -194,11 +195,18 @@ def test_a_scan_against_itself_is_stable():
     assert found.to_json()["lesions"][0]["status"] == "stable"
 
 
-def test_another_depth_of_breath_and_lungs_that_do_not_fit_are_flagged():
-    assert [flag.code for flag in change._flags(0.95, 5000.0, 4100.0)] == []
-    assert [flag.code for flag in change._flags(0.95, 5000.0, 3900.0)] == ["breath_differs"]
-    assert [flag.code for flag in change._flags(0.95, 3000.0, 3900.0)] == ["breath_differs"]
-    assert [flag.code for flag in change._flags(0.85, 5000.0, 5000.0)] == ["registration_poor"]
+@pytest.mark.parametrize(
+    ("overlap", "lung_factor", "slice_mm", "codes"),
+    [
+        (0.95, 1.24, (2.5, 1.0), []),
+        (0.95, 1.3, (1.0, 1.0), ["breath_differs"]),
+        (0.95, 0.77, (1.0, 1.0), ["breath_differs"]),
+        (0.85, 1.0, (1.0, 1.0), ["registration_poor"]),
+        (0.95, 1.0, (1.0, 5.0), ["thick_slices"]),
+    ],
+)
+def test_what_makes_a_comparison_unsure_is_flagged(overlap, lung_factor, slice_mm, codes):
+    assert [flag.code for flag in change.flags(overlap, lung_factor, slice_mm)] == codes
 
 
 def test_a_scan_on_another_matrix_lies_at_the_same_place():
