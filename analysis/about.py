@@ -218,6 +218,7 @@ def page() -> dict[str, Any]:
         "opacity": mean["opacity"],
         "healthy_outlined": mean["opacity"]["per_volume"]["volume 6"]["found"],
         "nodules": written["nodules"]["phantoms"]["1.5"],
+        "change": json.loads(EVALUATION.with_name("change.json").read_text()),
         "cases": cases(),
         "charts": CHARTS,
         "figures": figures(),

@@ -106,24 +106,33 @@ def opacity_rows(opacity: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
     return [*thirds, ("Whole", whole)]
 
 
-LESION_STATUS = ("new", "grown", "stable", "shrunk", "resolved", "outlined once")  # as in pipeline/change.py
+LESION_STATUS = (  # as in pipeline/change.py
+    "new", "grown", "stable", "shrunk", "resolved", "part of another", "unclear", "not in the other scan",
+)  # fmt: skip
 
 
 def lesion_words(lesion: dict[str, Any]) -> str:
-    """One lesion of a comparison: ``Finding 2: grown``, ``Resolved``."""
-    status = lesion["status"]
-    if status == "outlined once":
-        status = f"seen in both scans, outlined only {'then' if lesion['number'] is None else 'now'}"
-    return f"Finding {lesion['number']}: {status}" if lesion["number"] else status.capitalize()
+    """One lesion of a comparison: ``Finding 2: grown``, ``Resolved: nodule, left lung, upper third``."""
+    status, gone = lesion["status"], lesion["number"] is None
+    if status == "unclear":
+        status = (
+            "no longer outlined, but the tissue is dense" if gone else "not outlined then, but the tissue was dense"
+        )
+    if status == "part of another":
+        status = f"now part of finding {lesion['part_of']}" if gone else "part of a larger one then"
+    if status == "not in the other scan":
+        status = f"its place is not in the lungs {'now' if gone else 'then'}"
+    what = f"{lesion['kind']}, {lesion['lung']} lung, {lesion['zone']} third"
+    return f"{status.capitalize()}: {what}" if gone else f"Finding {lesion['number']}: {status}"
 
 
 def lesion_measures(lesion: dict[str, Any]) -> str:
-    """Its volumes and their change: ``0.52 ml → 1.21 ml, +133 %, doubles in 74 days``, ``0.40 ml → –``."""
+    """Volumes and their change: ``0.5 ml → 1.21 ml, +133 %, volume doubling time 74 days``, ``0.40 ml → –``."""
     before, now = lesion["prior_volume_ml"], lesion["volume_ml"]
     volumes = " → ".join(DASH if ml is None else f"{_rounded(ml, 2)} ml" for ml in (before, now))
     percent, days = lesion["volume_change_percent"], lesion["doubling_time_days"]
     change = "" if percent is None else f", {change_text(1 + percent / 100)}"
-    return f"{volumes}{change}" if days is None else f"{volumes}{change}, doubles in {days:.0f} days"
+    return f"{volumes}{change}" if days is None else f"{volumes}{change}, volume doubling time {days:.0f} days"
 
 
 def lesion_counts(change: dict[str, Any]) -> str:
@@ -133,9 +142,9 @@ def lesion_counts(change: dict[str, Any]) -> str:
 
 
 def opacity_change_words(change: dict[str, Any]) -> str:
-    """``120 ml newly opaque or denser, 35 ml cleared or less dense, 80 ml as before``."""
+    """``120 ml newly opaque or denser and 35 ml cleared or less dense beyond 3 mm, 80 ml as before``."""
     worse, better, same = (volume_text(change[f"{name}_ml"]) for name in ("worse", "better", "unchanged"))
-    return f"{worse} newly opaque or denser, {better} cleared or less dense, {same} as before"
+    return f"{worse} newly opaque or denser and {better} cleared or less dense beyond 3 mm, {same} as before"
 
 
 def finding_words(finding: dict[str, Any]) -> str:

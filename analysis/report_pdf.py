@@ -243,7 +243,7 @@ def _since_last(comparison: Comparison | None) -> list[Flowable]:
     change, day = comparison.change, formats.date_text(comparison.prior.series.study.study_date)
     lesions, opacity = formats.lesion_counts(change), formats.opacity_change_words(change)
     flags = "".join(f" {flag['message']}" for flag in change["quality"])
-    return [paragraph(printable(f"Since {day}: lesions {lesions}; opacity {opacity}.{flags}"), 8)]
+    return [paragraph(printable(f"Since {day}: lesions: {lesions}; opacity: {opacity}.{flags}"), 8)]
 
 
 def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowable]:

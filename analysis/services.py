@@ -268,10 +268,11 @@ def date_study(study: Study, day: date) -> None:
         raise Refusal("This day is yet to come: enter the day on which the CT was taken.")
     if day < EARLIEST_CT:
         raise Refusal(f"There was no CT before {EARLIEST_CT.year}: enter the day on which this one was taken.")
-    open_to_users = Study.objects.filter(Q(study_date=None) | Q(dated_by_hand=True), pk=study.pk)
-    if not open_to_users.update(study_date=day, dated_by_hand=True):
-        raise Refusal("The files of this CT say when it was taken.")
-    queue_comparisons(study.patient)
+    with transaction.atomic():
+        open_to_users = Study.objects.filter(Q(study_date=None) | Q(dated_by_hand=True), pk=study.pk)
+        if not open_to_users.update(study_date=day, dated_by_hand=True):
+            raise Refusal("The files of this CT say when it was taken.")
+        queue_comparisons(study.patient)
 
 
 def run(analysis: Analysis) -> None:
@@ -285,17 +286,18 @@ def run(analysis: Analysis) -> None:
         from .pipeline.run import analyse  # imports torch: only a worker comes here
 
         result = analyse(geometry, device=settings.ANALYSIS_DEVICE, on_progress=_throttled(write))
-    with transaction.atomic():  # who sees the result sees that its comparison is to come
-        storage.save_result(analysis, result)
-        queue_comparisons(analysis.series.study.patient)
+    patient = analysis.series.study.patient
+    storage.save_result(analysis, result, and_then=lambda: queue_comparisons(patient))
 
 
 # --- Comparisons --------------------------------------------------------------------------------
 
 
 def queue_comparisons(patient: Patient) -> None:
-    """Queue the comparison of each result with the one before it in time, where there is none over these days yet."""
+    """Queue the comparison of each result with the one before it in time: where there is none, where a date between
+    which it lies was corrected (doubling times change), and where it failed."""
     with transaction.atomic():
+        Patient.objects.select_for_update().get(pk=patient.pk)  # two results at a time would not see each other
         for before, now in compared(trend(patient)):
             days = (now.date - before.date).days
             comparison, is_new = Comparison.objects.get_or_create(
@@ -303,11 +305,28 @@ def queue_comparisons(patient: Patient) -> None:
                 prior=before.analysis,
                 defaults={"days": days, "priority": now.analysis.priority},
             )
-            if not is_new and comparison.days != days:  # a date was corrected: doubling times change
-                Comparison.objects.filter(pk=comparison.pk).update(
-                    days=days, state=Comparison.State.QUEUED, enqueued_at=timezone.now(), finished_at=None
-                )
-        queue.wake()
+            if is_new:
+                queue.wake()
+            elif comparison.days != days or comparison.state == Comparison.State.FAILED:
+                _compare_anew(comparison, days)
+
+
+def _compare_anew(comparison: Comparison, days: int) -> None:
+    file = comparison.change_map
+    row = Comparison.objects.filter(pk=comparison.pk)
+    row.exclude(state=Comparison.State.RUNNING).update(attempt=0)  # else its worker would take the next run for its own
+    row.update(
+        state=Comparison.State.QUEUED,
+        days=days,
+        change=None,
+        change_map="",
+        error="",
+        enqueued_at=timezone.now(),
+        finished_at=None,
+    )
+    if file:
+        transaction.on_commit(lambda: file.storage.delete(file.name), robust=True)
+    queue.wake()
 
 
 def compare(comparison: Comparison) -> None:

@@ -3,7 +3,7 @@
 import gzip
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
+from django.utils.formats import date_format
 from PIL import Image
 
 from patients.models import Instance
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 IMAGE_GONE = "A stored image of this series is missing: send the scan again, and tell your IT."
-TOO_OLD = "An older version made this result, which cannot be compared: analyse the CT again."
+TOO_OLD = "The CT of {day} was analysed by an older version, whose result cannot be compared: analyse that CT again."
 MAPS = ("heatmap", "opacity_map", "findings_map", "lungs_map")  # the fields of Analysis that hold one
 MAP_SIZE = 256  # pixels per side of the stored maps: the grid on which the networks see a slice
 
@@ -70,8 +71,9 @@ def local_images(instances: Iterable[Instance]) -> Iterator[list[Path]]:
         yield paths
 
 
-def save_result(analysis: Analysis, result: "Result") -> None:
-    """Files first, then the rows in one transaction, and only while this attempt holds the lease (else LeaseLost)."""
+def save_result(analysis: Analysis, result: "Result", and_then: Callable[[], None] = lambda: None) -> None:
+    """Files first, then the rows and ``and_then`` in one transaction: only where this attempt holds the lease, else
+    LeaseLost."""
     folder = f"analyses/{analysis.pk}/{analysis.attempt}"
     maps = {
         "heatmap": _packed(result.heatmap, Image.Resampling.BOX),
@@ -112,6 +114,7 @@ def save_result(analysis: Analysis, result: "Result") -> None:
                 **names,
             )
             Finding.objects.bulk_create(rows)
+            and_then()
     except BaseException:  # nothing of a result that is not stored stays
         for name in names.values():
             default_storage.delete(name)
@@ -144,7 +147,7 @@ def read_scan(analysis: Analysis) -> "Scan":
 
     report = analysis.report
     if not analysis.lungs_map or report["findings"] is None:
-        raise UnusableSeries("too_old", TOO_OLD)
+        raise UnusableSeries("too_old", TOO_OLD.format(day=date_format(analysis.series.study.study_date, "j M Y")))
     uids = [each["sop_instance_uid"] for each in report["slices"]]  # whatever came to the series later
     with local_images(analysis.series.instances.filter(sop_instance_uid__in=uids)) as paths:
         volume = read_volume(check_series([read_header(path) for path in paths]))
@@ -154,6 +157,7 @@ def read_scan(analysis: Analysis) -> "Scan":
         lungs=_read_map(analysis.lungs_map) > 0,
         opacity=_read_map(analysis.opacity_map),
         findings=tuple(ReportedFinding(**each) for each in findings),
+        outlines=_read_map(analysis.findings_map),
     )
 
 

@@ -9,8 +9,10 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
 from analysis.pipeline.opacity import CONSOLIDATION
-from analysis.pipeline.registration import Motion, register
+from analysis.pipeline.quality import CUT_OFF_AREA_CM2
+from analysis.pipeline.registration import Motion, NotRegistered, register
 from analysis.pipeline.report import Finding, QualityFlag, software_version
+from analysis.pipeline.series import UnusableSeries
 from analysis.pipeline.volume import Volume
 
 if TYPE_CHECKING:
@@ -20,36 +22,59 @@ NEAR_MM, NEAR_RADIUS = 8.0, 0.6
 """Centroids this near, or nearer than this part of the larger lesion's radius, may be one lesion: registration is about
 2 mm off, and the centroid of an irregular lesion shifts as it grows or shrinks."""
 SIZE_WEIGHT = 0.1  # of a factor e in volume, against a distance as long as may be
+NO_MATCH = 1.5  # what it costs to leave two unmatched, so that two far ones are no better than one near one
 SIGNIFICANT = 1.25
 """Factor of the volume from which on a lesion has grown (British Thoracic Society, Callister et al. 2015: 25 %); below
 its inverse it has shrunk."""
 SEARCH_MM = 3.0  # around the place where a lesion that is outlined in one scan only should lie in the other
-BALL_STEP_MM = 1.0
+BALL_STEPS = 5  # points of a lattice from the middle of a ball to its surface
 CORE = 0.8  # of the radius: the blurred rim says nothing
 AERATED_HU = -550.0  # lung below it is aerated
 TOLERANCE_MM = 3.0
 """Opacity nearer than this to opacity of the other scan is the same one: registration is not better than that."""
 POOR_OVERLAP = 0.9  # Dice of the registered lungs
-THICK_MM = 2.5  # slices farther apart are too thick to measure small nodules, which then fill one or two of them
+THICK_MM = 2.55  # slices farther apart are too thick to measure small nodules, which then fill one or two of them
+BEYOND_LUNGS_MM = 10.0  # a place farther from the other scan's lungs was not scanned there, or is no lung there
+REFUSED_OVERLAP = 0.8  # Dice of the registered lungs below which nothing is said
 BREATH_FACTOR = 1.25  # between the lungs' volumes: "the same breath" differs by less
 
-NEW, GROWN, STABLE, SHRUNK, RESOLVED, ONE_OUTLINE = "new", "grown", "stable", "shrunk", "resolved", "outlined once"
+MIN_DAYS = 30
+"""In less time no tumour doubles, and what grows is inflammation or error: no doubling time is given."""
+
+NOT_REGISTERED = "The lungs of the two scans could not be laid over each other: compare them by eye."
+NEW, GROWN, STABLE, SHRUNK, RESOLVED = "new", "grown", "stable", "shrunk", "resolved"
+PART, UNCLEAR, ABSENT = "part of another", "unclear", "not in the other scan"
 WORSE, BETTER, UNCHANGED = 1, 2, 3  # labels of the map
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
     """What is compared of a scan. ``volume``: its HU, on any matrix; ``lungs`` bool and ``opacity`` uint8 (the labels
-    of ``opacity.py``) of the same shape; ``findings`` of its report, their centroids in DICOM patient coordinates."""
+    of ``opacity.py``) of the same shape; ``findings`` of its report, their centroids in DICOM patient coordinates, and
+    ``outlines``: k where the k-th of them lies."""
 
     volume: Volume
     lungs: npt.NDArray[np.bool_]
     opacity: npt.NDArray[np.uint8]
     findings: tuple[Finding, ...]
+    outlines: npt.NDArray[np.unsignedinteger]
 
     @classmethod
     def of(cls, analysis: "Analysis") -> "Scan":
-        return cls(analysis.volume, analysis.lungs, analysis.opacity, analysis.report.findings or ())
+        findings = analysis.report.findings or ()
+        return cls(analysis.volume, analysis.lungs, analysis.opacity, findings, analysis.findings)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the scan begins or ends inside the lungs."""
+        ends_cm2 = self.lungs[[0, -1]].sum((1, 2)) * self.volume.pixel_area_mm2 / 100
+        return bool((ends_cm2 > CUT_OFF_AREA_CM2).any())
+
+    def nearest(self, points_mm: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], ...]:
+        """(slice, row, column) of the voxels nearest to points (…, 3), for indexing its arrays."""
+        to_index = np.linalg.inv(self.volume.affine_lps)
+        index = np.rint(points_mm @ to_index[:3, :3].T + to_index[:3, 3]).astype(int)[..., ::-1]
+        return tuple(np.moveaxis(index.clip(0, np.array(self.lungs.shape) - 1), -1, 0))
 
 
 @dataclass(frozen=True)
@@ -57,8 +82,11 @@ class LesionChange:
     """One lesion. ``number`` and ``prior_number``: its place in the reports' findings from 1, None where it is not
     among them; ``centroid_mm``: in the current scan, where it would lie if it is gone.
 
-    ``status``: "new", "grown", "stable", "shrunk", "resolved", or "outlined once" where the other scan has dense tissue
-    at the same place that is no finding there. ``doubling_time_days``: of one that grew.
+    ``status``: "new", "grown", "stable", "shrunk", "resolved"; "part of another" where its place lies inside a finding
+    of the other scan that is matched with another one (``part_of``: that finding's number there), as lesions merge and
+    fall apart; "unclear" where the other scan has dense tissue at the place that is no finding there; "not in the other
+    scan" where it has no lung near the place. ``doubling_time_days``: of a nodule or mass that grew in 30 days or more,
+    if the slices of both scans are thin. ``kind``, ``lung`` and ``zone``: of the current finding, else the prior one's.
     """
 
     status: str
@@ -69,6 +97,10 @@ class LesionChange:
     prior_volume_ml: float | None
     volume_change_percent: float | None
     doubling_time_days: float | None
+    part_of: int | None
+    kind: str
+    lung: str
+    zone: str
 
 
 @dataclass(frozen=True)
@@ -91,25 +123,24 @@ class Change:
 
 def compare(current: Scan, prior: Scan, days: int | None) -> tuple[Change, npt.NDArray[np.uint8], Motion]:
     """What changed, the map of it (slice, row, column) on the current scan's voxels (1 worse, 2 better, 3 unchanged
-    opacity), and the motion from the current scan to the prior one. ``days`` lie between the two, None: not known."""
-    motion = register(
-        current.volume.hu,
-        current.lungs,
-        current.volume.affine_lps,
-        prior.volume.hu,
-        prior.lungs,
-        prior.volume.affine_lps,
-    )
+    opacity), and the motion from the current scan to the prior one. ``days`` lie between the two, None: not known.
+
+    Raises UnusableSeries where the lungs cannot be laid over each other.
+    """
+    motion = _registered(current, prior)
     shape, affine = current.lungs.shape, current.volume.affine_lps
     prior_affine = prior.volume.affine_lps
     prior_lungs = motion.warped(prior.lungs.astype(np.uint8), prior_affine, shape, affine) > 0
     prior_opacity = motion.warped(prior.opacity, prior_affine, shape, affine)
+    overlap = float(2 * (prior_lungs & current.lungs).sum() / (prior_lungs.sum() + current.lungs.sum()))
+    if overlap < REFUSED_OVERLAP:
+        raise UnusableSeries("not_registered", NOT_REGISTERED)
     labels = opacity_change(current.opacity, prior_opacity, current.volume.spacing_mm)
+    labels[~(current.lungs & prior_lungs)] = 0  # of what was not scanned, or not found to be lung, nothing is known
     worse_ml, better_ml, unchanged_ml = (
         float(np.count_nonzero(labels == label) * current.volume.voxel_volume_ml)
         for label in (WORSE, BETTER, UNCHANGED)
     )
-    overlap = float(2 * (prior_lungs & current.lungs).sum() / (prior_lungs.sum() + current.lungs.sum()))
     lung_ml, prior_lung_ml = (float(scan.lungs.sum() * scan.volume.voxel_volume_ml) for scan in (current, prior))
     change = Change(
         lesions=lesion_changes(current, prior, motion, days),
@@ -118,10 +149,23 @@ def compare(current: Scan, prior: Scan, days: int | None) -> tuple[Change, npt.N
         unchanged_ml=unchanged_ml,
         lung_overlap=overlap,
         lung_volume_factor=lung_ml / prior_lung_ml,
-        quality=flags(overlap, lung_ml / prior_lung_ml, (current.volume.spacing_mm[0], prior.volume.spacing_mm[0])),
+        quality=flags(
+            overlap,
+            lung_ml / prior_lung_ml,
+            (current.volume.spacing_mm[0], prior.volume.spacing_mm[0]),
+            cut_off=current.is_cut_off or prior.is_cut_off,
+        ),
         software_version=software_version(),
     )
     return change, labels, motion
+
+
+def _registered(current: Scan, prior: Scan) -> Motion:
+    now, before = current.volume, prior.volume
+    try:
+        return register(now.hu, current.lungs, now.affine_lps, before.hu, prior.lungs, before.affine_lps)
+    except NotRegistered as failed:
+        raise UnusableSeries("not_registered", NOT_REGISTERED) from failed
 
 
 def opacity_change(
@@ -159,18 +203,56 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
     for index, finding in enumerate(current.findings):
         before = matched.get(index)
         if before is not None:
-            changes.append(_persisting(index, finding, before, prior.findings[before], days))
+            thin = max(current.volume.spacing_mm[0], prior.volume.spacing_mm[0]) <= THICK_MM
+            changes.append(_persisting(index, finding, before, prior.findings[before], days if thin else None))
         else:
-            status = ONE_OUTLINE if is_dense(prior, centers_mm[index], finding) else NEW
-            place, volume_ml = finding.centroid_mm, finding.volume_ml
-            changes.append(LesionChange(status, index + 1, None, place, volume_ml, None, None, None))
+            status, part_of = _unmatched(prior, centers_mm[index], finding, NEW)
+            changes.append(_alone(status, finding, finding.centroid_mm, part_of, number=index + 1))
     places_mm = motion.to_current(prior_centers_mm)
     for index, finding in enumerate(prior.findings):
         if index not in matched.values():
-            status = ONE_OUTLINE if is_dense(current, places_mm[index], finding) else RESOLVED
+            status, part_of = _unmatched(current, places_mm[index], finding, RESOLVED)
             x, y, z = places_mm[index].tolist()
-            changes.append(LesionChange(status, None, index + 1, (x, y, z), None, finding.volume_ml, None, None))
+            changes.append(_alone(status, finding, (x, y, z), part_of, prior_number=index + 1))
     return tuple(changes)
+
+
+def _unmatched(
+    other: Scan, center_mm: npt.NDArray[np.float64], finding: Finding, otherwise: str
+) -> tuple[str, int | None]:
+    """Status of a finding without its like in the other scan, and number of the finding there that holds its place."""
+    part_of = int(other.outlines[other.nearest(center_mm)])
+    if part_of:
+        return PART, part_of
+    if not other.lungs[other.nearest(center_mm + _ball(BEYOND_LUNGS_MM))].any():
+        return ABSENT, None
+    return UNCLEAR if is_dense(other, center_mm, finding) else otherwise, None
+
+
+def _alone(
+    status: str,
+    finding: Finding,
+    place_mm: tuple[float, float, float],
+    part_of: int | None,
+    *,
+    number: int | None = None,
+    prior_number: int | None = None,
+) -> LesionChange:
+    """A finding of one of the scans."""
+    return LesionChange(
+        status=status,
+        number=number,
+        prior_number=prior_number,
+        centroid_mm=place_mm,
+        volume_ml=finding.volume_ml if number else None,
+        prior_volume_ml=finding.volume_ml if prior_number else None,
+        volume_change_percent=None,
+        doubling_time_days=None,
+        part_of=part_of,
+        kind=finding.kind,
+        lung=finding.lung,
+        zone=finding.zone,
+    )
 
 
 def match(
@@ -185,14 +267,16 @@ def match(
     allowed_mm = np.maximum(NEAR_MM, NEAR_RADIUS * np.maximum.outer(*radii))
     size = np.abs(np.subtract.outer(*(3 * np.log(of) for of in radii)))
     possible = away_mm <= allowed_mm
-    cost = np.where(possible, away_mm / allowed_mm + SIZE_WEIGHT * size, 1e6)
+    cost = np.where(possible, away_mm / allowed_mm + SIZE_WEIGHT * size, NO_MATCH)
     return {int(a): int(b) for a, b in zip(*linear_sum_assignment(cost), strict=True) if possible[a, b]}
 
 
 def _persisting(index: int, finding: Finding, before: int, prior: Finding, days: int | None) -> LesionChange:
     factor = finding.volume_ml / prior.volume_ml
     status = GROWN if factor >= SIGNIFICANT else SHRUNK if factor <= 1 / SIGNIFICANT else STABLE
-    doubling_days = days * np.log(2) / np.log(factor) if days and status == GROWN else None  # Schwartz 1961
+    doubling_days = None
+    if days is not None and days >= MIN_DAYS and status == GROWN and finding.kind != "focal opacity":
+        doubling_days = float(days * np.log(2) / np.log(factor))  # Schwartz 1961
     return LesionChange(
         status=status,
         number=index + 1,
@@ -201,7 +285,11 @@ def _persisting(index: int, finding: Finding, before: int, prior: Finding, days:
         volume_ml=finding.volume_ml,
         prior_volume_ml=prior.volume_ml,
         volume_change_percent=100 * (factor - 1),
-        doubling_time_days=None if doubling_days is None else float(doubling_days),
+        doubling_time_days=doubling_days,
+        part_of=None,
+        kind=finding.kind,
+        lung=finding.lung,
+        zone=finding.zone,
     )
 
 
@@ -210,21 +298,17 @@ def is_dense(scan: Scan, center_mm: npt.NDArray[np.float64], finding: Finding) -
     than to aerated lung. Outside the lungs nothing counts as dense."""
     hu, lungs = scan.volume.hu, scan.lungs
     aerated_hu = float(np.median(hu[lungs & (hu < AERATED_HU)]))
-    ball = _ball(max(CORE * _radius_mm(finding), BALL_STEP_MM))
-    to_index = np.linalg.inv(scan.volume.affine_lps)
-    points_mm = center_mm + _ball(SEARCH_MM)[:, None] + ball  # (place, point, 3)
-    index = (points_mm @ to_index[:3, :3].T + to_index[:3, 3])[..., ::-1]
-    nearest = np.rint(index).astype(int).clip(0, np.array(hu.shape) - 1)
-    at = tuple(np.moveaxis(nearest, -1, 0))
+    ball = _ball(CORE * _radius_mm(finding))
+    at = scan.nearest(center_mm + _ball(SEARCH_MM)[:, None] + ball)  # (place, point)
     density = np.where(lungs[at], hu[at], aerated_hu).mean(1)
     return bool(density.max() > (aerated_hu + finding.mean_hu) / 2)
 
 
 def _ball(radius_mm: float) -> npt.NDArray[np.float64]:
     """Points (point, 3) of a lattice in a ball around 0."""
-    reach = np.arange(-int(radius_mm / BALL_STEP_MM), int(radius_mm / BALL_STEP_MM) + 1) * BALL_STEP_MM
+    reach = np.arange(-BALL_STEPS, BALL_STEPS + 1) * radius_mm / BALL_STEPS
     points = np.stack(np.meshgrid(reach, reach, reach), -1).reshape(-1, 3)
-    inside: npt.NDArray[np.float64] = points[np.linalg.norm(points, axis=1) <= radius_mm]
+    inside: npt.NDArray[np.float64] = points[np.linalg.norm(points, axis=1) <= radius_mm * 1.001]
     return inside
 
 
@@ -237,9 +321,16 @@ def _centroids(findings: tuple[Finding, ...]) -> npt.NDArray[np.float64]:
     return np.array([finding.centroid_mm for finding in findings], float).reshape(-1, 3)
 
 
-def flags(overlap: float, lung_factor: float, slice_mm: tuple[float, float]) -> tuple[QualityFlag, ...]:
-    """``slice_mm``: distance of the slices of the current and of the prior scan."""
+def flags(
+    overlap: float, lung_factor: float, slice_mm: tuple[float, float], *, cut_off: bool
+) -> tuple[QualityFlag, ...]:
+    """``slice_mm``: distance of the slices of the current and of the prior scan; ``cut_off``: one's lungs are."""
     found = []
+    if cut_off:
+        message = (
+            "One of the scans begins or ends inside the lungs: what lies beyond cannot be compared, the rest roughly."
+        )
+        found.append(QualityFlag("lungs_cut_off", message))
     if overlap < POOR_OVERLAP:
         message = "The lungs of the two scans could not be laid over each other well: look at both beside each other."
         found.append(QualityFlag("registration_poor", message))

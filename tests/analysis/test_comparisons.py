@@ -2,15 +2,21 @@
 
 import datetime
 import gzip
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 
 from analysis import queue, services, storage, tasks
-from analysis.formats import date_text
+from analysis.formats import LESION_STATUS, date_text
 from analysis.models import Analysis, Comparison
+from analysis.pipeline import change
 from patients import removal
 from patients.models import Patient
 from tests.analysis.finished import FINDINGS, finished_analysis
@@ -29,6 +35,10 @@ CHANGE = {
             "prior_volume_ml": 0.607,
             "volume_change_percent": 100.0,
             "doubling_time_days": 30.0,
+            "part_of": None,
+            "kind": "nodule",
+            "lung": "left",
+            "zone": "upper",
         },
         {
             "status": "resolved",
@@ -39,6 +49,24 @@ CHANGE = {
             "prior_volume_ml": 0.2,
             "volume_change_percent": None,
             "doubling_time_days": None,
+            "part_of": None,
+            "kind": "nodule",
+            "lung": "left",
+            "zone": "upper",
+        },
+        {
+            "status": "part of another",
+            "number": None,
+            "prior_number": 3,
+            "centroid_mm": [61.0, -20.0, -125.0],
+            "volume_ml": None,
+            "prior_volume_ml": 0.3,
+            "volume_change_percent": None,
+            "doubling_time_days": None,
+            "part_of": 1,
+            "kind": "nodule",
+            "lung": "left",
+            "zone": "upper",
         },
     ],
     "worse_ml": 120.4,
@@ -88,13 +116,30 @@ def test_one_result_alone_and_one_without_a_date_are_not_compared(patient, analy
     assert not Comparison.objects.exists()
 
 
+def corrected(study, days):
+    study.dated_by_hand = True
+    study.save()
+    services.date_study(study, DAY + datetime.timedelta(days=days))
+    return Comparison.objects.get()
+
+
 def test_a_corrected_date_has_the_comparison_made_anew(patient, analysis, later):
-    later.series.study.dated_by_hand = True
-    later.series.study.save()
     services.queue_comparisons(patient)
-    Comparison.objects.update(state="DONE", change=CHANGE)
-    services.date_study(later.series.study, DAY + datetime.timedelta(days=60))
-    assert [(one.days, one.state) for one in Comparison.objects.all()] == [(60, "QUEUED")]
+    name = storage.default_storage.save("comparisons/old.gz", ContentFile(b"old"))
+    Comparison.objects.update(state="DONE", change=CHANGE, change_map=name, attempt=2)
+    comparison = corrected(later.series.study, 60)
+    assert (comparison.days, comparison.state, comparison.attempt) == (60, "QUEUED", 0)
+    assert (comparison.change, comparison.change_map.name) == (None, "")
+    assert not storage.default_storage.exists(name)
+
+
+def test_a_worker_that_compares_while_the_date_is_corrected_writes_nothing(patient, analysis, later):
+    services.queue_comparisons(patient)
+    late = queue.claim(Comparison, Comparison.objects.get().pk)
+    corrected(later.series.study, 60)
+    queue.claim(Comparison, late.pk)
+    with pytest.raises(queue.LeaseLost):
+        queue.write(late, progress=0.5)
 
 
 def test_what_the_worker_makes_is_stored_with_its_map(patient, analysis, later):
@@ -115,7 +160,15 @@ def test_a_result_of_an_older_version_ends_in_a_sentence(patient, analysis, late
     Analysis.objects.filter(pk=analysis.pk).update(lungs_map="")
     services.queue_comparisons(patient)
     comparison = work_off(Comparison.objects.get())
-    assert (comparison.state, comparison.error) == ("FAILED", storage.TOO_OLD)
+    assert (comparison.state, comparison.error) == ("FAILED", storage.TOO_OLD.format(day=date_text(DAY)))
+
+
+def test_a_failed_comparison_is_tried_again_with_the_next_result(patient, analysis, later):
+    services.queue_comparisons(patient)
+    Comparison.objects.update(state="FAILED", error="x", attempt=3)
+    services.queue_comparisons(patient)
+    comparison = Comparison.objects.get()
+    assert (comparison.state, comparison.error, comparison.attempt) == ("QUEUED", "", 0)
 
 
 def test_a_late_workers_comparison_leaves_no_file(patient, analysis, later):
@@ -123,9 +176,23 @@ def test_a_late_workers_comparison_leaves_no_file(patient, analysis, later):
     late = queue.claim(Comparison, Comparison.objects.get().pk)
     Comparison.objects.update(attempt=2)
     with pytest.raises(queue.LeaseLost):
-        services.compare(late)
-    folder = f"comparisons/{late.pk}/1"
-    assert not storage.default_storage.exists(f"{folder}/change_map.gz")
+        storage.save_change(late, SimpleNamespace(to_json=lambda: CHANGE), np.zeros((3, 256, 256), np.uint8))
+    assert storage.default_storage.listdir(f"comparisons/{late.pk}/1") == ([], [])
+
+
+def test_the_words_know_every_status():
+    statuses = {change.NEW, change.GROWN, change.STABLE, change.SHRUNK, change.RESOLVED}
+    assert set(LESION_STATUS) == statuses | {change.PART, change.UNCLEAR, change.ABSENT}
+
+
+def test_the_web_process_imports_neither_torch_nor_simpleitk():
+    code = (
+        "import django, sys; django.setup(); from django.urls import reverse; reverse('pages:home');"
+        "assert not {'torch', 'SimpleITK'} & set(sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env=os.environ | {"DJANGO_SETTINGS_MODULE": "webapp.settings"}
+    )
 
 
 def test_a_comparison_of_a_dead_worker_goes_to_the_next(patient, analysis, later):
@@ -158,11 +225,13 @@ def compared(patient, analysis, later):
 def test_the_study_page_says_what_changed_since_the_last_scan(browser, compared):
     page = browser.get(reverse("pages:study", args=[compared.analysis.series.study_id])).content.decode()
     assert f"Since {date_text(DAY)}" in page
-    assert "Lesions: 1 grown, 1 resolved." in page
-    assert "120 ml newly opaque or denser, 0 ml cleared or less dense, 80 ml as before" in page
+    assert "Lesions: 1 grown, 1 resolved, 1 part of another." in page
+    assert "120 ml newly opaque or denser and 0 ml cleared or less dense beyond 3 mm, 80 ml as before" in page
     assert "Finding 1: grown" in page
-    assert "0.61 ml → 1.21 ml, +100 %, doubles in 30 days" in page
+    assert "0.61 ml → 1.21 ml, +100 %, volume doubling time 30 days" in page
     assert "0.20 ml → –" in page
+    assert "Resolved: nodule, left lung, upper third" in page
+    assert "Now part of finding 1: nodule" in page
     assert "A different depth of breath" in page
 
 
@@ -190,7 +259,7 @@ def test_a_comparison_that_failed_says_why(browser, compared):
 
 
 def test_comparison_and_map_are_for_the_users_of_the_site_alone(client, compared, patient, user, stranger):
-    work_off_map = storage.default_storage.save("comparisons/x.gz", storage.ContentFile(gzip.compress(b"\1")))
+    work_off_map = storage.default_storage.save("comparisons/x.gz", ContentFile(gzip.compress(b"\1")))
     Comparison.objects.update(change_map=work_off_map)
     address = reverse("pages:change_map", args=[compared.pk])
     client.force_login(stranger)

@@ -9,6 +9,7 @@ from analysis.pipeline import change
 from analysis.pipeline.change import BETTER, UNCHANGED, WORSE, Scan, compare, is_dense, lesion_changes, match
 from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS
 from analysis.pipeline.report import Finding
+from analysis.pipeline.series import UnusableSeries
 from analysis.pipeline.volume import Volume
 from tests.pipeline.lung_block import AFFINE_LPS, LEFT_MM, LUNG_HU, MIDDLE_MM, RIGHT_MM, SHAPE, SPACING_MM, LungBlock
 
@@ -41,8 +42,9 @@ class Still:
 def scan(block=None, findings=(), opacity=None):
     hu = (block or LungBlock()).hu
     volume = Volume(hu, AFFINE_LPS, 70.0 - np.arange(SHAPE[0]) * SPACING_MM[0], "1.2", ())
-    labels = np.zeros(SHAPE, np.uint8) if opacity is None else opacity
-    return Scan(volume, (block or LungBlock()).lungs, labels, tuple(findings))
+    none = np.zeros(SHAPE, np.uint8)
+    lungs = (block or LungBlock()).lungs
+    return Scan(volume, lungs, none if opacity is None else opacity, tuple(findings), none)
 
 
 def lps(place_mm):
@@ -68,6 +70,12 @@ def test_two_neighbours_are_not_both_given_to_one():
 def test_of_two_at_hand_the_one_of_like_size_is_taken():
     before, now = (finding((0, 0, 0), 2.0),), (finding((2.0, 0, 0), 0.05), finding((2.5, 0, 0), 2.1))
     assert matched(now, before) == {1: 0}
+
+
+def test_one_that_stayed_is_not_given_away_to_match_a_new_neighbour():
+    """A stable nodule between one that is gone and one that is new."""
+    before, now = (finding((0, 0, 0)), finding((-7, 0, 0))), (finding((0, 0, 0)), finding((7, 0, 0)))
+    assert matched(now, before) == {0: 0}
 
 
 def test_a_large_lesion_may_shift_its_centroid_further_than_a_small_one():
@@ -103,6 +111,19 @@ def test_the_doubling_time_of_a_lesion_that_doubled_is_the_time_between():
     assert doubling(0.5, 90) is None
     assert doubling(2.0, None) is None
     assert doubling(2.0, 0) is None
+    assert doubling(2.0, 29) is None  # inflammation
+
+
+def test_an_opacity_and_thick_slices_have_no_doubling_time():
+    def doubling(kind, slice_factor):
+        now, before = (scan(findings=[replace(finding(volume_ml=ml), kind=kind)]) for ml in (2.0, 1.0))
+        affine = AFFINE_LPS @ np.diag([1, 1, slice_factor, 1])
+        before = replace(before, volume=replace(before.volume, affine_lps=affine))
+        return lesion_changes(now, before, Still(), 90)[0].doubling_time_days
+
+    assert doubling("mass", 1) == pytest.approx(90)
+    assert doubling("focal opacity", 1) is None
+    assert doubling("mass", 2) is None
 
 
 def test_a_lesion_is_new_where_lung_was_and_resolved_where_lung_is():
@@ -120,8 +141,25 @@ def test_a_lesion_that_the_other_scan_shows_without_outlining_it_is_neither_new_
     block = LungBlock()
     volume_ml = block.ball(RIGHT, 6.0)
     outlined, not_outlined = scan(block, [finding(lps(RIGHT), volume_ml)]), scan(block)
-    assert [one.status for one in lesion_changes(outlined, not_outlined, Still(), 90)] == ["outlined once"]
-    assert [one.status for one in lesion_changes(not_outlined, outlined, Still(), 90)] == ["outlined once"]
+    assert [one.status for one in lesion_changes(outlined, not_outlined, Still(), 90)] == ["unclear"]
+    assert [one.status for one in lesion_changes(not_outlined, outlined, Still(), 90)] == ["unclear"]
+
+
+def test_a_lesion_inside_a_larger_one_of_the_other_scan_is_part_of_it():
+    """Two lesions merge: one is matched with the whole, the other lies in it."""
+    block = LungBlock()
+    apart_mm = 16.0
+    places = [(*MIDDLE_MM, RIGHT_MM - apart_mm / 2), (*MIDDLE_MM, RIGHT_MM + apart_mm / 2)]
+    before = scan(block, [finding(lps(places[0]), 1.0), finding(lps(places[1]), 0.5)])
+    row, column = round(MIDDLE_MM[1] / SPACING_MM[1]), round(RIGHT_MM / SPACING_MM[2])
+    outlines = np.zeros(SHAPE, np.uint8)
+    outlines[35:55, row - 15 : row + 15, column - 25 : column + 25] = 1
+    merged = replace(scan(block, [finding(lps((*MIDDLE_MM, RIGHT_MM - 2)), 9.0)]), outlines=outlines)
+    grown, part = lesion_changes(merged, before, Still(), 90)
+    assert (grown.status, grown.number, grown.prior_number) == ("grown", 1, 1)
+    assert (part.status, part.number, part.prior_number, part.part_of) == ("part of another", None, 2, 1)
+    *_, part = lesion_changes(before, merged, Still(), 90)
+    assert (part.status, part.number, part.prior_number, part.part_of) == ("part of another", 2, None, 1)
 
 
 def test_the_chest_wall_is_no_lesion_of_the_other_scan():
@@ -196,17 +234,42 @@ def test_a_scan_against_itself_is_stable():
 
 
 @pytest.mark.parametrize(
-    ("overlap", "lung_factor", "slice_mm", "codes"),
+    ("overlap", "lung_factor", "slice_mm", "cut_off", "codes"),
     [
-        (0.95, 1.24, (2.5, 1.0), []),
-        (0.95, 1.3, (1.0, 1.0), ["breath_differs"]),
-        (0.95, 0.77, (1.0, 1.0), ["breath_differs"]),
-        (0.85, 1.0, (1.0, 1.0), ["registration_poor"]),
-        (0.95, 1.0, (1.0, 5.0), ["thick_slices"]),
+        (0.95, 1.24, (2.5, 1.0), False, []),
+        (0.95, 1.3, (1.0, 1.0), False, ["breath_differs"]),
+        (0.95, 0.77, (1.0, 1.0), False, ["breath_differs"]),
+        (0.85, 1.0, (1.0, 1.0), False, ["registration_poor"]),
+        (0.95, 1.0, (1.0, 5.0), False, ["thick_slices"]),
+        (0.95, 1.0, (1.0, 1.0), True, ["lungs_cut_off"]),
     ],
 )
-def test_what_makes_a_comparison_unsure_is_flagged(overlap, lung_factor, slice_mm, codes):
-    assert [flag.code for flag in change.flags(overlap, lung_factor, slice_mm)] == codes
+def test_what_makes_a_comparison_unsure_is_flagged(overlap, lung_factor, slice_mm, cut_off, codes):
+    assert [flag.code for flag in change.flags(overlap, lung_factor, slice_mm, cut_off=cut_off)] == codes
+
+
+def test_what_the_other_scan_does_not_hold_is_neither_new_nor_resolved():
+    """The prior scan ends in the middle of the lungs, the finding lies in the lower half."""
+    block = LungBlock()
+    low = (100.0, MIDDLE_MM[1], LEFT_MM)
+    one = finding(lps(low), block.ball(low, 6.0))
+    whole, half = scan(block, [one]), scan()
+    upper = half.lungs.copy()
+    upper[45:] = False
+    half = replace(half, lungs=upper)
+    assert [each.status for each in lesion_changes(whole, half, Still(), 90)] == ["not in the other scan"]
+    assert [each.status for each in lesion_changes(half, whole, Still(), 90)] == ["not in the other scan"]
+    ends_there = Scan(half.volume, upper[:45], half.opacity[:45], (), half.outlines[:45])
+    assert ends_there.is_cut_off
+    assert not whole.is_cut_off
+
+
+def test_lungs_that_have_nothing_in_common_are_refused():
+    block = LungBlock()
+    speck = np.zeros(SHAPE, bool)
+    speck[40:44, 60:64, 60:64] = True
+    with pytest.raises(UnusableSeries, match="could not be laid over each other"):
+        compare(scan(block), replace(scan(block), lungs=speck), 30)
 
 
 def test_a_scan_on_another_matrix_lies_at_the_same_place():
@@ -217,4 +280,4 @@ def test_a_scan_on_another_matrix_lies_at_the_same_place():
     whole = np.array([(SHAPE[2] - 1) / 2, (SHAPE[1] - 1) / 2, 10, 1])
     np.testing.assert_allclose(small.affine_lps @ middle, volume.affine_lps @ whole)
     assert small.hu[40, 32, 16] == pytest.approx(LUNG_HU, abs=15)
-    assert replace(small, hu=volume.hu).spacing_mm[0] == SPACING_MM[0]
+    assert small.spacing_mm == pytest.approx((SPACING_MM[0], SPACING_MM[1] * 130 / 64, SPACING_MM[2] * 260 / 64))

@@ -11,7 +11,9 @@ from analysis.training.change_figures import CAME, GONE, NOT_FOUND, Followed, Pa
 
 def lesion(status, number, prior_number, volume_ml=1.0, prior_volume_ml=1.0):
     percent = 100 * (volume_ml / prior_volume_ml - 1) if number and prior_number else None
-    return LesionChange(status, number, prior_number, (0, 0, 0), volume_ml, prior_volume_ml, percent, None)
+    return LesionChange(
+        status, number, prior_number, (0, 0, 0), volume_ml, prior_volume_ml, percent, None, None, "", "", ""
+    )
 
 
 def change(*lesions):
@@ -22,7 +24,7 @@ def scan(*centroids_mm):
     findings = [
         Finding("nodule", "solid", place, 0.5, 10.0, 9.0, 20.0, False, 0.9, "left", "upper") for place in centroids_mm
     ]
-    return Scan(None, None, None, tuple(findings))
+    return Scan(None, None, None, tuple(findings), None)
 
 
 def test_a_lesion_matched_with_itself_has_its_status_and_factor():
