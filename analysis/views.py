@@ -180,9 +180,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     point = next(point for point in points if point.study.pk == study.pk)
     done = point.analysis if point.analysis and point.analysis.state == Analysis.State.DONE else None
     comparison = since_last(points, done)
-    compared = comparison if comparison and not comparison.is_active else None
-    shown = (done, compared, study.chosen_series)  # what numbers and images are made from
-    on_show = "-".join(str(each.pk) if each else "" for each in shown)
+    on_show = f"{done.pk if done else ''}-{study.chosen_series_id or ''}"  # what numbers and images are made from
     if request.headers.get("HX-Request") and request.GET.get("on_show") != on_show:
         return HttpResponse(status=204, headers={"HX-Trigger": "result-changed"})
 
@@ -202,20 +200,22 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
             "opacity": done.report["opacity"] if done else None,
             "findings": done.report["findings"] if done else None,
             "comparison": comparison,
+            "change_map": _map(comparison, "change_map"),
             "opacity_rows": opacity_rows(done.report["opacity"]) if done else None,
             "seconds": sum(done.report["seconds"].values()) if done else None,
             "series": study.series.annotate(has_result=Exists(results)),
-            "scan": _scan(study.chosen_series, done, comparison) if study.chosen_series else None,
+            "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
             "gate_hu": round(-GATE_HU),
             "high_hu": round(-HIGH_HU),
             "heat_opacity": HEAT_OPACITY,
             "heat_threshold": HEAT_THRESHOLD,
         }
 
-    return _live(request, "pages/study.html", "parts/study_moving.html", [_state(points), misfit], context)
+    seen = [_state(points), misfit, comparison and (comparison.pk, comparison.state)]
+    return _live(request, "pages/study.html", "parts/study_moving.html", seen, context)
 
 
-def _scan(series: Series, done: Analysis | None, comparison: Comparison | None = None) -> dict[str, Any]:
+def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
     """What the viewer needs (``static/src/viewer/scan.ts``): the slices, head to feet, and the heat map's place.
 
     The slices are those of the result, whatever came to the series later; without a result all that are stored.
@@ -230,8 +230,7 @@ def _scan(series: Series, done: Analysis | None, comparison: Comparison | None =
         ]
     else:  # a usable series may hold localisers, which have no place in it
         slices = [_slice(pk, z_mm, {}, None) for pk, _, z_mm in stored if z_mm is not None or not series.usable]
-    maps = {name: _map(done, name) for name in MAPS}
-    return {"slices": slices, "change_map": _map(comparison, "change_map"), **maps}
+    return {"slices": slices, **{name: _map(done, name) for name in MAPS}}
 
 
 def _map(row: Analysis | Comparison | None, name: str) -> dict[str, Any] | None:

@@ -7,7 +7,8 @@ import { Heatmap } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
 import { CHANGES, FINDINGS, LUNGS, OPACITY, Outline } from './viewer/outline';
 import type { Colouring } from './viewer/outline';
-import { levelOf, mostAffected, nearest, readScan, sliceAt } from './viewer/scan';
+import type { StoredMap } from './viewer/overlay';
+import { levelOf, mostAffected, nearest, readChangeMap, readScan, sliceAt } from './viewer/scan';
 import type { Scan } from './viewer/scan';
 import { Strip } from './viewer/strip';
 
@@ -21,13 +22,13 @@ interface Kept {
   window: Window;
 }
 
-/** What is outlined: the part of the scan that holds it, what an error calls it, its colours, and its key. */
+/** What is outlined: what an error calls it, its colours, and its key. */
 const OUTLINES = {
-  opacity: { map: 'opacity_map', named: 'outline of opacities', colouring: OPACITY, key: 'o' },
-  findings: { map: 'findings_map', named: 'outline of findings', colouring: FINDINGS, key: 'f' },
-  lungs: { map: 'lungs_map', named: 'outline of the lungs', colouring: LUNGS, key: 'l' },
-  change: { map: 'change_map', named: 'map of the change', colouring: CHANGES, key: 'c' },
-} as const satisfies Record<string, { map: keyof Scan; named: string; colouring: Colouring; key: string }>;
+  opacity: { named: 'outline of opacities', colouring: OPACITY, key: 'o' },
+  findings: { named: 'outline of findings', colouring: FINDINGS, key: 'f' },
+  lungs: { named: 'outline of the lungs', colouring: LUNGS, key: 'l' },
+  change: { named: 'map of the change', colouring: CHANGES, key: 'c' },
+} as const satisfies Record<string, { named: string; colouring: Colouring; key: string }>;
 const OUTLINE_NAMES = Object.keys(OUTLINES) as (keyof typeof OUTLINES)[];
 
 /** Which outlines are drawn. */
@@ -78,16 +79,17 @@ class Viewer {
   async open(): Promise<void> {
     this.sliced(this.index);
     const { window } = this; // opening sets the lung window
-    const canvas = (name: string): HTMLCanvasElement => this.root.querySelector<HTMLCanvasElement>(`[data-overlay="${name}"]`)!;
-    const missing = (error: Error): null => {
+    const heatmap = Heatmap.load(this.canvas('heatmap'), this.scan, this.settings).catch((error: Error) => {
       this.say(error.message);
       return null;
-    };
-    const heatmap = Heatmap.load(canvas('heatmap'), this.scan, this.settings).catch(missing);
-    const outlines = OUTLINE_NAMES.map((name) => {
-      const { map, named, colouring } = OUTLINES[name];
-      return Outline.load(canvas(name), this.scan[map], named, colouring).catch(missing);
     });
+    const { opacity_map, findings_map, lungs_map } = this.scan;
+    const outlines = [
+      this.outline('opacity', opacity_map),
+      this.outline('findings', findings_map),
+      this.outline('lungs', lungs_map),
+      this.outline('change', readChangeMap()),
+    ];
     this.ct = await Ct.open(
       this.root.querySelector<HTMLDivElement>('[data-ct]')!,
       this.scan.slices.map((slice) => slice.file),
@@ -105,12 +107,37 @@ class Viewer {
     );
     this.ct.setWindow(window);
     this.heatmap = await heatmap;
-    for (const [i, outline] of (await Promise.all(outlines)).entries()) this.outlines[OUTLINE_NAMES[i]!] = outline;
+    await Promise.all(outlines);
     this.showSettings();
     this.sliced(this.ct.index);
     this.corners.orientation(this.ct);
     this.drawOverlay();
     this.root.dataset.ready = 'true';
+  }
+
+  private canvas(name: string): HTMLCanvasElement {
+    return this.root.querySelector<HTMLCanvasElement>(`[data-overlay="${name}"]`)!;
+  }
+
+  /** Loads what is outlined, and shows it if its switch is on. */
+  private async outline(name: keyof Outlined, map: StoredMap | null): Promise<void> {
+    const { named, colouring } = OUTLINES[name];
+    try {
+      this.outlines[name] = await Outline.load(this.canvas(name), map, named, colouring);
+    } catch (error) {
+      this.say((error as Error).message);
+    }
+    if (!this.outlines[name]) return;
+    this.root.querySelector<HTMLElement>(`[data-outline-switch="${name}"]`)!.hidden = false;
+    for (const legend of this.root.querySelectorAll<HTMLElement>(`[data-outline-legend="${name}"]`)) legend.hidden = false;
+    this.showSettings();
+    this.drawOverlay();
+  }
+
+  /** The comparison with the last scan came while the page was open. */
+  compared(): void {
+    const map = readChangeMap();
+    if (map && !this.outlines.change) void this.outline('change', map);
   }
 
   /** Where the slice on show lies between the top and the bottom of the lungs. */
@@ -274,6 +301,9 @@ document.addEventListener('click', (event) => {
 });
 // Plotly's script stands after this one, so that the images come first.
 document.addEventListener('DOMContentLoaded', () => drawCharts(document, openAtLevel));
-document.body.addEventListener('htmx:afterSettle', () => drawCharts(document, openAtLevel));
+document.body.addEventListener('htmx:afterSettle', () => {
+  drawCharts(document, openAtLevel);
+  viewer?.compared();
+});
 // A newer result, or another series: numbers, images and heat map change together.
 document.body.addEventListener('result-changed', () => location.replace(atLevel(location.pathname)));

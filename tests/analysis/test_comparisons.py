@@ -238,18 +238,22 @@ def test_the_study_page_says_what_changed_since_the_last_scan(browser, compared)
 def test_the_first_time_point_has_nothing_to_be_compared_with(browser, compared):
     page = browser.get(reverse("pages:study", args=[compared.prior.series.study_id]))
     assert page.context["comparison"] is None
-    assert "since-last" not in page.content.decode()
+    assert "<h2>Since" not in page.content.decode()
 
 
-def test_an_open_page_is_told_when_the_comparison_is_there(browser, compared):
+def test_an_open_page_gets_the_comparison_when_it_is_there(browser, compared):
     address = reverse("pages:study", args=[compared.analysis.series.study_id])
     Comparison.objects.update(state="RUNNING", change=None)
     page = browser.get(address)
     assert f"Being compared with the CT of {date_text(DAY)}" in page.content.decode()
     asked = {"on_show": page.context["on_show"], "seen": page.context["seen"]}
-    assert not browser.get(address, asked, headers={"HX-Request": "true"}).has_header("HX-Trigger")
-    Comparison.objects.update(state="DONE", change=CHANGE)
-    assert browser.get(address, asked, headers={"HX-Request": "true"})["HX-Trigger"] == "result-changed"
+    assert browser.get(address, asked, headers={"HX-Request": "true"}).status_code == 204
+    Comparison.objects.update(state="DONE", change=CHANGE, change_map="comparisons/x.gz")
+    answer = browser.get(address, asked, headers={"HX-Request": "true"})
+    assert not answer.has_header("HX-Trigger")  # images and numbers stay as they are
+    assert "Finding 1: grown" in answer.content.decode()
+    assert 'id="since-last" hx-swap-oob="true"' in answer.content.decode()
+    assert reverse("pages:change_map", args=[compared.pk]) in answer.content.decode()
 
 
 def test_a_comparison_that_failed_says_why(browser, compared):

@@ -46,6 +46,7 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
         _heat_map_can_be_toggled(page)
         _outlines_can_be_toggled(page)
         _a_finding_is_shown_on_its_slice(page)
+        _what_changed_is_outlined(page)
         _keys_wheel_and_strip_go_through_the_slices(page)
         _keys_set_the_window(page)
         _another_time_point_opens_at_the_same_level(page)
@@ -100,6 +101,18 @@ def _a_finding_is_shown_on_its_slice(page: Page) -> None:
     wait_until(lambda: _coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
     page.keyboard.press("f")
     wait_until(lambda: _coloured_pixels(page, "findings") == 0, 10, "the outline to go")
+
+
+def _what_changed_is_outlined(page: Page) -> None:
+    """The page stays as it is when the comparison comes."""
+    switch = page.locator("[data-outline-switch=change]")
+    expect(switch).to_be_visible(timeout=ANALYSED_WITHIN_MS)
+    page.locator("#since-last [data-finding-z]").first.click()
+    assert _coloured_pixels(page, "change") == 0
+    page.keyboard.press("c")
+    wait_until(lambda: _coloured_pixels(page, "change") > 10, 10, "the outline of the change")
+    switch.click()
+    wait_until(lambda: _coloured_pixels(page, "change") == 0, 10, "the outline of the change to go")
 
 
 def _coloured_pixels(page: Page, overlay: str = "heatmap") -> int:

@@ -18,7 +18,11 @@ export interface Scan {
   opacity_map: StoredMap | null;
   findings_map: StoredMap | null;
   lungs_map: StoredMap | null;
-  change_map: StoredMap | null;
+}
+
+/** Where the map of what changed since the last scan is; null while there is none. */
+export function readChangeMap(): StoredMap | null {
+  return JSON.parse(document.getElementById('change-map')?.textContent ?? 'null') as StoredMap | null;
 }
 
 export function readScan(): Scan {
