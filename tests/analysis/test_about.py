@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 
 from analysis import about
-from analysis.checks import WEIGHTS_DIR
+from analysis.checks import EVALUATION, WEIGHTS_DIR
 
 
 def test_the_evaluation_is_of_the_networks_that_run_here():
@@ -45,6 +45,13 @@ def test_the_page_quotes_the_evaluation(client, user):
     assert "other weights" not in text
     healthy = about.results()["held_out"]["mean"]["opacity"]["per_volume"]["volume 6"]["found"]
     assert f"of healthy volume 6, {healthy:.1f} %" in text
+    change = json.loads(EVALUATION.with_name("change.json").read_text())
+    assert f"Of {change['found_twice']} nodules found on both scans {change['matched']:.0%}".replace("%", " %") in text
+
+
+def test_the_figures_of_change_are_of_the_networks_that_run_here():
+    change = json.loads(EVALUATION.with_name("change.json").read_text())
+    assert {network.sha256 for network in about.networks()} <= set(change["weights"].values())
 
 
 def test_without_the_evaluation_the_page_says_so(client, user, monkeypatch, tmp_path):
