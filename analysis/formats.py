@@ -106,9 +106,14 @@ def opacity_rows(opacity: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
     return [*thirds, ("Whole", whole)]
 
 
-LESION_STATUS = (  # as in pipeline/change.py
-    "new", "grown", "stable", "shrunk", "resolved", "part of another", "unclear", "not in the other scan",
+LESION_STATUS = (  # as in pipeline/change.py, what matters most first
+    "new", "grown", "shrunk", "resolved", "stable", "part of another", "unclear", "not in the other scan",
 )  # fmt: skip
+
+
+def lesions_by_status(change: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lesions of a comparison, those that changed first."""
+    return sorted(change["lesions"], key=lambda lesion: LESION_STATUS.index(lesion["status"]))
 
 
 def lesion_words(lesion: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ for written in (
     formats.opacity_note,
     formats.finding_words,
     formats.finding_measures,
+    formats.lesions_by_status,
     formats.lesion_words,
     formats.lesion_measures,
     formats.lesion_counts,

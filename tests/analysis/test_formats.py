@@ -74,3 +74,48 @@ def test_flags_are_said_in_a_few_words():
     flags = [{"code": "lungs_cut_off", "message": "…"}, {"code": "noise", "message": "…"}]
     assert formats.quality_text(flags) == "check: lungs cut off, noise"
     assert formats.quality_text([]) == ""
+
+
+def lesion(status, number=None, part_of=None, before=None, now=None, percent=None, days=None):
+    return {
+        "status": status,
+        "number": number,
+        "part_of": part_of,
+        "kind": "nodule",
+        "lung": "left",
+        "zone": "upper",
+        "prior_volume_ml": before,
+        "volume_ml": now,
+        "volume_change_percent": percent,
+        "doubling_time_days": days,
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (lesion("grown", 2), "Finding 2: grown"),
+        (lesion("resolved"), "Resolved: nodule, left lung, upper third"),
+        (lesion("unclear", 3), "Finding 3: not outlined then, but the tissue was dense"),
+        (lesion("unclear"), "No longer outlined, but the tissue is dense: nodule, left lung, upper third"),
+        (lesion("part of another", 4, part_of=1), "Finding 4: part of a larger one then"),
+        (lesion("part of another", part_of=1), "Now part of finding 1: nodule, left lung, upper third"),
+        (lesion("not in the other scan", 5), "Finding 5: its place is not in the lungs then"),
+    ],
+)
+def test_what_became_of_a_lesion_is_said_in_words(one, words):
+    assert formats.lesion_words(one) == words
+
+
+def test_volumes_stand_before_and_now_with_their_change():
+    grown = lesion("grown", 1, before=0.52, now=1.21, percent=132.7, days=74.2)
+    assert formats.lesion_measures(grown) == "0.52 ml → 1.21 ml, +133 %, volume doubling time 74 days"
+    assert formats.lesion_measures(lesion("resolved", before=0.4)) == "0.40 ml → –"
+    assert formats.lesion_measures(lesion("new", 1, now=0.004)) == "– → < 0.01 ml"
+
+
+def test_lesions_that_changed_come_first():
+    change = {"lesions": [lesion("stable", 1), lesion("unclear", 2), lesion("new", 3), lesion("new", 4)]}
+    assert [each["number"] for each in formats.lesions_by_status(change)] == [3, 4, 1, 2]
+    assert formats.lesion_counts(change) == "2 new, 1 stable, 1 unclear"
+    assert formats.lesion_counts({"lesions": []}) == formats.NO_LESION
