@@ -69,25 +69,14 @@ def register(
     Raises NotRegistered.
     """
     try:
-        return _register(hu, lungs, affine, prior_hu, prior_lungs, prior_affine)
+        affine_motion = _register_masks(_mask(lungs, affine), _mask(prior_lungs, prior_affine))
+        grid = _grid_over(lungs, affine, STEP_MM)
+        prior_grid = _grid_over(prior_lungs, prior_affine, STEP_MM)
+        content, inside = _content(hu, lungs, affine, grid)
+        prior_content, _ = _content(prior_hu, prior_lungs, prior_affine, prior_grid)
+        spline = _register_content(content, inside, prior_content, affine_motion)
     except RuntimeError as failed:  # SimpleITK's only error
         raise NotRegistered from failed
-
-
-def _register(
-    hu: npt.NDArray[np.int16],
-    lungs: npt.NDArray[np.bool_],
-    affine: Affine,
-    prior_hu: npt.NDArray[np.int16],
-    prior_lungs: npt.NDArray[np.bool_],
-    prior_affine: Affine,
-) -> Motion:
-    affine_motion = _register_masks(_mask(lungs, affine), _mask(prior_lungs, prior_affine))
-    grid = _grid_over(lungs, affine, STEP_MM)
-    prior_grid = _grid_over(prior_lungs, prior_affine, STEP_MM)
-    content, inside = _content(hu, lungs, affine, grid)
-    prior_content, _ = _content(prior_hu, prior_lungs, prior_affine, prior_grid)
-    spline = _register_content(content, inside, prior_content, affine_motion)
     return Motion(sitk.CompositeTransform([affine_motion, spline]))
 
 
