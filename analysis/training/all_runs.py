@@ -16,7 +16,8 @@ def planned() -> list[tuple[str, str, int]]:
     held_out, seeds = data.protocol()["held_out"], data.protocol()["seeds"]
     of_folds = [(network, fold, seed) for fold in data.folds() for network in seeds for seed in seeds[network]]
     (release,) = (fold for fold in held_out if fold not in data.folds())
-    return [(network, release, seeds[network][0]) for network in seeds] + of_folds
+    of_release = [(network, release, seeds[network][0]) for network in seeds if network != "plain_network"]
+    return of_release + of_folds
 
 
 def train(run: tuple[str, str, int]) -> None:

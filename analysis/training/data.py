@@ -1,6 +1,7 @@
 """The training arrays: real slices in HU with their masks, how they are split, and the augmentation."""
 
 import argparse
+import csv
 import os
 import tomllib
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
 from torch import Tensor
 
 from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render
@@ -32,6 +36,7 @@ _LUNG_MASKS_AIR = -808.0
 MIN_LUNG_PIXELS = 300  # at 256², 6 cm²: with less lung the pipeline does not score a slice either
 POSITIVE_PIXELS = 20  # opacity pixels at 256² from which a slice is abnormal; with 1–19 it counts for nothing
 PHANTOM_SPACING_MM = (10.0, 1.4, 1.4)  # 256 cells of 1.4 mm, as the real slices have about
+MIN_GREY_LEVELS = 40  # between air and muscle in an image of 8 bits: with fewer, ground-glass is lost in the steps
 WRONG_MASK = "ID_0254_Z_0075"  # its lung mask follows the edge of the body
 
 # Slices of the two series of tumours, from the head, found by eye: above and below the lungs, and of healthy lungs
@@ -43,6 +48,11 @@ _HEALTHY = {
     "tumour_A0002": (range(2, 9), range(20, 28)),
 }
 _SLAB_SLICES = {"nodules_LIDC-0003": (2, 4), "tumour_A0002": (1,)}  # 5, 10 and 8 mm
+
+
+def device() -> torch.device:
+    """Where networks are trained: on the graphics card where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def protocol() -> dict:
@@ -146,6 +156,29 @@ def _series_hu(name: str) -> npt.NDArray[np.int16]:
     return np.stack([one.reshape(256, 2, 256, 2).mean((1, 3)).astype(np.int16) for one in hu])
 
 
+def mosmed_slices() -> tuple[Slices, npt.NDArray[np.bool_]]:
+    """Slices of the set like MosMedData in slices_2d, without masks, and which of them show COVID-19. Their grey levels
+    are linear in HU, each image's in its own way; the peaks of air and of muscle in its histogram say how."""
+    hu, covid = [], []
+    with (SHARED_DATA / "slices_2d" / "slices.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["source"] == "mosmed_like"]
+    for row in rows:
+        with Image.open(SHARED_DATA / "slices_2d" / row["file"]) as image:
+            grey = np.asarray(image.convert("L").resize((256, 256), Image.Resampling.BILINEAR), np.float32)
+        peaks = _grey_peaks(grey)
+        if len(peaks) > 1 and peaks[-1] - peaks[0] >= MIN_GREY_LEVELS:
+            hu.append(_calibrated(grey, peaks[0], peaks[-1]))
+            covid.append(row["covid"] == "1")
+    return _no_masks(np.stack(hu), "mosmed_like"), np.array(covid)
+
+
+def _grey_peaks(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Grey levels of the clear peaks of an image's histogram, without the black around the field of view."""
+    black = 20  # and what the compression made of it
+    counts = np.bincount(grey.astype(int).ravel(), minlength=256)[black:].astype(float)
+    return black + find_peaks(gaussian_filter1d(counts, 1.5), prominence=grey.size / 1000, distance=6)[0]
+
+
 def _no_masks(hu: npt.NDArray[np.int16], group: str) -> Slices:
     none = np.zeros(hu.shape, bool)
     return Slices(hu, none, none, np.full(len(hu), group), np.arange(len(hu)))
@@ -189,7 +222,8 @@ def save_run(network: str, fold: str, seed: int, module: torch.nn.Module, settin
     RUNS.mkdir(exist_ok=True)
     path = run_path(network, fold, seed)
     held_out = protocol()["held_out"][fold]
-    content = {"state": module.state_dict(), "fold": fold, "held_out": held_out, "seed": seed, "settings": settings}
+    state = {name: value.cpu() for name, value in module.state_dict().items()}
+    content = {"state": state, "fold": fold, "held_out": held_out, "seed": seed, "settings": settings}
     torch.save(content, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 

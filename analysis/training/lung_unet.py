@@ -103,7 +103,8 @@ def train(fold: str, seed: int) -> None:
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
     sources = Sources(fold, seed)
-    network = LungUNet().to(memory_format=torch.channels_last).train()
+    device = data.device()
+    network = LungUNet().to(device, memory_format=torch.channels_last).train()
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings["ema"]), use_buffers=True)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
@@ -112,7 +113,8 @@ def train(fold: str, seed: int) -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     started, losses = time.monotonic(), []
     for step in range(1, steps + 1):
-        image, lung, opacity = augmented(*sources.batch(settings["batch"]), random)
+        drawn = augmented(*sources.batch(settings["batch"]), random)
+        image, lung, opacity = (one.to(device) for one in drawn)
         with half_precision(image.device):
             logits = network(image.contiguous(memory_format=torch.channels_last))
         value = loss(logits.float(), lung, opacity)

@@ -43,8 +43,9 @@ def train(fold: str, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     sources = Sources(fold, seed)
     classifier = data.load_run("slice_classifier", fold, seed, SliceClassifier())
-    classifier = classifier.requires_grad_(False).to(memory_format=torch.channels_last)
-    decoder = OpacityDecoder().to(memory_format=torch.channels_last).train()
+    device = data.device()
+    classifier = classifier.requires_grad_(False).to(device, memory_format=torch.channels_last)
+    decoder = OpacityDecoder().to(device, memory_format=torch.channels_last).train()
     average = AveragedModel(decoder, multi_avg_fn=get_ema_multi_avg_fn(settings["ema"]), use_buffers=True)
     optimiser = torch.optim.AdamW(
         decoder.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
@@ -53,7 +54,8 @@ def train(fold: str, seed: int) -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     started, losses = time.monotonic(), []
     for step in range(1, steps + 1):
-        image, lung, opacity, _ = slice_classifier.sampled(*sources.batch(settings["batch"]), random)
+        *batch, _ = sources.batch(settings["batch"])  # all outlined
+        image, lung, opacity, _ = (one.to(device) for one in slice_classifier.sampled(*batch, random))
         image = image.contiguous(memory_format=torch.channels_last)
         with half_precision(image.device):
             logits = decoder(image, classifier.features(image))

@@ -40,6 +40,9 @@ DEPENDENT_HU = 160.0  # at most, where the lung lies lowest: it is less aired th
 DEPENDENT_FROM = 0.2  # grows from there to the lowest end of the box, which reaches from -1 to 1
 AERATED_HU = (-850.0, -500.0)  # below: all of the change; above: none
 
+LIKE_AIR_HU = -960.0  # median of the lungs: below, what was taken for the peak of air was that of lung
+NOT_OUTLINED = 2  # label of an abnormal slice without a mask of its opacity
+
 # lung_masks train slices that show disease (by eye), so they serve neither as normal slices nor to paste into
 DISEASED = (26, 40, 45, 49, 52, 57, 66, 95, 101, 114, 115, 172, 181)
 
@@ -73,17 +76,33 @@ def _labelled(slices: data.Slices) -> data.Slices:
     return slices.where((slices.label >= 0) & (slices.lung.sum((1, 2)) >= data.MIN_LUNG_PIXELS))
 
 
-def healthy_series(fold: str) -> tuple[data.Slices, np.ndarray]:
-    """Thick healthy slices of the series of tumours, their lungs found by the fold's U-Net, and their boxes."""
-    seed = data.protocol()["seeds"]["lung_unet"][0]
-    network = data.load_run("lung_unet", fold, seed, LungUNet())
+def with_lungs(slices: data.Slices, network: LungUNet, each_alone: bool = False) -> data.Slices:
+    """Slices without masks with the lungs that the fold's U-Net finds; ``each_alone``: they are not of one scan."""
+    logits = lung_logits(to_grid(slices.hu), network, torch.device("cpu"), lambda done: None)
+    scans = logits[:, None] if each_alone else [logits]
+    lung = np.concatenate([lung_mask(clean(scan), GRID, GRID) for scan in scans])
+    return replace(slices, lung=lung)
+
+
+def healthy_series(network: LungUNet) -> tuple[data.Slices, np.ndarray]:
+    """Thick healthy slices of the series of tumours, and their boxes."""
     parts, boxes = [], []
     for slabs, healthy in data.tumour_slabs():
-        logits = lung_logits(to_grid(slabs.hu), network, torch.device("cpu"), lambda done: None)
-        found = replace(slabs, lung=lung_mask(clean(logits), GRID, GRID))
+        found = with_lungs(slabs, network)
         keep = healthy & (found.lung.sum((1, 2)) >= data.MIN_LUNG_PIXELS)
         parts.append(found.where(keep)), boxes.append(boxes_of(found)[keep])
     return data.join(parts), np.concatenate(boxes)
+
+
+def mosmed(network: LungUNet) -> tuple[data.Slices, np.ndarray, np.ndarray]:
+    """Slices of MosMedData, their boxes, and which are abnormal, wherever the opacity may be."""
+    slices, abnormal = data.mosmed_slices()
+    found = with_lungs(slices, network, each_alone=True)
+    pairs = zip(found.hu, found.lung, strict=True)
+    aerated_hu = np.array([np.median(hu[lung]) if lung.any() else -np.inf for hu, lung in pairs])
+    keep = (aerated_hu > LIKE_AIR_HU) & (found.lung.sum((1, 2)) >= data.MIN_LUNG_PIXELS)
+    boxes = np.stack([lung_box(lung[None]) for lung in found.lung[keep]]).astype(np.float32)
+    return found.where(keep), boxes, abnormal[keep]
 
 
 class Sources:
@@ -99,29 +118,38 @@ class Sources:
         phantoms = _labelled(data.phantoms())
         normal = data.lung_masks("train")
         normal = normal.where(~np.isin(normal.index, DISEASED))
-        series, series_boxes = healthy_series(fold)
-        parts = [volumes, phantoms, normal, series]
+        network = data.load_run("lung_unet", fold, data.protocol()["seeds"]["lung_unet"][0], LungUNet())
+        series, series_boxes = healthy_series(network)
+        mosmed_slices, mosmed_boxes, abnormal = mosmed(network)
+        parts = [volumes, phantoms, normal, series, mosmed_slices]
         self.slices = data.join(parts)
-        self.boxes = np.concatenate([*(boxes_of(source) for source in parts[:3]), series_boxes])
-        label, source = self.slices.label, np.repeat(range(len(parts)), [len(part) for part in parts])
-        drawn = [  # source, label, whether opacities are pasted in, share of the source
-            (0, 1, False, settings["opacity_masks"]),
-            (0, 0, False, settings["opacity_masks"]),
-            (1, 1, False, settings["phantoms"]),
-            (1, 0, False, settings["phantoms"]),
-            (2, 0, True, settings["lung_masks"]),
-            (2, 0, False, settings["lung_masks"]),
-            (3, 0, True, settings["healthy_series"]),
-            (3, 0, False, settings["healthy_series"]),
+        self.boxes = np.concatenate([*(boxes_of(one) for one in parts[:3]), series_boxes, mosmed_boxes])
+        source = np.repeat(range(len(parts)), [len(part) for part in parts])
+        label = np.concatenate([*(one.label for one in parts[:4]), np.where(abnormal, NOT_OUTLINED, 0)])
+        drawn = [  # source, label, whether opacities are pasted in, share of all
+            (0, 1, False, settings["opacity_masks"] / 2),
+            (0, 0, False, settings["opacity_masks"] / 2),
+            (1, 1, False, settings["phantoms"] / 2),
+            (1, 0, False, settings["phantoms"] / 2),
+            (2, 0, True, settings["lung_masks"] / 2),
+            (2, 0, False, settings["lung_masks"] / 2),
+            (3, 0, True, settings["healthy_series"] / 2),
+            (3, 0, False, settings["healthy_series"] / 2),
+            (4, 0, True, settings["mosmed_normal"] / 2),
+            (4, 0, False, settings["mosmed_normal"] / 2),
+            (4, NOT_OUTLINED, False, settings["mosmed_abnormal"]),
         ]
         self.members = [np.flatnonzero((source == s) & (label == wanted)) for s, wanted, _, _ in drawn]
+        self.outlined = [wanted != NOT_OUTLINED for _, wanted, _, _ in drawn]
         self.pasted = [pasted for _, _, pasted, _ in drawn]
-        self.share = np.array([share / 2 for *_, share in drawn])
+        self.share = np.array([share for *_, share in drawn])
 
-    def batch(self, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """HU, lung and opacity, each (N, 1, 256, 256), and boxes (N, 3)."""
+    def batch(self, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """HU, lung and opacity, each (N, 1, 256, 256), boxes (N, 3), and whether the opacity is outlined (N,): if not,
+        there is some."""
         images, lungs, opacities, boxes = [], [], [], []
-        for part in self.random.choice(len(self.members), size, p=self.share / self.share.sum()):
+        parts = self.random.choice(len(self.members), size, p=self.share / self.share.sum())
+        for part in parts:
             chosen = self.random.choice(self.members[part])
             hu, lung = self.slices.hu[chosen], self.slices.lung[chosen]
             opacity = self.slices.opacity[chosen] & lung
@@ -129,7 +157,8 @@ class Sources:
                 hu, opacity = self.pasted_into(hu, lung)
             images.append(hu), lungs.append(lung), opacities.append(opacity), boxes.append(self.boxes[chosen])
         stacked = [torch.from_numpy(np.stack(arrays)).float().unsqueeze(1) for arrays in (images, lungs, opacities)]
-        return stacked[0].clamp(-1024, 1000), stacked[1], stacked[2], torch.from_numpy(np.stack(boxes))
+        outlined = torch.tensor([self.outlined[part] for part in parts])
+        return stacked[0].clamp(-1024, 1000), stacked[1], stacked[2], torch.from_numpy(np.stack(boxes)), outlined
 
     def pasted_into(self, hu: np.ndarray, lung: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A slice with synthetic opacities, and their mask."""
@@ -186,7 +215,8 @@ def train(fold: str, seed: int) -> None:
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
     sources = Sources(fold, seed)
-    network = from_imagenet().to(memory_format=torch.channels_last)
+    device = data.device()
+    network = from_imagenet().to(device, memory_format=torch.channels_last)
     network.eval()  # BatchNorm keeps ImageNet's statistics: the batches are small
     for module in (network.conv1, network.bn1, network.layer1):
         module.requires_grad_(False)
@@ -201,16 +231,18 @@ def train(fold: str, seed: int) -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     started, losses = time.monotonic(), []
     for step in range(1, steps + 1):
-        hu, lung, opacity, boxes = sources.batch(settings["batch"])
-        image, lung_share, opaque_share, pixels = augmented(hu, lung, opacity, boxes, random)
-        clear = ((pixels >= data.POSITIVE_PIXELS) | (pixels < 1)).float()
-        label = (pixels >= data.POSITIVE_PIXELS).float()
+        *drawn, outlined = sources.batch(settings["batch"])
+        outlined = outlined.to(device)
+        image, lung_share, opaque_share, pixels = (one.to(device) for one in augmented(*drawn, random))
+        abnormal = (pixels >= data.POSITIVE_PIXELS) | ~outlined
+        clear, label = (abnormal | (pixels < 1)).float(), abnormal.float()
         with half_precision(image.device):
             logit, locations = network(image.contiguous(memory_format=torch.channels_last), lung_share)
         logit, locations = logit.float(), locations.float()
         slice_loss = F.binary_cross_entropy_with_logits(logit, label, weight=clear)
         per_cell = F.binary_cross_entropy_with_logits(locations, opaque_share, reduction="none")
-        map_loss = (per_cell * lung_share).sum() / lung_share.sum()
+        counts = lung_share * outlined.view(-1, 1, 1, 1)
+        map_loss = (per_cell * counts).sum() / counts.sum().clamp_min(1)
         optimiser.zero_grad()
         (slice_loss + settings["map_loss"] * map_loss).backward()
         optimiser.step()

@@ -32,11 +32,11 @@ def test_a_missed_opacity_costs_more_than_missed_clear_lung():
 
 def test_a_fold_draws_from_every_source(shared_data, monkeypatch):
     monkeypatch.setattr(data, "phantoms", lambda: data.opacity_masks([7]))  # rendering takes half a minute
-    sources = Sources("without_4_8", 0)
+    sources = Sources("without_6_7", 0)
     assert set(sources.share) == {"lung_masks", "opacity_masks", "pasted", "without_lung", "phantoms"}
     assert sum(sources.share.values()) == 1
     opacity_groups = set(sources.slices.group[sources.members["opacity_masks"]])
-    assert opacity_groups == {str(volume) for volume in data.trained_volumes("without_4_8")}
+    assert opacity_groups == {str(volume) for volume in data.trained_volumes("without_6_7")}
     hu, lung, opacity = sources.batch(6)
     assert hu.shape == lung.shape == opacity.shape == (6, 1, 256, 256)
     assert not (opacity > lung).any()
