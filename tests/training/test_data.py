@@ -50,3 +50,16 @@ def test_density_jitter_keeps_air_near_air() -> None:
     air = torch.full((64, 1, 16, 16), -1000.0)
     jittered = data.jitter_hu(air, torch.Generator().manual_seed(0))
     assert (jittered.mean((1, 2, 3)) + 1000).abs().max() < 120
+
+
+def test_mosmed_slices_get_the_densities_of_their_tissues(shared_data: Path) -> None:
+    slices, abnormal = data.mosmed_slices()
+    assert 0.7 < abnormal.mean() < 0.8
+    middle = slices.hu[:, 64:192, 64:192]
+    aerated = np.array([np.median(hu[(hu > -1000) & (hu < -600)]) for hu in middle])
+    soft = np.array([np.median(hu[(hu > -50) & (hu < 150)]) for hu in middle])
+    assert -960 < np.median(aerated) < -820
+    assert np.percentile(aerated, 90) < -780
+    assert 20 < np.median(soft) < 70
+    assert not slices.lung.any()
+    assert not slices.opacity.any()

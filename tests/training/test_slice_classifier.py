@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
+from analysis.pipeline.weights import released
 from analysis.training import data
-from analysis.training.slice_classifier import BREATHING_HU, DEPENDENT_HU, breathed
+from analysis.training.slice_classifier import BREATHING_HU, DEPENDENT_HU, Sources, breathed, mosmed
 
 
 def test_breathing_changes_the_density_of_aerated_lung_alone() -> None:
@@ -42,3 +43,27 @@ def test_healthy_slabs_leave_out_the_tumours(shared_data) -> None:
         beside = [index for index in np.flatnonzero(healthy) if index * size < end and (index + 1) * size > first]
         assert healthy.any()
         assert not beside
+
+
+def test_slices_without_outlines_have_boxes_of_their_own_lungs(shared_data) -> None:
+    network = released(torch.device("cpu")).lung_unet
+    slices, boxes, abnormal = mosmed(network)
+    assert len(slices) == len(boxes) == len(abnormal) > 900
+    centre = np.array([np.argwhere(lung).mean(0) for lung in slices.lung])
+    assert np.abs(boxes[:, :2] - centre).max() < 40
+    assert boxes.dtype == np.float32
+
+
+def test_drawn_slices_say_whether_their_opacity_is_outlined() -> None:
+    shape = (2, 256, 256)
+    sources = Sources.__new__(Sources)
+    sources.random = np.random.default_rng(0)
+    none = np.zeros(shape, bool)
+    sources.slices = data.Slices(np.zeros(shape, np.int16), none, none, np.array(["a", "b"]), np.arange(2))
+    sources.boxes = np.array([[100, 100, 50], [120, 120, 60]], np.float32)
+    sources.members, sources.pasted = [np.array([0]), np.array([1])], [False, False]
+    sources.outlined, sources.share = [True, False], np.array([0.5, 0.5])
+    *_, boxes, outlined = sources.batch(40)
+    assert set(outlined.tolist()) == {True, False}
+    assert (boxes[outlined][:, 2] == 50).all()
+    assert (boxes[~outlined][:, 2] == 60).all()
