@@ -2,7 +2,14 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_dilation, binary_fill_holes, binary_opening, distance_transform_edt, gaussian_filter
+from scipy.ndimage import (
+    binary_dilation,
+    binary_fill_holes,
+    binary_opening,
+    distance_transform_cdt,
+    distance_transform_edt,
+    gaussian_filter,
+)
 
 COUNT = (1, 5)  # patches per slice, the last excluded
 RADIUS = (3.0, 48.0)  # pixels at 256², about 4–65 mm: from a first focus to a lobe
@@ -29,6 +36,7 @@ GAS_HU = (-1000.0, -350.0)  # gas to gas mixed with contents, or with tissue in 
 GAS_TEXTURE_HU = 150.0  # standard deviation inside a pocket at most
 GAS_WALL, WALL_HU = 2, 30.0  # pixels of bowel wall; none nearer to the lung than this
 GAS_FAT, FAT_HU = 6.0, (-110.0, 20.0)  # pixels of fat, or of tissue, around
+GAS_MARGIN = 16  # pixels beyond what a patch reaches, for the layers around gas
 
 
 def paste_opacities(
@@ -47,18 +55,18 @@ def paste_opacities(
     reach = binary_dilation(lung, iterations=RIM)
     inside = np.argwhere(lung)
     pleural = (
-        _posterior_wall(lung) if dependent else np.argwhere(lung & (distance_transform_edt(lung) < PLEURAL_PIXELS))
+        _posterior_wall(lung) if dependent else np.argwhere(lung & (distance_transform_cdt(lung) < PLEURAL_PIXELS))
     )
     changed = hu.astype(np.float32)
     for _ in range(random.integers(*COUNT)):
         centre = random.choice(pleural if dependent or random.random() < PLEURAL_SHARE else inside)
         radius = np.exp(random.uniform(*np.log(radius_pixels)))
-        distance = _blob(hu.shape, centre, radius, random)
+        around, distance = _blob(hu.shape, centre, radius, random)
         edge = random.uniform(4, 14)  # hazy to sharp
         share = 1 / (1 + np.exp(np.clip(edge * (distance - 1), -30, 30)))
-        texture = gaussian_filter(random.standard_normal(hu.shape), random.uniform(0.7, 2.5))
-        target = random.uniform(*target_hu) + random.uniform(0, TEXTURE_HU) * texture / texture.std()
-        changed += share * np.maximum(target - changed, 0) * reach
+        texture = _standard(gaussian_filter(_noise(distance.shape, random), random.uniform(0.7, 2.5)))
+        target = random.uniform(*target_hu) + random.uniform(0, TEXTURE_HU) * texture
+        changed[around] += share * np.maximum(target - changed[around], 0) * reach[around]
     rise = changed - hu
     return changed.astype(np.int16), lung & (rise > VISIBLE_RISE_HU)
 
@@ -78,12 +86,12 @@ def paste_haze(
     Vessels stay visible in it, since what is dense already changes less.
     """
     island = random.uniform(*HAZE_ISLAND)
-    field = _standard(gaussian_filter(random.standard_normal(hu.shape), island))
+    field = _standard(gaussian_filter(_noise(hu.shape, random), island))
     down, across = (np.indices(hu.shape) / len(hu) - 0.5) * random.uniform(0, HAZE_TILT, (2, 1, 1))
     field = field + down + random.choice([-1, 1]) * across  # mostly below, as the patient lies
     limit = np.quantile(field[lung], 1 - random.uniform(*HAZE_COVER))
     share = 1 / (1 + np.exp(np.clip(random.uniform(*HAZE_EDGE) * (limit - field), -30, 30)))
-    texture = _standard(gaussian_filter(random.standard_normal(hu.shape), random.uniform(0.7, 2.5)))
+    texture = _standard(gaussian_filter(_noise(hu.shape, random), random.uniform(0.7, 2.5)))
     filled = random.uniform(*HAZE_FILLED) * (1 + random.uniform(0, HAZE_TEXTURE) * texture).clip(0.2, 2)
     inside = gaussian_filter(lung.astype(np.float32), 0.7)
     changed = hu + inside * share * filled * np.maximum(TARGET_HU[1] - hu, 0)
@@ -103,28 +111,35 @@ def paste_gas(
         centres = np.argwhere(room > min(radius / 2, 8) + GAS_WALL)
         if not len(centres):
             continue
-        distance = _blob(hu.shape, random.choice(centres), radius, random)
+        around, distance = _blob(hu.shape, random.choice(centres), radius, random)
         edge = random.uniform(4, 14)
-        texture = _standard(gaussian_filter(random.standard_normal(hu.shape), random.uniform(0.7, 2.5)))
+        texture = _standard(gaussian_filter(_noise(distance.shape, random), random.uniform(0.7, 2.5)))
         filled = random.uniform(*GAS_HU) + random.uniform(0, GAS_TEXTURE_HU) * texture
         layers = (GAS_FAT, random.uniform(*FAT_HU)), (GAS_WALL, WALL_HU), (0.0, filled)
         for wider, inside in layers:  # each into the one before
             share = 1 / (1 + np.exp(np.clip(edge * (distance - 1 - wider / radius), -30, 30)))
-            changed += gaussian_filter(share * (room > GAS_WALL), 0.7) * (inside - changed)
+            changed[around] += gaussian_filter(share * (room[around] > GAS_WALL), 0.7) * (inside - changed[around])
     return np.rint(changed.clip(-1024, 2000)).astype(np.int16)
 
 
 def _blob(
-    shape: tuple[int, ...], centre: npt.NDArray[np.int64], radius: float, random: np.random.Generator
-) -> npt.NDArray[np.float64]:
-    """Distance from the centre ÷ that of the edge of a stretched patch with a rough outline."""
-    rows, columns = np.indices(shape)
+    shape: tuple[int, int], centre: npt.NDArray[np.int64], radius: float, random: np.random.Generator
+) -> tuple[tuple[slice, slice], npt.NDArray[np.float64]]:
+    """Distance from the centre ÷ that of the edge of a stretched patch with a rough outline, and the part of the slice
+    it is given for: all that the patch reaches."""
     angle, stretch = random.uniform(0, np.pi), random.uniform(1, 2)
+    reach = int(3 * stretch * radius) + GAS_MARGIN
+    first, end = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, shape)
+    rows, columns = np.ogrid[first[0] : end[0], first[1] : end[1]]
     along = (rows - centre[0]) * np.sin(angle) + (columns - centre[1]) * np.cos(angle)
     across = (rows - centre[0]) * np.cos(angle) - (columns - centre[1]) * np.sin(angle)
-    rough = gaussian_filter(random.standard_normal(shape), max(1.0, radius / 4))
-    distance: npt.NDArray[np.float64] = np.hypot(along / stretch, across) / radius + 0.35 * _standard(rough)
-    return distance
+    rough = _standard(gaussian_filter(_noise(along.shape, random), max(1.0, radius / 4), truncate=3.0))
+    distance: npt.NDArray[np.float64] = np.hypot(along / stretch, across) / radius + 0.35 * rough
+    return (slice(first[0], end[0]), slice(first[1], end[1])), distance
+
+
+def _noise(shape: tuple[int, ...], random: np.random.Generator) -> npt.NDArray[np.float32]:
+    return random.standard_normal(shape, np.float32)
 
 
 def _standard(field: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
