@@ -15,6 +15,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from scipy import special
 
 from analysis.pipeline.grid import GRID, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
@@ -25,7 +26,17 @@ from analysis.pipeline.weights import Models, released
 from analysis.training import data, repeatability
 from analysis.training.cases import CT_CASES, Case, ct_volume, fold_models, opacity_cases, phantom_case
 from analysis.training.evaluation_page import write_page
-from analysis.training.measures import agreement, auc, bootstrap, calibration_error, dice, over_runs, reliability, roc
+from analysis.training.measures import (
+    agreement,
+    auc,
+    bootstrap,
+    calibration_error,
+    dice,
+    over_runs,
+    reliability,
+    roc,
+    temperature,
+)
 from analysis.training.nodule_figures import nodule_figures
 from analysis.training.release import commit
 from analysis.training.thresholds import MIN_OPACITY_PERCENT
@@ -100,6 +111,21 @@ def slice_figures(cases: list[Case]) -> dict:
         "slice_threshold": threshold,
         "sensitivity": float((probability[positive] >= threshold).mean()),
         "specificity": float((probability[~positive] < threshold).mean()),
+    }
+
+
+def temperature_figures(cases: list[Case]) -> dict[str, float]:
+    """Calibration error once the logits of each fold's volumes were divided by the temperature of the other volumes."""
+    scaled, labels, temperatures = [], [], []
+    for held_out in (data.protocol()["held_out"][fold] for fold in data.folds()):
+        names = [f"volume {volume}" for volume in held_out]
+        temperatures.append(temperature(*pooled([case for case in cases if case.name not in names])))
+        probability, positive = pooled([case for case in cases if case.name in names])
+        scaled.append(special.expit(special.logit(probability) / temperatures[-1]))
+        labels.append(positive)
+    return {
+        "temperature": float(np.mean(temperatures)),
+        "calibration_error": calibration_error(np.concatenate(scaled), np.concatenate(labels)),
     }
 
 
@@ -300,6 +326,7 @@ def held_out_figures(cases: list[Case]) -> dict:
     return {
         "lung_volumes": lung_volumes(cases),
         "slices": slice_figures(cases),
+        "temperature_scaled": temperature_figures(cases),
         "heat_map": heat_figures(cases),
         "score": score_figures(cases),
         "opacity": opacity_figures(cases),

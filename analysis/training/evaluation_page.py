@@ -140,7 +140,7 @@ without volume 9 {_ranged(results, "lung_volumes", "opacity_inside_without_volum
 
 
 def _slices(results: dict) -> str:
-    one = results["held_out"]["mean"]["slices"]
+    one, scaled = (results["held_out"]["mean"][part] for part in ("slices", "temperature_scaled"))
     low, high = results["auc_interval"]
     per_volume = one["auc_per_volume"]
     return f"""## Slices
@@ -153,7 +153,9 @@ Pooled AUC **{_ranged(results, "slices", "auc", 4)}**, 95 % bootstrap over volum
 of each slice without its neighbours {_ranged(results, "slices", "auc_alone", 4)}.
 At the working point (probability ≥ {one["slice_threshold"]:.2f}):
 sensitivity {_ranged(results, "slices", "sensitivity")}, specificity {_ranged(results, "slices", "specificity")}.
-Expected calibration error of the probabilities, over ten bins: {_ranged(results, "slices", "calibration_error")}.
+Expected calibration error of the probabilities, over ten bins: {_ranged(results, "slices", "calibration_error")};
+scaled by the temperature of the other volumes (mean {scaled["temperature"]:.2f}), which the product does not do:
+{_ranged(results, "temperature_scaled", "calibration_error")}.
 AUC of the volumes with at least 10 slices of either kind:
 
 {_table(list(per_volume), [list(per_volume.values())])}"""

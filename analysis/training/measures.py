@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import optimize, special, stats
 
 DRAWS = 2000
 BINS = 10
@@ -48,6 +48,17 @@ def reliability(
 def calibration_error(probability: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]) -> float:
     """Expected calibration error (Guo et al. 2017, equation 5): mean distance of probability and share of positives."""
     return sum(count * abs(mean - share) for count, mean, share in reliability(probability, positive)) / len(positive)
+
+
+def temperature(probability: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]) -> float:
+    """What the logits are to be divided by for the least cross-entropy (Guo et al. 2017, section 4.2)."""
+    logit = special.logit(probability)
+
+    def cross_entropy(log_temperature: float) -> float:
+        scaled = logit / np.exp(log_temperature)
+        return float(np.logaddexp(0, np.where(positive, -scaled, scaled)).mean())
+
+    return float(np.exp(optimize.minimize_scalar(cross_entropy, bounds=(-3, 3), method="bounded").x))
 
 
 def threshold_for_sensitivity(score: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_], wanted: float) -> float:

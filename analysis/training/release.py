@@ -16,14 +16,14 @@ from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier
 from analysis.pipeline.weights import NUMBERS, WEIGHTS, sha256_of
 from analysis.training import data
 
-VERSIONS = {"lung_unet": "1.3", "slice_classifier": "1.3", "opacity_decoder": "1.0", "working_point": "1.0"}
+VERSIONS = {"lung_unet": "1.4", "slice_classifier": "1.4", "opacity_decoder": "1.1", "working_point": "1.1"}
 NETWORKS = {"lung_unet": LungUNet, "slice_classifier": SliceClassifier, "opacity_decoder": OpacityDecoder}
 TRAINED_ON = {
     "lung_unet": "lung_masks train; opacity_masks 1-9; neck and abdomen slices of LIDC-0003 and A0002; phantoms",
-    "slice_classifier": "opacity_masks 1-9; lung_masks train and healthy slices of LIDC-0003 and A0002, both also with "
-    "pasted opacities; phantoms; ImageNet start",
-    "opacity_decoder": "opacity_masks 1-9; lung_masks train and healthy slices of LIDC-0003 and A0002 with pasted "
-    "opacities and without; phantoms",
+    "slice_classifier": "opacity_masks 1-9; lung_masks train, healthy slices of LIDC-0003 and A0002, normal slices of "
+    "mosmed_like, all also with pasted opacities; labels of mosmed_like; phantoms; ImageNet start",
+    "opacity_decoder": "opacity_masks 1-9; lung_masks train, healthy slices of LIDC-0003 and A0002, normal slices of "
+    "mosmed_like, with pasted opacities and without; phantoms",
 }
 
 

@@ -12,6 +12,7 @@ from analysis.training.measures import (
     over_runs,
     reliability,
     roc,
+    temperature,
     threshold_for_sensitivity,
 )
 
@@ -40,6 +41,15 @@ def test_calibration_error_is_the_mean_distance_over_tenths() -> None:
     assert low == (3, pytest.approx(0.35 / 3), pytest.approx(1 / 3))
     assert high == (2, pytest.approx(0.975), 1)
     assert calibration_error(probability, positive) == pytest.approx((3 * (1 / 3 - 0.35 / 3) + 2 * 0.025) / 5)
+
+
+def test_temperature_undoes_logits_that_are_twice_too_large() -> None:
+    random = np.random.default_rng(0)
+    probability = random.uniform(0.02, 0.98, 20000)
+    positive = random.random(20000) < probability
+    odds = (probability / (1 - probability)) ** 2
+    assert temperature(odds / (1 + odds), positive) == pytest.approx(2, rel=0.05)
+    assert temperature(probability, positive) == pytest.approx(1, rel=0.05)
 
 
 def test_threshold_reaches_the_sensitivity_it_was_chosen_for() -> None:
