@@ -65,6 +65,7 @@ train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; nee
 
 evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write docs/evaluation/
 	$(BIN)/python -m analysis.training.change_figures
+	$(BIN)/python -m analysis.training.plain_figures
 	$(BIN)/python -m analysis.training.evaluate
 
 $(VENV)/bench.stamp: $(VENV)/dev.stamp requirements-bench.txt

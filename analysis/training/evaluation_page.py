@@ -7,14 +7,10 @@ import json
 import re
 from pathlib import Path
 
-import matplotlib
-
 from analysis.pipeline.opacity import HIGH_HU
 from analysis.pipeline.weights import WEIGHTS
 from analysis.training import data
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from analysis.training.evaluation_plots import draw_reliability, draw_roc, draw_scores
 
 FOLDER = data.ROOT / "docs" / "evaluation"
 
@@ -23,9 +19,9 @@ def write_page(results: dict) -> None:
     """``results`` of plain JSON types."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    _draw_roc(results)
-    _draw_reliability(results)
-    _draw_scores(results["held_out"]["mean"]["score"]["percent_of_lung"])
+    draw_roc(results, FOLDER / "roc.png")
+    draw_reliability(results, FOLDER / "reliability.png")
+    draw_scores(results["held_out"]["mean"]["score"]["percent_of_lung"], FOLDER / "score.png")
     text = "\n\n".join(
         [
             _head(results),
@@ -34,6 +30,7 @@ def write_page(results: dict) -> None:
             _heat(results),
             _score(results),
             _opacity(results),
+            _plain(FOLDER / "plain_network.json"),
             _nodules(results),
             _change(json.loads((FOLDER / "change.json").read_text())),
             "![ROC curve of held-out slices](roc.png) ![Reliability of the probabilities](reliability.png)"
@@ -76,6 +73,33 @@ grow or shrink and {change["lesions"]} nodules that do so, come or go. No two re
 What nodules did, and what was said of them:
 
 {_table(["", *statuses], rows)}"""
+
+
+def _plain(path: Path) -> str:
+    """The paper's network, where it was trained and measured."""
+    if not path.exists():
+        return """## The paper's plain network
+
+Not measured for this version. `analysis/training/plain_network.py` trains it (all folds with `make train`) and
+`python -m analysis.training.plain_figures` measures it."""
+    plain = json.loads(path.read_text())
+    rows = [
+        [name, one["true"], one["score"], one.get("pixel_auc", "–"), one.get("dice", "–")]
+        for name, one in plain["per_volume"].items()
+    ]
+    correlation = ", ".join(
+        f"{cases} r {one['r']:.3f} and mean absolute error {one['mean_absolute_error']:.1f} points"
+        for cases, one in (("all volumes", plain["all"]), ("without volume 9", plain["without_volume_9"]))
+    )
+    return f"""## The paper's plain network
+
+`{plain["command"]}`, commit {plain["commit"]}. The whole ResNet-50 on the same slices and folds, seed {plain["seed"]};
+its thresholds are of each fold's training volumes. Pooled slice AUC {plain["auc"]:.3f}, sensitivity
+{plain["sensitivity"]:.3f}, specificity {plain["specificity"]:.3f}. Grad-CAM at two scales: pixel AUC median
+{plain["pixel_auc_median"]:.3f}, worst {plain["pixel_auc_worst"]:.3f}, Dice median {plain["dice_median"]:.3f}. Its score
+against the true opacity: {correlation}.
+
+{_table(["volume", "true", "score, % of lung", "pixel AUC", "Dice"], rows)}"""
 
 
 def _table(head: list[str], rows: list[list[object]]) -> str:
@@ -190,7 +214,7 @@ def _score(results: dict) -> str:
     return f"""## Score
 
 Corona score ÷ lung volume against the true opacity, both in % of the lung. The same of the outlined opacity stands
-below; the paper's plain network is not part of this version and not measured.
+below.
 
 {_table(["score", "volumes", "r", "rho", "mean absolute error, points"], rows)}
 
@@ -364,48 +388,6 @@ Score of one patient on several grids (slice distance × pixel), cm³; coefficie
 {100 * phantoms["spacing_variation"]:.1f} %:
 
 {_table(list(phantoms["spacing"]), [[f"{value:.1f}" for value in phantoms["spacing"].values()]])}"""
-
-
-def _draw_roc(results: dict) -> None:
-    figure, axes = pyplot.subplots(figsize=(4.5, 4.5))
-    for number, one in enumerate(results["curves"], start=1):
-        label = f"seeds {number} of {len(results['curves'])}"
-        axes.plot(one["false_positive_rate"], one["true_positive_rate"], linewidth=1, label=label)
-    mean = results["held_out"]["mean"]["slices"]
-    axes.plot(1 - mean["specificity"], mean["sensitivity"], "ko", label="working point, mean")
-    axes.set(xlabel="False positive rate", ylabel="True positive rate", xlim=(0, 1), ylim=(0, 1.01))
-    axes.set_title(f"Held-out slices, AUC {mean['auc']:.3f}", fontsize=10)
-    axes.legend(loc="lower right")
-    _save(figure, "roc.png")
-
-
-def _draw_reliability(results: dict) -> None:
-    figure, axes = pyplot.subplots(figsize=(4.5, 4.5))
-    axes.axline((0, 0), slope=1, color="grey", linewidth=0.8)
-    for number, one in enumerate(results["curves"], start=1):
-        bins = one["reliability"]
-        label = f"seeds {number} of {len(results['curves'])}"
-        axes.plot([b["mean_probability"] for b in bins], [b["abnormal"] for b in bins], "o-", linewidth=1, label=label)
-    axes.set(xlabel="Probability, mean of a tenth", ylabel="Share of abnormal slices", xlim=(0, 1), ylim=(0, 1.01))
-    axes.legend(loc="lower right")
-    _save(figure, "reliability.png")
-
-
-def _draw_scores(percent: dict) -> None:
-    figure, axes = pyplot.subplots(figsize=(4.5, 4.5))
-    true = [one["true"] for one in percent.values()]
-    for name, marker in (("headline", "o"), ("paper", "x")):
-        axes.plot(true, [one[name] for one in percent.values()], marker, label=name)
-    axes.axline((0, 0), slope=1, color="grey", linewidth=0.8)
-    axes.set(xlabel="True opacity, % of lung", ylabel="Corona score ÷ lung volume, %")
-    axes.legend()
-    _save(figure, "score.png")
-
-
-def _save(figure: pyplot.Figure, name: str) -> None:
-    figure.tight_layout()
-    figure.savefig(FOLDER / name, dpi=110)
-    pyplot.close(figure)
 
 
 def _into_card(card: Path, text: str) -> None:

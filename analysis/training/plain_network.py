@@ -5,22 +5,17 @@ the paper). Only the evaluation uses it. Writes runs/plain_network-FOLD-SEED.npz
 """
 
 import time
-from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor, nn
 
-from analysis.pipeline.grid import GRID
 from analysis.pipeline.networks import SLICE_INPUT, SLICE_WINDOW_HU, LungUNet, half_precision, window
 from analysis.pipeline.slices import AIR_HU, crop
 from analysis.pipeline.torchvision_import import resnet50
 from analysis.training import data
-from analysis.training.measures import agreement, auc, dice, threshold_for_sensitivity
 from analysis.training.slice_classifier import Sources, augmented, boxes_of, from_imagenet, with_lungs
-from analysis.training.thresholds import HEAT_THRESHOLDS, MIN_OPACITY_PERCENT, SENSITIVITY
 
 BATCH = 31  # slices at a time, once trained
 
@@ -100,7 +95,7 @@ def train(fold: str, seed: int) -> None:
 def _said_of_volumes(network: PlainNetwork, unet: LungUNet, device: torch.device) -> dict[str, list[np.ndarray]]:
     """Of every slice of the volumes: probability, map (28, 28), box (3,) and pixels of lung that the U-Net found."""
     said: dict[str, list[np.ndarray]] = {"probability": [], "map": [], "box": [], "lung_pixels": []}
-    for volume in _volumes():
+    for volume in data.trained_volumes("release"):
         found = with_lungs(data.opacity_masks([volume]), unet)
         boxes = torch.from_numpy(boxes_of(found))
         hu = torch.from_numpy(found.hu).float().unsqueeze(1).clamp(-1024, 1000)
@@ -110,98 +105,6 @@ def _said_of_volumes(network: PlainNetwork, unet: LungUNet, device: torch.device
         said["map"].append(torch.cat([heat for _, heat in parts])[:, 0].half().cpu().numpy())
         said["box"].append(boxes.numpy()), said["lung_pixels"].append(found.lung.sum((1, 2)))
     return said
-
-
-def _volumes() -> list[int]:
-    return data.trained_volumes("release")
-
-
-class Said:
-    """What the fold's network says of one volume, and the truth."""
-
-    def __init__(self, stored: dict[str, np.ndarray], volume: int, truth: data.Slices, own: npt.NDArray[np.bool_]):
-        self.name, self.truth = f"volume {volume}", truth
-        self.probability = stored["probability"][own].astype(np.float64)
-        self.counts = (stored["lung_pixels"][own] >= data.MIN_LUNG_PIXELS) & (truth.label >= 0)
-        box = torch.from_numpy(stored["box"][own])
-        heat = torch.from_numpy(stored["map"][own].astype(np.float32)).unsqueeze(1)
-        back = torch.cat([(GRID / 2 - box[:, :2]) / box[:, 2:] + 0.5, GRID / box[:, 2:]], 1) * heat.shape[-1]
-        self.heat = crop(heat, back, GRID)[:, 0].numpy() * truth.lung  # (slice, 256, 256)
-        self.opacity_percent = float(100 * truth.opacity.sum() / truth.lung.sum())
-
-    def score_percent(self, threshold: float) -> float:
-        """The paper's score as a share of the lung."""
-        return float(100 * self.heat[self.probability >= threshold].sum() / self.truth.lung.sum())
-
-
-def figures(seed: int = 0) -> dict:
-    """Of held-out volumes, each by the fold's network; its thresholds are of the fold's training volumes."""
-    truth = data.opacity_masks(_volumes())
-    held_out, chosen = [], []
-    for fold in data.folds():
-        with np.load(data.run_path("plain_network", fold, seed).with_suffix(".npz")) as stored:
-            said = {v: Said(dict(stored), v, truth.where(own), own) for v in _volumes() for own in [_of(truth, v)]}
-        trained = [said[volume] for volume in data.trained_volumes(fold)]
-        thresholds = _slice_threshold(trained), _heat_threshold(trained)
-        for volume in data.protocol()["held_out"][fold]:
-            held_out.append(said[volume]), chosen.append(thresholds)
-    per_volume = {one.name: _of_volume(one, *own) for one, own in zip(held_out, chosen, strict=True)}
-    probability, positive = _pooled(held_out)
-    decided = np.concatenate(
-        [one.probability[one.counts] >= own for one, (own, _) in zip(held_out, chosen, strict=True)]
-    )
-    clear = [one for one in per_volume.values() if one["true"] >= MIN_OPACITY_PERCENT]
-    summary: dict[str, Callable] = {"pixel_auc_median": np.median, "pixel_auc_worst": np.min}
-    return {
-        "seed": seed,
-        "auc": auc(probability, positive),
-        "sensitivity": float(decided[positive].mean()),
-        "specificity": float((~decided[~positive]).mean()),
-        "per_volume": per_volume,
-        **{name: float(function([one["pixel_auc"] for one in clear])) for name, function in summary.items()},
-        "dice_median": float(np.median([one["dice"] for one in clear])),
-        "all": _agreement(list(per_volume.values())),
-        "without_volume_9": _agreement([one for name, one in per_volume.items() if name != "volume 9"]),
-    }
-
-
-def _of(slices: data.Slices, volume: int) -> npt.NDArray[np.bool_]:
-    return slices.group == str(volume)
-
-
-def _pooled(volumes: list[Said]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    return (
-        np.concatenate([one.probability[one.counts] for one in volumes]),
-        np.concatenate([one.truth.label[one.counts] == 1 for one in volumes]),
-    )
-
-
-def _slice_threshold(volumes: list[Said]) -> float:
-    return threshold_for_sensitivity(*_pooled(volumes), SENSITIVITY)
-
-
-def _heat_threshold(volumes: list[Said]) -> float:
-    clear = [one for one in volumes if one.opacity_percent >= MIN_OPACITY_PERCENT]
-    return float(max(HEAT_THRESHOLDS, key=lambda threshold: np.mean([_dice(one, threshold) for one in clear])))
-
-
-def _dice(one: Said, threshold: float) -> float:
-    positive = one.truth.label == 1
-    return dice(one.heat[positive] >= threshold, one.truth.opacity[positive] & one.truth.lung[positive])
-
-
-def _of_volume(one: Said, slice_threshold: float, heat_threshold: float) -> dict[str, float]:
-    said = {"true": one.opacity_percent, "score": one.score_percent(slice_threshold)}
-    positive = one.truth.label == 1
-    if not positive.any():
-        return said
-    lung = one.truth.lung[positive]
-    pixel_auc = auc(one.heat[positive][lung], one.truth.opacity[positive][lung])
-    return said | {"pixel_auc": pixel_auc, "dice": _dice(one, heat_threshold)}
-
-
-def _agreement(volumes: list[dict[str, float]]) -> dict[str, float]:
-    return agreement([one["score"] for one in volumes], [one["true"] for one in volumes])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from analysis.training import data
-from analysis.training.plain_network import PlainNetwork, Said
+from analysis.training.plain_figures import Said
+from analysis.training.plain_network import PlainNetwork
 
 
 def test_maps_of_both_scales_are_scaled_per_slice_and_multiplied(shared_data) -> None:
