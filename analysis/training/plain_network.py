@@ -53,7 +53,7 @@ class PlainNetwork(nn.Module):
 
 
 def train(fold: str, seed: int) -> None:
-    settings = data.protocol()["slice_classifier"]
+    settings = data.protocol()["plain_network"]
     torch.manual_seed(seed)
     random, device = torch.Generator().manual_seed(seed), data.device()
     sources = Sources(fold, seed)
@@ -65,7 +65,7 @@ def train(fold: str, seed: int) -> None:
     optimiser = torch.optim.AdamW(
         [
             {"params": body, "lr": settings["learning_rate"]},
-            {"params": fresh, "lr": 10 * settings["learning_rate"]},
+            {"params": fresh, "lr": settings["head_learning_rate"]},
         ],
         weight_decay=settings["weight_decay"],
     )
