@@ -36,7 +36,7 @@ def commit() -> str:
     return described.stdout.strip() or "unknown"
 
 
-def release(network: str) -> None:
+def release(network: str, of_commit: str) -> None:
     seed = data.protocol()["seeds"][network][0]
     run = torch.load(data.run_path(network, "release", seed), weights_only=True)
     state = {
@@ -50,7 +50,7 @@ def release(network: str) -> None:
         "trained_on": TRAINED_ON[network],
         "recipe": f"python -m analysis.training.{network} --fold release --seed {seed}",
         "input": NETWORKS[network].input_format,
-        "commit": commit(),
+        "commit": of_commit,
         "use": "research use, not for diagnosis",
     }
     if network == "opacity_decoder":
@@ -60,14 +60,14 @@ def release(network: str) -> None:
     path.chmod(0o644)  # not for the owner alone
 
 
-def release_working_point() -> None:
+def release_working_point(of_commit: str) -> None:
     """The numbers of the protocol that were chosen with the released lung U-Net and slice classifier."""
     chosen_with = ("lung_unet", "slice_classifier")
     working_point = data.protocol()["working_point"]
     content = {
         "name": "working_point",
         "version": VERSIONS["working_point"],
-        "commit": commit(),
+        "commit": of_commit,
         **{name: working_point[name] for name in NUMBERS},
         "chosen_with": {name: sha256_of(WEIGHTS / f"{name}.safetensors") for name in chosen_with},
     }
@@ -77,8 +77,10 @@ def release_working_point() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*VERSIONS, []], metavar="PART")
-    for part in parser.parse_args().parts or VERSIONS:
-        release_working_point() if part == "working_point" else release(part)
+    parts = parser.parse_args().parts or VERSIONS
+    of_commit = commit()  # before the first file is written
+    for part in parts:
+        release_working_point(of_commit) if part == "working_point" else release(part, of_commit)
 
 
 if __name__ == "__main__":
