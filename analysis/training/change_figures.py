@@ -21,7 +21,6 @@ from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.weights import Models, released
 from analysis.training import data
 from analysis.training.cases import volume_of
-from analysis.training.release import commit
 
 FILE = data.ROOT / "docs" / "evaluation" / "change.json"
 PIXEL_MM, MATRIX = 0.7, 512
@@ -191,7 +190,7 @@ def change_figures(models: Models) -> dict:
     pairs = [follow(seed, slice_mm, models) for seed, slice_mm in zip(settings["seeds"], distances, strict=False)]
     return {
         "command": "python -m analysis.training.change_figures",
-        "commit": commit(),
+        "commit": data.commit(),
         "weights": {version.name: version.sha256 for version in models.versions},
         "seeds": settings["seeds"],
         "slice_mm": settings["slice_mm"],

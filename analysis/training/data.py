@@ -2,7 +2,9 @@
 
 import argparse
 import csv
+import functools
 import os
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,8 +42,7 @@ MIN_GREY_LEVELS = 40  # between air and muscle in an image of 8 bits: with fewer
 WRONG_MASK = "ID_0254_Z_0075"  # its lung mask follows the edge of the body
 
 # Slices of the two series of tumours, from the head, found by eye: above and below the lungs, and of healthy lungs
-# (without slices 24, 97 and 101 of LIDC-0003, where readers marked something below 3 mm, or no nodule; slice classifier
-# 1.3 still trained on them).
+# (without slices 24, 97 and 101 of LIDC-0003, where readers marked something below 3 mm, or no nodule).
 _WITHOUT_LUNG = {"nodules_LIDC-0003": (range(16), range(135, 140)), "tumour_A0002": (range(1), range(29, 30))}
 _HEALTHY = {
     "nodules_LIDC-0003": (range(25, 37), range(90, 97), range(98, 101), range(102, 122)),
@@ -213,6 +214,19 @@ def jitter_hu(hu: Tensor, random: torch.Generator) -> Tensor:
     return (hu + 1000) * stretch - 1000 + shift + noise_hu * torch.randn(hu.shape, generator=random)
 
 
+@functools.cache  # of the start of a long run, not of its end
+def commit() -> str:
+    """The commit that the working tree stands on, with + where it differs in more than written figures."""
+    written = (":!docs/evaluation", ":!analysis/weights/*.md")
+    head = _git("rev-parse", "--short=12", "HEAD")
+    return head + "+" * bool(_git("status", "--porcelain", "--", ".", *written)) if head else "unknown"
+
+
+def _git(*arguments: str) -> str:
+    """What git prints, nothing where it fails."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def run_path(network: str, fold: str, seed: int) -> Path:
     return RUNS / f"{network}-{fold}-{seed}.pt"
 
@@ -223,7 +237,8 @@ def save_run(network: str, fold: str, seed: int, module: torch.nn.Module, settin
     path = run_path(network, fold, seed)
     held_out = protocol()["held_out"][fold]
     state = {name: value.cpu() for name, value in module.state_dict().items()}
-    content = {"state": state, "fold": fold, "held_out": held_out, "seed": seed, "settings": settings}
+    content = {"state": state, "fold": fold, "held_out": held_out, "seed": seed}
+    content |= {"settings": settings, "commit": commit()}
     torch.save(content, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 

@@ -38,7 +38,6 @@ from analysis.training.measures import (
     temperature,
 )
 from analysis.training.nodule_figures import nodule_figures
-from analysis.training.release import commit
 from analysis.training.thresholds import MIN_OPACITY_PERCENT
 
 PHANTOM_SPACINGS_MM = ((1.0, 1.4, 1.4), (2.5, 1.4, 1.4), (5.0, 1.4, 1.4), (2.5, 0.9, 0.9))
@@ -115,7 +114,10 @@ def slice_figures(cases: list[Case]) -> dict:
 
 
 def temperature_figures(cases: list[Case]) -> dict[str, float]:
-    """Calibration error once the logits of each fold's volumes were divided by the temperature of the other volumes."""
+    """Calibration error once the logits of each fold's volumes were divided by the temperature of the other volumes.
+
+    Those were judged by networks that trained on this fold's volumes: blind to the temperature, not to the volumes.
+    """
     scaled, labels, temperatures = [], [], []
     for held_out in (data.protocol()["held_out"][fold] for fold in data.folds()):
         names = [f"volume {volume}" for volume in held_out]
@@ -349,7 +351,7 @@ def main() -> None:
     figures = [held_out_figures(cases) for cases in runs]
     results = {
         "command": "python -m analysis.training.evaluate",
-        "commit": commit(),
+        "commit": data.commit(),
         "weights": {version.name: version.sha256 for version in release.versions},
         "fold_weights": {
             which: {version.name: version.sha256 for version in one.versions} for which, one in models.items()

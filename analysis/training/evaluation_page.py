@@ -83,6 +83,7 @@ def _plain(path: Path) -> str:
 Not measured for this version. `analysis/training/plain_network.py` trains it (all folds with `make train`) and
 `python -m analysis.training.plain_figures` measures it."""
     plain = json.loads(path.read_text())
+    plain_images, our_images = (data.protocol()[name]["images"] for name in ("plain_network", "slice_classifier"))
     rows = [
         [name, one["true"], one["score"], one.get("pixel_auc", "–"), one.get("dice", "–")]
         for name, one in plain["per_volume"].items()
@@ -93,8 +94,9 @@ Not measured for this version. `analysis/training/plain_network.py` trains it (a
     )
     return f"""## The paper's plain network
 
-`{plain["command"]}`, commit {plain["commit"]}. The whole ResNet-50 on the same slices and folds, seed {plain["seed"]};
-its thresholds are of each fold's training volumes. Pooled slice AUC {plain["auc"]:.3f}, sensitivity
+`{plain["command"]}`, commit {plain["commit"]}. The whole ResNet-50 on the same slices and folds, seed {plain["seed"]},
+of which it saw {plain_images} images and ours {our_images}; without mirror image and neighbours; thresholds of each
+fold's training volumes; score as a share of the reference lung. Pooled slice AUC {plain["auc"]:.3f}, sensitivity
 {plain["sensitivity"]:.3f}, specificity {plain["specificity"]:.3f}. Grad-CAM at two scales: pixel AUC median
 {plain["pixel_auc_median"]:.3f}, worst {plain["pixel_auc_worst"]:.3f}, Dice median {plain["dice_median"]:.3f}. Its score
 against the true opacity: {correlation}.

@@ -17,7 +17,7 @@ RIM = 2  # pixels beyond the mask's edge: else a dark line would part every patc
 TARGET_HU = (-700.0, 40.0)  # ground-glass to consolidation (Hansell et al. 2008, Fleischner glossary)
 TEXTURE_HU = 90.0  # standard deviation inside a patch at most
 PLEURAL_SHARE = 0.6  # COVID-19 patches lie mostly under the pleura (Bernheim et al. 2020)
-PLEURAL_PIXELS = 8.0
+PLEURAL_PIXELS = 8  # along rows, columns or diagonals
 MIDLINE = 0.12  # of the lungs' width either side of their middle: below lie spine and aorta, not the chest wall
 VISIBLE_RISE_HU = 80.0  # a voxel counts as opacity where the patch lifted it by more
 
@@ -36,7 +36,7 @@ GAS_HU = (-1000.0, -350.0)  # gas to gas mixed with contents, or with tissue in 
 GAS_TEXTURE_HU = 150.0  # standard deviation inside a pocket at most
 GAS_WALL, WALL_HU = 2, 30.0  # pixels of bowel wall; none nearer to the lung than this
 GAS_FAT, FAT_HU = 6.0, (-110.0, 20.0)  # pixels of fat, or of tissue, around
-GAS_MARGIN = 16  # pixels beyond what a patch reaches, for the layers around gas
+PATCH_MARGIN = 16  # pixels beyond what a patch reaches: the layers around gas
 
 
 def paste_opacities(
@@ -128,7 +128,7 @@ def _blob(
     """Distance from the centre ÷ that of the edge of a stretched patch with a rough outline, and the part of the slice
     it is given for: all that the patch reaches."""
     angle, stretch = random.uniform(0, np.pi), random.uniform(1, 2)
-    reach = int(3 * stretch * radius) + GAS_MARGIN
+    reach = int(3 * stretch * radius) + PATCH_MARGIN
     first, end = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, shape)
     rows, columns = np.ogrid[first[0] : end[0], first[1] : end[1]]
     along = (rows - centre[0]) * np.sin(angle) + (columns - centre[1]) * np.cos(angle)

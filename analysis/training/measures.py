@@ -52,7 +52,7 @@ def calibration_error(probability: npt.NDArray[np.floating], positive: npt.NDArr
 
 def temperature(probability: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]) -> float:
     """What the logits are to be divided by for the least cross-entropy (Guo et al. 2017, section 4.2)."""
-    logit = special.logit(probability)
+    logit = special.logit(probability.clip(1e-6, 1 - 1e-6))
 
     def cross_entropy(log_temperature: float) -> float:
         scaled = logit / np.exp(log_temperature)

@@ -23,7 +23,6 @@ from analysis.pipeline.nodule_model import CLIP, FEATURES
 from analysis.pipeline.weights import WEIGHTS, released_lung_unet
 from analysis.training import data
 from analysis.training.nodule_scans import NoduleScan, pasted_scan, phantom_scan, read_scan
-from analysis.training.release import commit
 
 VERSION = "1.0"
 TRUE_VOLUME = (0.5, 2.0)  # ÷ the nodule's: other outlines on it are neither right nor wrong
@@ -117,7 +116,7 @@ def write(found: Outlines, path: Path) -> None:
         "version": VERSION,
         "trained_on": "synthetic patients; LIDC-0003, as it is and with synthetic nodules pasted in",
         "recipe": "python -m analysis.training.nodules",
-        "commit": commit(),
+        "commit": data.commit(),
         "use": "research use, not for diagnosis",
         "threshold": round(threshold, 4),
         "intercept": round(intercept, 4),

@@ -4,7 +4,6 @@ Writes docs/evaluation/plain_network.json, which the evaluation prints beside ou
 """
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,6 @@ from analysis.pipeline.slices import crop
 from analysis.training import data
 from analysis.training.evaluation_page import FOLDER
 from analysis.training.measures import agreement, auc, dice, threshold_for_sensitivity
-from analysis.training.release import commit
 from analysis.training.thresholds import HEAT_THRESHOLDS, MIN_OPACITY_PERCENT, SENSITIVITY
 
 
@@ -25,7 +23,8 @@ class Said:
     def __init__(self, stored: dict[str, np.ndarray], volume: int, truth: data.Slices, own: npt.NDArray[np.bool_]):
         self.name, self.truth = f"volume {volume}", truth
         self.probability = stored["probability"][own].astype(np.float64)
-        self.counts = (stored["lung_pixels"][own] >= data.MIN_LUNG_PIXELS) & (truth.label >= 0)
+        self.scored = stored["lung_pixels"][own] >= data.MIN_LUNG_PIXELS
+        self.counts = self.scored & (truth.label >= 0)
         box = torch.from_numpy(stored["box"][own])
         heat = torch.from_numpy(stored["map"][own].astype(np.float32)).unsqueeze(1)
         back = torch.cat([(GRID / 2 - box[:, :2]) / box[:, 2:] + 0.5, GRID / box[:, 2:]], 1) * heat.shape[-1]
@@ -33,8 +32,9 @@ class Said:
         self.opacity_percent = float(100 * truth.opacity.sum() / truth.lung.sum())
 
     def score_percent(self, threshold: float) -> float:
-        """The paper's score as a share of the lung."""
-        return float(100 * self.heat[self.probability >= threshold].sum() / self.truth.lung.sum())
+        """The paper's score as a share of the reference lung."""
+        positive = self.scored & (self.probability >= threshold)
+        return float(100 * self.heat[positive].sum() / self.truth.lung.sum())
 
 
 def figures(seed: int) -> dict:
@@ -55,14 +55,15 @@ def figures(seed: int) -> dict:
         [one.probability[one.counts] >= own for one, (own, _) in zip(held_out, chosen, strict=True)]
     )
     clear = [one for one in per_volume.values() if one["true"] >= MIN_OPACITY_PERCENT]
-    summary: dict[str, Callable] = {"pixel_auc_median": np.median, "pixel_auc_worst": np.min}
+    pixel_auc = [one["pixel_auc"] for one in clear]
     return {
         "seed": seed,
         "auc": auc(probability, positive),
         "sensitivity": float(decided[positive].mean()),
         "specificity": float((~decided[~positive]).mean()),
         "per_volume": per_volume,
-        **{name: float(function([one["pixel_auc"] for one in clear])) for name, function in summary.items()},
+        "pixel_auc_median": float(np.median(pixel_auc)),
+        "pixel_auc_worst": min(pixel_auc),
         "dice_median": float(np.median([one["dice"] for one in clear])),
         "all": _agreement(list(per_volume.values())),
         "without_volume_9": _agreement([one for name, one in per_volume.items() if name != "volume 9"]),
@@ -110,8 +111,18 @@ def _agreement(volumes: list[dict[str, float]]) -> dict[str, float]:
 
 def main() -> None:
     (seed,) = data.protocol()["seeds"]["plain_network"]
-    measured = {"command": "python -m analysis.training.plain_figures", "commit": commit(), **figures(seed)}
-    (FOLDER / "plain_network.json").write_text(json.dumps(measured, indent=1) + "\n")
+    path = FOLDER / "plain_network.json"
+    missing = [
+        fold for fold in data.folds() if not data.run_path("plain_network", fold, seed).with_suffix(".npz").exists()
+    ]
+    if missing:
+        path.unlink(missing_ok=True)  # of other runs
+        print(
+            f"No runs of the plain network for {', '.join(missing)}: the evaluation will say that it is not measured."
+        )
+        return
+    measured = {"command": "python -m analysis.training.plain_figures", "commit": data.commit(), **figures(seed)}
+    path.write_text(json.dumps(measured, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from analysis.pipeline.networks import SLICE_INPUT, SLICE_WINDOW_HU, LungUNet, h
 from analysis.pipeline.slices import AIR_HU, crop
 from analysis.pipeline.torchvision_import import resnet50
 from analysis.training import data
-from analysis.training.slice_classifier import Sources, augmented, boxes_of, from_imagenet, with_lungs
+from analysis.training.slice_classifier import Sources, augmented, boxes_of, from_imagenet, labelled, with_lungs
 
 BATCH = 31  # slices at a time, once trained
 
@@ -75,11 +75,10 @@ def train(fold: str, seed: int) -> None:
     for step in range(1, steps + 1):
         *drawn, outlined = sources.batch(settings["batch"])
         image, _, _, pixels = (one.to(device) for one in augmented(*drawn, random))
-        abnormal = (pixels >= data.POSITIVE_PIXELS) | ~outlined.to(device)
+        label, clear = labelled(pixels, outlined.to(device))
         with half_precision(device):
             logit, _, _ = network(image.contiguous(memory_format=torch.channels_last))
-        clear = (abnormal | (pixels < 1)).float()
-        loss = F.binary_cross_entropy_with_logits(logit.float(), abnormal.float(), weight=clear)
+        loss = F.binary_cross_entropy_with_logits(logit.float(), label, weight=clear)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

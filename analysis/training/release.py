@@ -7,7 +7,6 @@ part working_point is working_point.json: the thresholds, once they were chosen 
 
 import argparse
 import json
-import subprocess
 
 import torch
 from safetensors.torch import save_file
@@ -27,16 +26,7 @@ TRAINED_ON = {
 }
 
 
-def commit() -> str:
-    """The commit that the working tree stands on, with + where it differs."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-        cwd=data.ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return described.stdout.strip() or "unknown"
-
-
-def release(network: str, of_commit: str) -> None:
+def release(network: str) -> None:
     seed = data.protocol()["seeds"][network][0]
     run = torch.load(data.run_path(network, "release", seed), weights_only=True)
     state = {
@@ -50,7 +40,7 @@ def release(network: str, of_commit: str) -> None:
         "trained_on": TRAINED_ON[network],
         "recipe": f"python -m analysis.training.{network} --fold release --seed {seed}",
         "input": NETWORKS[network].input_format,
-        "commit": of_commit,
+        "commit": run["commit"],
         "use": "research use, not for diagnosis",
     }
     if network == "opacity_decoder":
@@ -78,9 +68,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*VERSIONS, []], metavar="PART")
     parts = parser.parse_args().parts or VERSIONS
-    of_commit = commit()  # before the first file is written
+    of_commit = data.commit()  # before the first file is written
     for part in parts:
-        release_working_point(of_commit) if part == "working_point" else release(part, of_commit)
+        release_working_point(of_commit) if part == "working_point" else release(part)
 
 
 if __name__ == "__main__":

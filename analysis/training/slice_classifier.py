@@ -127,7 +127,7 @@ class Sources:
         self.boxes = np.concatenate([*(boxes_of(one) for one in parts[:3]), series_boxes, mosmed_boxes])
         source = np.repeat(range(len(parts)), [len(part) for part in parts])
         label = np.concatenate([*(one.label for one in parts[:4]), np.where(abnormal, NOT_OUTLINED, 0)])
-        drawn = [  # source, label, whether opacities are pasted in, share of all
+        drawn = [  # source, label, whether opacities are pasted in, weight
             (0, 1, False, settings["opacity_masks"] / 2),
             (0, 0, False, settings["opacity_masks"] / 2),
             (1, 1, False, settings["phantoms"] / 2),
@@ -211,6 +211,12 @@ def augmented(
     return image, lung_share, (opacity_share / lung_share.clamp_min(1e-3)).clamp(0, 1), pixels
 
 
+def labelled(pixels: Tensor, outlined: Tensor) -> tuple[Tensor, Tensor]:
+    """Label of each crop (N,), 1 abnormal, and whether it counts, 1 or 0, by its opacity in pixels of the slice."""
+    abnormal = (pixels >= data.POSITIVE_PIXELS) | ~outlined
+    return abnormal.float(), (abnormal | (pixels < 1)).float()
+
+
 def train(fold: str, seed: int) -> None:
     settings = data.protocol()["slice_classifier"]
     torch.manual_seed(seed)
@@ -235,8 +241,7 @@ def train(fold: str, seed: int) -> None:
         *drawn, outlined = sources.batch(settings["batch"])
         outlined = outlined.to(device)
         image, lung_share, opaque_share, pixels = (one.to(device) for one in augmented(*drawn, random))
-        abnormal = (pixels >= data.POSITIVE_PIXELS) | ~outlined
-        clear, label = (abnormal | (pixels < 1)).float(), abnormal.float()
+        label, clear = labelled(pixels, outlined)
         with half_precision(image.device):
             logit, locations = network(image.contiguous(memory_format=torch.channels_last), lung_share)
         logit, locations = logit.float(), locations.float()

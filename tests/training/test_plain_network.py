@@ -10,11 +10,18 @@ from analysis.training.plain_network import PlainNetwork
 
 def test_maps_of_both_scales_are_scaled_per_slice_and_multiplied(shared_data) -> None:
     torch.manual_seed(0)
-    probability, heat = PlainNetwork().eval().seen(torch.rand(2, 1, 224, 224))
-    assert probability.shape == (2,)
-    assert heat.shape == (2, 1, 28, 28)
-    assert heat.min() >= 0
-    assert heat.max() <= 1
+    network, image = PlainNetwork().eval(), torch.rand(2, 1, 224, 224)
+    _, heat = network.seen(image)
+    logit, layer2, layer3 = network(image)
+    gradients = torch.autograd.grad(logit.sum(), (layer2, layer3))
+    raw = [
+        (gradient.mean((2, 3), keepdim=True) * layer).sum(1, keepdim=True).relu()
+        for layer, gradient in zip((layer2, layer3), gradients, strict=True)
+    ]
+    fine, coarse = (one / one.amax((2, 3), keepdim=True) for one in raw)
+    expected = fine * torch.nn.functional.interpolate(coarse, size=(28, 28), mode="bilinear")
+    assert expected.amax((1, 2, 3)).min() > 0.01
+    torch.testing.assert_close(heat, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_map_comes_back_to_its_place_on_the_slice() -> None:
@@ -36,3 +43,5 @@ def test_a_map_comes_back_to_its_place_on_the_slice() -> None:
     assert (said.heat >= 0.5)[~opacity].mean() < 0.01
     assert abs(said.score_percent(threshold=0.5) - 100 * 64 * 64 / 65536) < 0.4
     assert said.score_percent(threshold=0.95) == 0
+    stored["lung_pixels"] = np.array([data.MIN_LUNG_PIXELS - 1])
+    assert Said(stored, 1, truth, np.array([True])).score_percent(threshold=0.5) == 0

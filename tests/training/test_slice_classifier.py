@@ -5,7 +5,7 @@ import torch
 
 from analysis.pipeline.weights import released
 from analysis.training import data
-from analysis.training.slice_classifier import BREATHING_HU, DEPENDENT_HU, Sources, breathed, mosmed
+from analysis.training.slice_classifier import BREATHING_HU, DEPENDENT_HU, Sources, breathed, labelled, mosmed
 
 
 def test_breathing_changes_the_density_of_aerated_lung_alone() -> None:
@@ -48,9 +48,9 @@ def test_healthy_slabs_leave_out_the_tumours(shared_data) -> None:
 def test_slices_without_outlines_have_boxes_of_their_own_lungs(shared_data) -> None:
     network = released(torch.device("cpu")).lung_unet
     slices, boxes, abnormal = mosmed(network)
-    assert len(slices) == len(boxes) == len(abnormal) > 900
+    assert len(slices) == len(boxes) == len(abnormal) > 850
     centre = np.array([np.argwhere(lung).mean(0) for lung in slices.lung])
-    assert np.abs(boxes[:, :2] - centre).max() < 40
+    assert np.percentile(np.abs(boxes[:, :2] - centre), 99) < 25
     assert boxes.dtype == np.float32
 
 
@@ -67,3 +67,10 @@ def test_drawn_slices_say_whether_their_opacity_is_outlined() -> None:
     assert set(outlined.tolist()) == {True, False}
     assert (boxes[outlined][:, 2] == 50).all()
     assert (boxes[~outlined][:, 2] == 60).all()
+
+
+def test_a_crop_without_outline_is_abnormal_and_one_with_a_speck_does_not_count() -> None:
+    pixels, outlined = torch.tensor([0.0, 0.0, 5.0, 20.0]), torch.tensor([True, False, True, True])
+    label, counts = labelled(pixels, outlined)
+    assert label.tolist() == [0, 1, 0, 1]
+    assert counts.tolist() == [1, 1, 0, 1]
