@@ -1,7 +1,6 @@
 """Train every network of the protocol anew: python -m analysis.training.all_runs
 
-One run per core, each with one thread: on two cores that is quicker than one run with two. A night there, minutes on 16
-cores that share a data-centre graphics card.
+One run per core, each with one thread: on two cores that is quicker than one run with two.
 """
 
 import os

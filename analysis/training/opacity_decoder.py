@@ -1,8 +1,7 @@
 """Train the opacity decoder on a slice classifier that stays as it is:
 python -m analysis.training.opacity_decoder --fold FOLD [--seed N]
 
-Writes runs/opacity_decoder-FOLD-SEED.pt, for runs/slice_classifier-FOLD-SEED.pt. Some twelve minutes on
-one CPU core.
+Writes runs/opacity_decoder-FOLD-SEED.pt, for runs/slice_classifier-FOLD-SEED.pt.
 """
 
 import time

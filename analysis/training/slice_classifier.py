@@ -1,7 +1,6 @@
 """Train the slice classifier: python -m analysis.training.slice_classifier --fold FOLD [--seed N]
 
-Writes runs/slice_classifier-FOLD-SEED.pt. About half an hour on one CPU core with half-precision
-arithmetic.
+Writes runs/slice_classifier-FOLD-SEED.pt.
 """
 
 import time
