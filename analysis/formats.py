@@ -181,9 +181,23 @@ def date_text(day: date | None) -> str:
     return date_format(day, DATE_FORMAT) if day else "no date"
 
 
-def quality_text(flags: Sequence[dict[str, str]]) -> str:
-    """What stands against a result, in a few words: ``check: lungs cut off, thick slices``; "" for nothing."""
-    return "check: " + ", ".join(flag["code"].replace("_", " ") for flag in flags) if flags else ""
+def is_severe(flag: dict[str, Any]) -> bool:
+    """Whether a flag asks to check the result; results of earlier versions did not tell, so theirs all do."""
+    return bool(flag.get("severe", True))
+
+
+def needs_check(flags: Sequence[dict[str, Any]]) -> bool:
+    """Whether a result is to be checked before it is believed."""
+    return any(map(is_severe, flags))
+
+
+def quality_text(flags: Sequence[dict[str, Any]]) -> str:
+    """What stands against a result, in a few words: ``check: lungs cut off; note: thick slices``; "" for nothing."""
+    severe, slight = [flag for flag in flags if is_severe(flag)], [flag for flag in flags if not is_severe(flag)]
+    parts = (("check", severe), ("note", slight))
+    return "; ".join(
+        f"{word}: " + ", ".join(each["code"].replace("_", " ") for each in some) for word, some in parts if some
+    )
 
 
 def hu_text(hu: float) -> str:

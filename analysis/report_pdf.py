@@ -62,6 +62,7 @@ def render(analysis: Analysis, points: Sequence[TimePoint]) -> bytes:
         *([paragraph(study.accepted_mismatch)] if study.accepted_mismatch else []),
         Spacer(0, GAP),
         _decision(analysis),
+        *_to_check(analysis),
         Spacer(0, GAP),
         _numbers(analysis, marked, points),
         *_findings(analysis),
@@ -190,6 +191,12 @@ def _decision(analysis: Analysis) -> Table:
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
         pad=8,
     )
+
+
+def _to_check(analysis: Analysis) -> list[Flowable]:
+    """What must be looked at before the numbers are believed."""
+    severe = [flag["message"] for flag in analysis.quality if formats.is_severe(flag)]
+    return [paragraph(printable(f"Check: {message}"), 8.5, SUSPECTED, bold=True) for message in severe]
 
 
 def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[TimePoint]) -> Table:

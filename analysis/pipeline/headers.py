@@ -1,8 +1,10 @@
 """What geometry needs of one DICOM file, and the one exception for series that cannot be analysed."""
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, CTImageStorage
 
+DAYS_PER_YEAR = 365.25
+AGE_UNITS_PER_YEAR = {"D": DAYS_PER_YEAR, "W": DAYS_PER_YEAR / 7, "M": 12.0, "Y": 1.0}  # of DICOM's age strings
 MAX_NAME = 32  # characters of a file name that people read
 
 # Real headers hold invalid UIDs, dates and numbers; those that matter are checked by meaning.
@@ -55,6 +59,7 @@ class SliceHeader:
     compressed: bool = False
     lossy: bool = False
     rescale_type: str = ""
+    age_years: float | None = None
 
     @property
     def label(self) -> str:
@@ -71,7 +76,7 @@ _TAGS = [
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "InstanceNumber", "SliceThickness", "ConvolutionKernel", "GantryDetectorTilt", "ContrastBolusAgent",
-    "SeriesDescription", "LossyImageCompression", "RescaleType",
+    "SeriesDescription", "LossyImageCompression", "RescaleType", "PatientAge", "PatientBirthDate", "StudyDate",
 ]  # fmt: skip
 
 
@@ -137,7 +142,22 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
         compressed=_is_compressed(file_meta),
         lossy=_text(dataset, "LossyImageCompression") == "01",
         rescale_type=_text(dataset, "RescaleType").upper(),
+        age_years=_age_years(dataset),
     )
+
+
+def _age_years(dataset: pydicom.Dataset) -> float | None:
+    """By PatientAge (``039Y``, ``006M``; DICOM PS3.5 6.2), else by the dates of birth and study."""
+    if age := re.fullmatch(r"(\d{1,3})([DWMY])", _text(dataset, "PatientAge").upper()):
+        return int(age[1]) / AGE_UNITS_PER_YEAR[age[2]]
+    try:
+        born, scanned = (
+            datetime.strptime(_text(dataset, keyword), "%Y%m%d") for keyword in ("PatientBirthDate", "StudyDate")
+        )
+    except ValueError:
+        return None
+    years = (scanned - born).days / DAYS_PER_YEAR
+    return years if years >= 0 else None
 
 
 def _should_be_a_slice(dataset: pydicom.Dataset, file_meta: pydicom.Dataset) -> bool:

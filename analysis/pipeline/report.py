@@ -72,10 +72,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class QualityFlag:
-    """A reason to look twice at the result: a fixed ``code`` and a plain sentence."""
+    """A reason to look twice at the result: a fixed ``code`` and a plain sentence.
+
+    ``severe``: the numbers may be wrong as a whole and are to be checked before they are believed; else what is faint
+    or small in them is unsure.
+    """
 
     code: str
     message: str
+    severe: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from analysis.pipeline.grid import GRID, PixelMm, cell_area_mm2, from_grid, to_g
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRESHOLD, measure
 from analysis.pipeline.pixels import looks_like_chest, read_volume
-from analysis.pipeline.quality import lung_flags, pixel_flags
+from analysis.pipeline.quality import contrast_flags, lung_flags, pixel_flags
 from analysis.pipeline.regions import zones
 from analysis.pipeline.report import QualityFlag, Report, SliceReport, software_version
 from analysis.pipeline.score import Scores, corona_scores, positive_ratio, positive_slices
@@ -128,6 +128,9 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
         opacity = _opacity_labels(torch.from_numpy(classified.opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
         of_zone = zones(lungs, hu)
+        flags = (*flags, *lung_flags(hu, of_zone, volume))
+        if not any(flag.code == "contrast" for flag in flags):
+            flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung))
     with clock.stage("findings"):
         findings, found = None, np.zeros(lungs.shape, np.uint16)
         if models.nodules:
@@ -147,7 +150,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         score_variation=models.score_variation,
         opacity=measure(opacity, of_zone),
         findings=findings,
-        quality=(*flags, *lung_flags(of_zone, volume)),
+        quality=flags,
         models=models.versions,
         software_version=software_version(),
         seconds=clock.seconds,

@@ -49,6 +49,10 @@ MAX_VOXELS = 1_000_000_000
 """2 GB of Hounsfield units, 3,800 slices of 512 × 512."""
 THICK_SLICES_MM = 5.0
 """Slices this far apart blur small opacities (Fleischner Society 2017 asks for 1.5 mm)."""
+UNEVEN_STEPS = 0.1
+"""Difference of the widest and the narrowest step ÷ the median one from which volumes are rough."""
+ADULT_YEARS = 16.0
+"""Younger patients were in no training set: their lungs are smaller and denser."""
 SHARP_SIEMENS_NUMBER = 57
 """Siemens kernels carry their sharpness: B30f, Br40 smooth; Bl57, B60f, B70f, Br64 for lung and bone."""
 SHARP_KERNEL_WORDS = ("LUNG", "BONE", "EDGE", "ULTRA")
@@ -327,6 +331,15 @@ def _header_flags(headers: Sequence[SliceHeader], z_mm: _Float) -> tuple[Quality
     step = float(z_mm[0] - z_mm[-1]) / (len(z_mm) - 1)
     if step >= THICK_SLICES_MM:
         flags.append(QualityFlag("thick_slices", f"The slices are {step:.1f} mm apart; small opacities may be missed."))
+    steps = -np.diff(z_mm)
+    narrowest, widest = float(steps.min()), float(steps.max())
+    if widest - narrowest > UNEVEN_STEPS * step:
+        message = f"The slices are {narrowest:.2f} to {widest:.2f} mm apart; volumes are rough."
+        flags.append(QualityFlag("uneven_spacing", message))
+    age_years = headers[0].age_years
+    if age_years is not None and age_years < ADULT_YEARS:
+        message = f"The patient was {age_years:.0f} years old: the networks were trained on adults."
+        flags.append(QualityFlag("outside_training_range", message, severe=True))
     if is_sharp_kernel(headers[0].kernel):
         flags.append(
             QualityFlag("sharp_kernel", f"Sharp reconstruction kernel ({headers[0].kernel}); densities are noisier.")

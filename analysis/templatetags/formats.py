@@ -27,6 +27,8 @@ for written in (
     formats.spacing_text,
     formats.date_text,
     formats.quality_text,
+    formats.is_severe,
+    formats.needs_check,
     formats.decision_words,
     formats.relative_words,
     formats.relative_note,

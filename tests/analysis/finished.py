@@ -123,7 +123,13 @@ def _report(uid: str, activation_cm2: dict[int, float]) -> dict:
         "score_variation": 0.05,
         "opacity": _measured(12.44 if activation_cm2 else 0.0),
         "findings": FINDINGS if activation_cm2 else [],
-        "quality": [{"code": "thick_slices", "message": "The slices lie 5.0 mm apart: small opacities may be missed."}],
+        "quality": [
+            {
+                "code": "thick_slices",
+                "message": "The slices lie 5.0 mm apart: small opacities may be missed.",
+                "severe": False,
+            }
+        ],
         "models": [{"name": "lung-unet", "version": "1.0", "sha256": "0123456789abcdef" * 4}],
         "software_version": "0.9",
         "seconds": {"reading": 0.5},

@@ -71,9 +71,17 @@ def test_templates_write_numbers_the_same_way():
 
 
 def test_flags_are_said_in_a_few_words():
-    flags = [{"code": "lungs_cut_off", "message": "…"}, {"code": "noise", "message": "…"}]
-    assert formats.quality_text(flags) == "check: lungs cut off, noise"
+    severe, slight = [
+        {"code": code, "message": "…", "severe": code == "lungs_cut_off"} for code in ("lungs_cut_off", "noise")
+    ]
+    assert formats.quality_text([slight, severe]) == "check: lungs cut off; note: noise"
+    assert formats.quality_text([slight]) == "note: noise"
     assert formats.quality_text([]) == ""
+    assert (formats.needs_check([slight, severe]), formats.needs_check([slight])) == (True, False)
+
+
+def test_flags_of_earlier_versions_which_did_not_tell_are_severe():
+    assert formats.quality_text([{"code": "noise", "message": "…"}]) == "check: noise"
 
 
 def lesion(status, number=None, part_of=None, before=None, now=None, percent=None, days=None):

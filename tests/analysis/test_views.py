@@ -199,13 +199,22 @@ def test_the_chart_says_that_its_points_come_from_different_networks(browser, pa
 def test_what_stands_against_a_result_is_said_on_timeline_chart_and_list(browser, patient, analysis):
     for address in (patient_page(patient), reverse("pages:home")):
         text = browser.get(address).content.decode()
-        assert "check: thick slices" in text
+        assert "note: thick slices" in text
         assert analysis.report["quality"][0]["message"] in text
+        assert "Check</span>" not in text
     chart = browser.get(patient_page(patient)).context["figures"]["absolute"]
-    assert "check: thick slices" in str(chart)
+    assert "note: thick slices" in str(chart)
     Analysis.objects.update(quality=[])
     for address in (patient_page(patient), reverse("pages:home")):
-        assert "check:" not in browser.get(address).content.decode()
+        assert "note:" not in browser.get(address).content.decode()
+
+
+def test_a_result_with_a_severe_flag_is_marked_check_wherever_its_decision_stands(browser, patient, analysis):
+    flag = {"code": "lungs_cut_off", "message": "The lungs are cut off.", "severe": True}
+    Analysis.objects.update(quality=[flag], report=analysis.report | {"quality": [flag]})
+    for address in (patient_page(patient), reverse("pages:home"), study_page(analysis)):
+        assert "Check</span>" in browser.get(address).content.decode()
+    assert "<strong>Check:</strong> The lungs are cut off." in browser.get(study_page(analysis)).content.decode()
 
 
 def test_a_stored_file_that_is_gone_is_not_found_and_logged(browser, analysis, caplog):

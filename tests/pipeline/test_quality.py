@@ -1,12 +1,30 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from scipy import ndimage
 
+from analysis.pipeline.grid import GRID, to_grid
+from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.pixels import read_volume
-from analysis.pipeline.quality import lung_flags, noise_hu, pixel_flags
+from analysis.pipeline.quality import (
+    BREATHING_PERCENT,
+    breathing_percent,
+    contrast_flags,
+    lung_flags,
+    mediastinum_hu,
+    noise_hu,
+    pixel_flags,
+)
 from analysis.pipeline.regions import zones
+from analysis.pipeline.report import QualityFlag
 from analysis.pipeline.series import check_series, find_series
 from analysis.pipeline.volume import Volume
+from analysis.pipeline.weights import released
 from tests.dicom_series import chest_hu
+
+CPU = torch.device("cpu")
 
 
 def volume_with_noise(sigma_hu: float, step_mm: float = 2.0) -> Volume:
@@ -42,40 +60,95 @@ def two_lungs(right_columns: int, left_columns: int, *, first: int = 1, last: in
     return zones(lungs, np.full(lungs.shape, 40, np.int16))
 
 
+def flags_of(of_zone: np.ndarray, volume: Volume, aerated_hu: int = -850) -> tuple[QualityFlag, ...]:
+    return lung_flags(np.where(of_zone > 0, aerated_hu, 40).astype(np.int16), of_zone, volume)
+
+
 def test_healthy_lungs_get_no_flag():
-    assert lung_flags(two_lungs(70, 60), volume_with_noise(0.0)) == ()  # 1560 ml
+    assert flags_of(two_lungs(70, 60), volume_with_noise(0.0)) == ()  # 1560 ml
 
 
 def test_lungs_that_reach_the_first_or_last_slice_are_cut_off():
-    (flag,) = lung_flags(two_lungs(70, 60, first=0), volume_with_noise(0.0))
+    (flag,) = flags_of(two_lungs(70, 60, first=0), volume_with_noise(0.0))
     assert (flag.code, "at the top of the scan" in flag.message) == ("lungs_cut_off", True)
 
 
 def test_a_lung_much_smaller_than_the_other_is_to_be_looked_at():
-    (flag,) = lung_flags(two_lungs(80, 31), volume_with_noise(0.0, step_mm=4.0))
+    (flag,) = flags_of(two_lungs(80, 31), volume_with_noise(0.0, step_mm=4.0))
     assert flag.code == "lungs_unequal"
     assert "right lung found has 1920 ml, the left one 744 ml" in flag.message
 
 
 def test_lungs_that_reach_both_ends_are_cut_off_at_both():
-    (flag,) = lung_flags(two_lungs(60, 60, first=0, last=12), volume_with_noise(0.0))
+    (flag,) = flags_of(two_lungs(60, 60, first=0, last=12), volume_with_noise(0.0))
     assert "at the top and the bottom of the scan" in flag.message
 
 
 def test_a_lung_that_is_missing_is_to_be_looked_at():
-    codes = {flag.code for flag in lung_flags(two_lungs(80, 0), volume_with_noise(0.0, step_mm=4.0))}
+    codes = {flag.code for flag in flags_of(two_lungs(80, 0), volume_with_noise(0.0, step_mm=4.0))}
     assert codes == {"lungs_unequal"}
 
 
 def test_lungs_larger_than_those_of_adults_are_outside_the_training():
-    (flag,) = lung_flags(two_lungs(80, 80), volume_with_noise(0.0, step_mm=16.0))
+    (flag,) = flags_of(two_lungs(80, 80), volume_with_noise(0.0, step_mm=16.0))
     assert flag.code == "lung_volume_unusual"
 
 
 def test_lungs_smaller_than_those_of_adults_are_outside_the_training():
-    (flag,) = lung_flags(two_lungs(50, 50), volume_with_noise(0.0))
+    (flag,) = flags_of(two_lungs(50, 50), volume_with_noise(0.0))
     assert flag.code == "lung_volume_unusual"
     assert "1200 ml" in flag.message
+
+
+@pytest.mark.parametrize(
+    ("axis", "edge", "name"), [(1, 0, "front"), (1, -1, "back"), (2, 0, "right side"), (2, -1, "left side")]
+)
+def test_lungs_that_reach_a_side_of_the_images_are_cut_off_there(axis, edge, name):
+    of_zone = two_lungs(70, 60)
+    of_zone = np.roll(of_zone, {0: -20, -1: 22}[edge] if axis == 1 else {0: -10, -1: 10}[edge], axis)
+    (flag,) = flags_of(of_zone, volume_with_noise(0.0))
+    assert (flag.code, f"at the {name} of the scan" in flag.message, flag.severe) == ("lungs_cut_off", True, True)
+
+
+@pytest.mark.parametrize(
+    ("aerated_hu", "codes"), [(-980, ["lung_density_unusual"]), (-900, []), (-650, ["lung_density_unusual"])]
+)
+def test_lungs_of_another_density_than_those_of_the_training_are_flagged(aerated_hu, codes):
+    assert [flag.code for flag in flags_of(two_lungs(70, 60), volume_with_noise(0.0), aerated_hu)] == codes
+
+
+def lungs_of(volume: Volume) -> np.ndarray:
+    """Of the released network, bool (slice, 256, 256)."""
+    grid_hu = to_grid(volume.hu, volume.spacing_mm[1:])
+    return lung_mask(clean(lung_logits(grid_hu, released(CPU).lung_unet, CPU, lambda done: None)), GRID, GRID)
+
+
+def breathed(hu: np.ndarray, slice_mm: float, millimetres: float, period_mm: float) -> np.ndarray:
+    """The scan as if what lies in it had moved up and down while the table went on."""
+    z_mm = np.arange(len(hu)) * slice_mm
+    moved = (z_mm + millimetres * np.sin(2 * np.pi * z_mm / period_mm)) / slice_mm
+    return ndimage.map_coordinates(hu, np.meshgrid(moved, *map(np.arange, hu.shape[1:]), indexing="ij"), order=1)
+
+
+@pytest.mark.parametrize("name", ["covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002"])
+def test_a_diaphragm_that_is_seen_twice_is_flagged_as_breathing(shared_data, name):
+    volume = read_volume(check_series(find_series(shared_data / "ct" / name))).resized(GRID)
+    moved = replace(volume, hu=breathed(volume.hu, volume.spacing_mm[0], 10.0, 25.0))
+    still_percent, moved_percent = (breathing_percent(lungs_of(one).astype(np.uint8), one) for one in (volume, moved))
+    assert still_percent < 0.5 * BREATHING_PERCENT
+    assert moved_percent > 1.5 * BREATHING_PERCENT
+
+
+@pytest.mark.parametrize(
+    ("name", "low_hu", "high_hu"),
+    [("covid_P001", 20, 60), ("normal_001", 20, 60), ("tumour_A0002", 20, 60), ("nodules_LIDC-0003", 150, 300)],
+)
+def test_contrast_agent_is_seen_between_the_lungs(shared_data, name, low_hu, high_hu):
+    """LIDC-0003 alone was given some; its header says so, which the pixels must find without."""
+    volume = read_volume(check_series(find_series(shared_data / "ct" / name)))
+    grid_hu, lung = to_grid(volume.hu, volume.spacing_mm[1:])[:, 0].numpy(), lungs_of(volume)
+    assert low_hu < mediastinum_hu(grid_hu, lung) < high_hu
+    assert [flag.code for flag in contrast_flags(grid_hu, lung)] == ["contrast"] * (low_hu > 100)
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("normal_001", 15, 40), ("tumour_A0002", 5, 20)])

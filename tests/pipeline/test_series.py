@@ -240,6 +240,36 @@ def test_flags_thick_slices_sharp_kernel_and_contrast():
     assert codes(check_series(slices)) == ["thick_slices", "sharp_kernel", "contrast"]
 
 
+def test_flags_slices_that_are_a_little_unevenly_spaced():
+    z_mm = -2.0 * np.arange(12)
+    z_mm[6:] -= 0.4
+    (flag,) = check_series(headers(z_mm)).quality
+    assert (flag.code, flag.message) == ("uneven_spacing", "The slices are 2.00 to 2.40 mm apart; volumes are rough.")
+
+
+@pytest.mark.parametrize(
+    ("elements", "years"),
+    [
+        ({"PatientAge": "039Y", "PatientBirthDate": ""}, 39),
+        ({"PatientAge": "018M"}, 1.5),
+        ({"PatientAge": "020W"}, 20 * 7 / 365.25),
+        ({"PatientAge": "?", "PatientBirthDate": "20130305", "StudyDate": "20200305"}, 7),
+        ({"PatientBirthDate": "20300101", "StudyDate": "20200305"}, None),
+        ({"PatientBirthDate": "1960", "StudyDate": "20200305"}, None),
+    ],
+)
+def test_reads_the_age_at_the_scan(tmp_path, elements, years):
+    (path, *_) = make_series(tmp_path, **elements)
+    age = read_header(path).age_years
+    assert age == (None if years is None else pytest.approx(years, abs=0.01))
+
+
+@pytest.mark.parametrize(("years", "expected"), [(7, ["outside_training_range"]), (16, []), (None, [])])
+def test_flags_children_whom_no_network_was_trained_on(years, expected):
+    quality = check_series(headers(age_years=years)).quality
+    assert [(flag.code, flag.severe) for flag in quality] == [(code, True) for code in expected]
+
+
 @pytest.mark.parametrize(("given", "expected"), [("01", ["lossy_compression"]), ("00", [])])
 def test_flags_lossy_compression(tmp_path, given, expected):
     make_series(tmp_path, LossyImageCompression=given)
