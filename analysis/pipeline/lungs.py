@@ -10,9 +10,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from analysis.pipeline.grid import SQUARE_PIXEL, PixelMm, from_grid
-from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, LungUNet, half_precision, window
+from analysis.pipeline.inference import BATCH, Network
+from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, window
 
-BATCH = 16
 # A piece smaller than this share of the largest one is bowel gas, trachea or table, not lung: the smaller lung of
 # a healthy adult has about 0.8 of the larger one's volume, a collapsed one still more than 0.1.
 MIN_PIECE = 0.05
@@ -22,19 +22,18 @@ SURE = 8.0  # logit of what the clean-up decides
 
 
 def lung_logits(
-    grid_hu: Tensor, network: LungUNet, device: torch.device, on_batch: Callable[[float], None]
+    grid_hu: Tensor, network: Network, on_batch: Callable[[float], None] = lambda done: None
 ) -> npt.NDArray[np.float32]:
     """Logits of lung (slice, 192, 192) from HU (slice, 1, 256, 256).
 
-    ``device``: where the network is. ``on_batch`` is told the share done after each batch.
+    ``network``: a LungUNet, ready. ``on_batch`` is told the share done after each batch.
     """
     logits = []
-    with torch.inference_mode(), half_precision(device):
-        for start in range(0, len(grid_hu), BATCH):
-            hu = F.interpolate(grid_hu[start : start + BATCH], size=(LUNG_INPUT, LUNG_INPUT), mode="bilinear")
-            image = window(hu, LUNG_WINDOW_HU).to(device, memory_format=torch.channels_last)
-            logits.append(network(image).float().cpu())
-            on_batch(min(1.0, (start + BATCH) / len(grid_hu)))
+    for start in range(0, len(grid_hu), BATCH):
+        hu = F.interpolate(grid_hu[start : start + BATCH], size=(LUNG_INPUT, LUNG_INPUT), mode="bilinear")
+        (of_batch,) = network(window(hu, LUNG_WINDOW_HU))
+        logits.append(of_batch.cpu())
+        on_batch(min(1.0, (start + BATCH) / len(grid_hu)))
     joined: npt.NDArray[np.float32] = torch.cat(logits)[:, 0].numpy()
     return joined
 

@@ -22,11 +22,16 @@ _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 _IMAGENET_BATCHNORM_EPS = 1.001e-5
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the machine computes with bfloat16 faster than with float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
 def half_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 arithmetic where the processor has it, almost twice as fast; else none."""
-    on_cpu = torch.cpu.get_capabilities().get("avx512_bf16", False)
-    bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else on_cpu
-    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    """bfloat16 arithmetic of torch where the machine has it, else none."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))
 
 
 def window(hu: Tensor, window_hu: tuple[float, float]) -> Tensor:
@@ -131,16 +136,17 @@ class SliceClassifier(nn.Module):
         layer2 = self.layer2(layer1)
         return Features(stem, layer1, layer2, self.layer3(layer2))
 
-    def classify(self, features: Features, lung: Tensor) -> tuple[Tensor, Tensor]:
-        """``lung``: float32 (N, 1, 28, 28), the share of each cell that is lung.
+    def classify(self, layer2: Tensor, layer3: Tensor, lung: Tensor) -> tuple[Tensor, Tensor]:
+        """The head. ``lung``: float32 (N, 1, 28, 28), the share of each cell that is lung.
 
         Returns the slice's logit (N,) and the location logits (N, 1, 28, 28).
         """
-        locations = self.head2(features.layer2) + _doubled(self.head3(features.layer3))
+        locations = self.head2(layer2) + _doubled(self.head3(layer3))
         return self.slice_scale * pool(locations, lung) + self.slice_bias, locations
 
     def forward(self, image: Tensor, lung: Tensor) -> tuple[Tensor, Tensor]:
-        return self.classify(self.features(image), lung)
+        features = self.features(image)
+        return self.classify(features.layer2, features.layer3, lung)
 
 
 class OpacityDecoder(nn.Module):
@@ -166,6 +172,21 @@ class OpacityDecoder(nn.Module):
         x = self.up1(torch.cat([_doubled(x), self.of_layer1(features.layer1)], 1))  # (N, 64, 56, 56)
         x = self.up0(torch.cat([_doubled(x), self.of_stem(features.stem), F.pixel_unshuffle(image, 2)], 1))
         return F.pixel_shuffle(self.head(x), 2)  # (N, 4, 112, 112) to (N, 1, 224, 224)
+
+
+class SliceNetworks(nn.Module):
+    """Classifier without its head, whose sums stay in float32, and decoder as one network of the image.
+
+    Returns layer2, layer3 and the logits of opacity.
+    """
+
+    def __init__(self, classifier: SliceClassifier, decoder: OpacityDecoder) -> None:
+        super().__init__()
+        self.classifier, self.decoder = classifier, decoder
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.classifier.features(image)
+        return features.layer2, features.layer3, self.decoder(image, features)
 
 
 def pool(locations: Tensor, lung: Tensor) -> Tensor:

@@ -27,7 +27,12 @@ REGIONS = {
 
 def measure(labels: npt.NDArray[np.uint8], of_zone: npt.NDArray[np.uint8]) -> Opacity:
     """Opacity as shares of the lungs and of their regions; both (slice, row, column), ``of_zone`` from ``zones``."""
-    voxels = np.bincount((of_zone * np.uint8(3) + labels).ravel(), minlength=3 * (len(ZONES) + 1)).reshape(-1, 3)
+    kinds = 3 * (len(ZONES) + 1)
+    of_slices = [
+        np.bincount((zone_slice * np.uint8(3) + label_slice).ravel(), minlength=kinds)
+        for zone_slice, label_slice in zip(of_zone, labels, strict=True)  # bincount makes int64 of what it is given
+    ]
+    voxels = np.sum(of_slices, axis=0).reshape(-1, 3)
     # (zone, label): voxels of each zone that are clear, ground-glass and consolidation
     by_zone = dict(zip(ZONES, voxels[1:], strict=True))
     everything = _region("both lungs", voxels[1:].sum(0))

@@ -126,28 +126,32 @@ def _mask(above_hu: Float, inside: Mask, contrast_hu: float, step_mm: float) -> 
     if found is None or found[0].sum() < MIN_CELLS:
         return None
     body, whole = found
-    away_mm = distance_mm(body, max(2 * RIM_MM, step_mm), step_mm)
-    shell = above_hu[inside & (away_mm > RIM_MM) & np.isfinite(away_mm)]
+    radius_mm = (body.sum() * step_mm**3 * 3 / 4 / np.pi) ** (1 / 3)
+    shell_mm, beyond_mm = max(2 * RIM_MM, step_mm), max(BEYOND * radius_mm, step_mm)
+    away_mm = distance_mm(body, max(shell_mm, beyond_mm), step_mm)
+    shell = above_hu[inside & (away_mm > RIM_MM) & (away_mm <= shell_mm)]
     shell_hu = float(np.median(shell)) if len(shell) else 0.0
     if shell_hu > GROUND_GLASS_HU:
         halo = _grown(inside & (above_hu > max(GROUND_GLASS_HU, HALF * shell_hu)), step_mm)
         if halo is not None and _is_halo(above_hu, body, halo[0], step_mm):
             return halo
-    radius_mm = (body.sum() * step_mm**3 * 3 / 4 / np.pi) ** (1 / 3)
-    beside = distance_mm(body, max(BEYOND * radius_mm, step_mm), step_mm)
     edge_hu = max(EDGE * contrast_hu, min(HALF * contrast_hu, EDGE_HU))
-    return body | (np.isfinite(beside) & inside & (above_hu > edge_hu) & ~whole), whole
+    return body | ((away_mm <= beyond_mm) & inside & (above_hu > edge_hu) & ~whole), whole
 
 
 def distance_mm(mask: Mask, reach_mm: float, step_mm: float) -> Float:
     """Distance to the mask up to ``reach_mm``, infinite beyond; worked out around the mask only."""
-    margin = int(reach_mm / step_mm) + 1
-    (tight,) = ndimage.find_objects(mask.astype(np.uint8))
-    box = tuple(slice(max(0, one.start - margin), one.stop + margin) for one in tight)
+    box = _box_around(mask, int(reach_mm / step_mm) + 1)
     near = ndimage.distance_transform_edt(~mask[box], sampling=step_mm)
     out = np.full(mask.shape, np.inf, np.float32)
     out[box] = np.where(near <= reach_mm, near, np.inf)
     return out
+
+
+def _box_around(mask: Mask, margin: int) -> tuple[slice, ...]:
+    """The cells of the mask, which is not empty, and ``margin`` more to each side."""
+    (tight,) = ndimage.find_objects(mask.view(np.uint8))
+    return tuple(slice(max(0, one.start - margin), one.stop + margin) for one in tight)
 
 
 def _grown(dense: Mask, step_mm: float) -> tuple[Mask, Mask] | None:
@@ -158,7 +162,9 @@ def _grown(dense: Mask, step_mm: float) -> tuple[Mask, Mask] | None:
     if not near.any():
         return None
     whole = pieces == np.bincount(near[near > 0]).argmax()
-    depth = ndimage.distance_transform_edt(whole, sampling=step_mm)
+    box = _box_around(whole, 1)
+    depth = np.zeros(dense.shape)
+    depth[box] = ndimage.distance_transform_edt(whole[box], sampling=step_mm)
     summit = _uphill(depth, centre)
     neck_mm = NECK * depth[summit]
     pieces, _ = ndimage.label(depth > neck_mm)

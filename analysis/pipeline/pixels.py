@@ -1,9 +1,10 @@
 """From the files of a series to a volume in Hounsfield units, and a cheap look for lungs."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from .decoder import read_all_hu
@@ -49,13 +50,24 @@ def read_volume(geometry: Geometry, on_progress: Callable[[float], None] | None 
 
 def looks_like_chest(geometry: Geometry) -> bool:
     """Whether a few slices spread over the series show lung. Raises UnusableSeries as read_volume does."""
-    length_mm = float(geometry.z_mm[0] - geometry.z_mm[-1])
-    samples = max(MIN_CHEST_SAMPLES, math.ceil(length_mm / CHEST_STEP_MM))
-    chosen = np.linspace(0, len(geometry.headers) - 1, samples + 2).round().astype(int)[1:-1]
     spacing_mm = geometry.headers[0].pixel_spacing_mm
     assert spacing_mm is not None  # check_series makes sure of it
+    return _show_lung(read_all_hu([geometry.headers[index] for index in _samples(geometry.z_mm)]), spacing_mm)
+
+
+def is_chest(volume: Volume) -> bool:
+    """The same of what is already decoded."""
+    return _show_lung((volume.hu[index] for index in _samples(volume.z_mm)), volume.spacing_mm[1:])
+
+
+def _samples(z_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    samples = max(MIN_CHEST_SAMPLES, math.ceil(float(z_mm[0] - z_mm[-1]) / CHEST_STEP_MM))
+    return np.unique(np.linspace(0, len(z_mm) - 1, samples + 2).round().astype(int)[1:-1])
+
+
+def _show_lung(slices: Iterable[HuSlice], spacing_mm: tuple[float, float]) -> bool:
     with_lung = 0
-    for hu in read_all_hu([geometry.headers[index] for index in np.unique(chosen)]):
+    for hu in slices:
         with_lung += _lung_area_cm2(hu, spacing_mm) >= LUNG_AREA_CM2
         if with_lung == MIN_LUNG_SAMPLES:
             return True

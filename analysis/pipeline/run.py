@@ -14,7 +14,7 @@ from analysis.pipeline.findings import find_findings
 from analysis.pipeline.grid import GRID, PixelMm, cell_area_mm2, from_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRESHOLD, measure
-from analysis.pipeline.pixels import looks_like_chest, read_volume
+from analysis.pipeline.pixels import is_chest, read_volume
 from analysis.pipeline.quality import contrast_flags, lung_flags, pixel_flags
 from analysis.pipeline.regions import zones
 from analysis.pipeline.report import QualityFlag, Report, SliceReport, software_version
@@ -81,9 +81,9 @@ def analyse(
     clock = _Clock(on_progress)
     models = released(choose_device(device))
     with clock.stage("reading") as on_part:
-        if not looks_like_chest(geometry):
-            raise UnusableSeries("no_chest", "No lungs were found in the images: is this a chest CT?")
         volume = read_volume(geometry, on_progress=on_part)
+        if not is_chest(volume):
+            raise UnusableSeries("no_chest", "No lungs were found in the images: is this a chest CT?")
         flags = (*geometry.quality, *pixel_flags(volume))
     return _analyse(volume, flags, models, clock)
 
@@ -100,14 +100,15 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     pixel_mm = turn.upright_pixel_mm(*volume.spacing_mm[1:])
     with clock.stage("lungs") as on_part:
         grid_hu = to_grid(hu, pixel_mm)
-        logits = clean(lung_logits(grid_hu, models.lung_unet, models.device, on_part))
+        logits = clean(lung_logits(grid_hu, models.lung_unet, on_part))
         lungs = lung_mask(logits, rows, columns, pixel_mm)
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
         lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)
         if lung_volume_ml < MIN_LUNG_ML:
             raise UnusableSeries("no_lungs", f"Only {lung_volume_ml:.0f} ml of lung were found: is this a chest CT?")
-    with clock.stage("slices") as on_part:
         lung = lung_mask(logits, GRID, GRID)
+        of_zone = zones(lungs, hu)
+    with clock.stage("slices") as on_part:
         classified = classify(
             grid_hu,
             lung,
@@ -127,7 +128,6 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         )
         heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
         opacity = _opacity_labels(torch.from_numpy(classified.opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
-        of_zone = zones(lungs, hu)
         flags = (*flags, *lung_flags(hu, of_zone, volume))
         if not any(flag.code == "contrast" for flag in flags):
             flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung))

@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 
+from analysis.pipeline import inference
 from analysis.pipeline.grid import GRID
-from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, half_precision, window
+from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, window
 from analysis.pipeline.weights import Models
 
-BATCH = 8
+BATCH = inference.BATCH // 2  # slabs, each with its mirror image
 BOX_MARGIN = 1.1  # side of the crop ÷ the longer side of the lungs
 SLAB_MM = 4.0  # thinner slices are averaged to about this: less noise, and time that does not grow with their number
 NEIGHBOUR_MM = 5.0  # standard deviation of the weights by which slices speak for their neighbours
@@ -137,24 +138,13 @@ def _run(hu: Tensor, lung: Tensor, box: Tensor, models: Models) -> tuple[Tensor,
     cropped = crop(torch.cat([hu - AIR_HU, lung], 1), box.expand(len(hu), -1), SLICE_INPUT)
     image = window(cropped[:, :1] + AIR_HU, SLICE_WINDOW_HU)
     share = F.avg_pool2d(cropped[:, 1:], MAP_STRIDE)
-    image, share = image.to(models.device, memory_format=torch.channels_last), share.to(models.device)
+    layer2, layer3, outlines = models.slices(torch.cat([image, image.flip(-1)]))
     with torch.inference_mode():
-        logits, locations, outlines = _seen(image, share, models)
-        mirrored_logits, mirrored_locations, mirrored_outlines = _seen(image.flip(-1), share.flip(-1), models)
-        both = (
-            logits + mirrored_logits,
-            locations + mirrored_locations.flip(-1),
-            outlines + mirrored_outlines.flip(-1),
-        )
-    mean_logits, mean_locations, mean_outlines = (one.cpu() / 2 for one in both)
-    return mean_logits, mean_locations, mean_outlines
-
-
-def _seen(image: Tensor, share: Tensor, models: Models) -> tuple[Tensor, Tensor, Tensor]:
-    """The same of images (N, 1, 224, 224) and their lung shares (N, 1, 28, 28), as they are."""
-    with half_precision(models.device):
-        features = models.slice_classifier.features(image)
-        outlines = models.opacity_decoder(image, features)
-    exact = features._replace(layer2=features.layer2.float(), layer3=features.layer3.float())
-    logits, locations = models.slice_classifier.classify(exact, share)
-    return logits, locations, outlines.float()
+        both = torch.cat([share, share.flip(-1)]).to(models.device)
+        logits, locations = models.slice_classifier.classify(layer2, layer3, both)
+    as_it_is, mirrored = zip(*(one.cpu().chunk(2) for one in (logits, locations, outlines)), strict=True)
+    return (
+        (as_it_is[0] + mirrored[0]) / 2,
+        (as_it_is[1] + mirrored[1].flip(-1)) / 2,
+        (as_it_is[2] + mirrored[2].flip(-1)) / 2,
+    )

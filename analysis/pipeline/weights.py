@@ -5,18 +5,17 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from safetensors import safe_open
 
-from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier
+from analysis.pipeline.inference import Network, ready
+from analysis.pipeline.networks import LUNG_INPUT, SLICE_INPUT, LungUNet, OpacityDecoder, SliceClassifier, SliceNetworks
 from analysis.pipeline.nodule_model import NoduleModel
 from analysis.pipeline.report import ModelVersion
 
 NUMBERS = ("slice_threshold", "case_threshold", "score_variation")  # in the working point
 WEIGHTS = Path(__file__).parent.parent / "weights"
-_Network = TypeVar("_Network", LungUNet, SliceClassifier, OpacityDecoder)
 
 
 class WeightsMissing(Exception):
@@ -27,14 +26,15 @@ class WeightsMissing(Exception):
 class Models:
     """The networks, ready to run on ``device``, what judges nodules, and the numbers that were chosen with them.
 
+    ``lung_unet``: logits of lung. ``slices``: SliceNetworks, and ``slice_classifier`` for its head.
     ``slice_threshold``: a slice is positive from this probability on. ``case_threshold``: a case is suspected where
     the share of positive lung slices exceeds it. ``score_variation``: coefficient of variation of the Corona score
     over variants of one scan (``training/repeatability.py``). ``nodules``: None where none are to be looked for.
     """
 
-    lung_unet: LungUNet
+    lung_unet: Network
+    slices: Network
     slice_classifier: SliceClassifier
-    opacity_decoder: OpacityDecoder
     nodules: NoduleModel | None
     slice_threshold: float
     case_threshold: float
@@ -61,16 +61,16 @@ def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
     """The networks of ``folder``. Raises WeightsMissing with a hint."""
     lung_unet, lung_version = released_lung_unet(device, folder)
     slice_classifier, opacity_decoder = SliceClassifier(), OpacityDecoder()
-    slice_version, _ = _load(slice_classifier, folder / "slice_classifier.safetensors")
-    opacity_version, made_for = _load(opacity_decoder, folder / "opacity_decoder.safetensors")
+    slice_version, _ = load_weights(slice_classifier, folder / "slice_classifier.safetensors")
+    opacity_version, made_for = load_weights(opacity_decoder, folder / "opacity_decoder.safetensors")
     if made_for.get("slice_classifier_sha256") != slice_version.sha256:
         raise WeightsMissing(f"opacity_decoder and slice_classifier in {folder} do not fit together: restore both.")
     nodules, nodules_version = nodule_model(folder / "nodules.json")
     numbers, point_version = _working_point(folder / "working_point.json", (lung_version, slice_version))
     return Models(
         lung_unet=lung_unet,
-        slice_classifier=prepared(slice_classifier, device),
-        opacity_decoder=prepared(opacity_decoder, device),
+        slices=ready(SliceNetworks(slice_classifier, opacity_decoder), SLICE_INPUT, device),
+        slice_classifier=slice_classifier.eval().requires_grad_(False).to(device),
         nodules=nodules,
         **numbers,
         versions=(lung_version, slice_version, opacity_version, nodules_version, point_version),
@@ -78,19 +78,16 @@ def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
     )
 
 
-def released_lung_unet(device: torch.device, folder: Path = WEIGHTS) -> tuple[LungUNet, ModelVersion]:
+def released_lung_unet(device: torch.device, folder: Path = WEIGHTS) -> tuple[Network, ModelVersion]:
     """The lung U-Net of ``folder`` alone. Raises WeightsMissing with a hint."""
     network = LungUNet()
-    version, _ = _load(network, folder / "lung_unet.safetensors")
-    return prepared(network, device), version
+    version, _ = load_weights(network, folder / "lung_unet.safetensors")
+    return ready(network, LUNG_INPUT, device), version
 
 
-def prepared(network: _Network, device: torch.device) -> _Network:
-    """The network for inference on ``device``, in the memory layout that runs fastest."""
-    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def _load(network: LungUNet | SliceClassifier | OpacityDecoder, path: Path) -> tuple[ModelVersion, dict[str, str]]:
+def load_weights(
+    network: LungUNet | SliceClassifier | OpacityDecoder, path: Path
+) -> tuple[ModelVersion, dict[str, str]]:
     """Fill the network from a half-precision safetensors file; returns its version and its header."""
     if not path.is_file():
         raise WeightsMissing(f"The network weights {path} are missing; `make train` makes them anew.")

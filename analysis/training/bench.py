@@ -1,68 +1,64 @@
-"""How long an analysis takes, beside other ways to run its networks: python -m analysis.training.bench [SERIES_DIR]
+"""How long an analysis takes, beside what one would run otherwise: python -m analysis.training.bench
 
-Prints one table: medians of interleaved runs in one process, each way warmed up by one run before. Without SERIES_DIR
-of covid_P001. The other ways: the same networks in plain torch and in OpenVINO, torchvision's ResNet-50 as the paper
-used it, SimpleITK's reader.
+Writes docs/evaluation/bench.md: the stages on covid_P001, the networks and other ways to do the same, what compiling
+them costs in accuracy, and how time and memory grow with the number of slices. Medians of interleaved runs in one
+process, each way warmed up by one run before; the growth in a process of its own for each series. A quarter of an hour.
 """
 
-import argparse
-import resource
+import os
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import SimpleITK as sitk  # noqa: N813 - as everywhere
 import torch
-from openvino import Core
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from lungmask import LMInferer
+from lungmask.resunet import UNet as LungmaskUNet
+from monai.inferers import SliceInferer
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.pipeline.networks import LUNG_INPUT, SLICE_INPUT, half_precision
+from analysis.pipeline.inference import BATCH, Network
+from analysis.pipeline.networks import (
+    LUNG_INPUT,
+    SLICE_INPUT,
+    LungUNet,
+    OpacityDecoder,
+    SliceClassifier,
+    SliceNetworks,
+    has_bfloat16,
+)
 from analysis.pipeline.pixels import read_volume
-from analysis.pipeline.run import analyse
+from analysis.pipeline.run import analyse, analyse_volume
 from analysis.pipeline.series import Geometry, check_series, find_series
-from analysis.pipeline.slices import BATCH, slab_size
+from analysis.pipeline.slices import slab_size
 from analysis.pipeline.torchvision_import import resnet50
-from analysis.pipeline.weights import Models, released
+from analysis.pipeline.weights import WEIGHTS, Models, load_weights, released
 from analysis.training import data
+from analysis.training.bench_growth import COUNTS, growth
+from analysis.training.cases import opacity_cases
+from analysis.training.evaluation_page import FOLDER, table
+from analysis.training.measures import auc
 
 RUNS = 5
+SAMPLE = 16  # slices, for ways that take minutes for a series; their time is scaled
+CASE = data.SHARED_DATA / "ct" / "covid_P001"
 CPU = torch.device("cpu")
+MATRIX = 2048  # side of the matrices whose product says what the machine can do
+
+WHOLE = "whole analysis, warm"
+READING, SITK = "reading: as the pipeline does", "reading: SimpleITK"
+LUNGS, SLICES = "lung U-Net", "classifier and decoder, with mirror images"
+COMPILED, FLOAT32 = ": OpenVINO, as the pipeline does", ": torch float32"
+MONAI = "lung U-Net: MONAI's SliceInferer"
+RESNET = "torchvision's ResNet-50 on every slice: torch float32"
+R231_ROW, GRAD_CAM = "lungmask R231 (random weights, no clean-up)", "grad-cam on torchvision's ResNet-50"
 
 Work = Callable[[], object]
-
-
-class SliceNetworks(nn.Module):
-    """Classifier and decoder on a batch, as one network without the mirror image."""
-
-    def __init__(self, models: Models) -> None:
-        super().__init__()
-        self.classifier, self.decoder = models.slice_classifier, models.opacity_decoder
-
-    def forward(self, image: Tensor, lung: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        features = self.classifier.features(image)
-        return *self.classifier.classify(features, lung), self.decoder(image, features)
-
-
-def torch_run(network: nn.Module, inputs: tuple[Tensor, ...], *, half: bool) -> Work:
-    def run() -> object:
-        with torch.inference_mode(), half_precision(CPU) if half else torch.autocast("cpu", enabled=False):
-            return network(*inputs)
-
-    return run
-
-
-def openvino_run(network: nn.Module, inputs: tuple[Tensor, ...], precision: str) -> Work:
-    with torch.inference_mode():
-        traced = torch.jit.trace(network, inputs, check_trace=False)
-    decoder = TorchScriptPythonDecoder(traced)
-    front_end = FrontEndManager().load_by_framework("pytorch")
-    model = front_end.convert(front_end.load(decoder))
-    compiled = Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
-    arrays = [one.contiguous().numpy() for one in inputs]
-    return lambda: compiled(arrays)
 
 
 def interleaved(works: dict[str, Work]) -> dict[str, float]:
@@ -77,55 +73,170 @@ def interleaved(works: dict[str, Work]) -> dict[str, float]:
     return {name: median(values) for name, values in seconds.items()}
 
 
-def network_rows(models: Models, geometry: Geometry) -> dict[str, float]:
-    """Seconds for all slices of the series, from those of one batch."""
+def modules() -> dict[str, tuple[nn.Module, int]]:
+    """The released networks as torch modules, and the side of their input."""
+    lung_unet, classifier, decoder = LungUNet(), SliceClassifier(), OpacityDecoder()
+    for name, module in (("lung_unet", lung_unet), ("slice_classifier", classifier), ("opacity_decoder", decoder)):
+        load_weights(module, WEIGHTS / f"{name}.safetensors")
+    return {LUNGS: (lung_unet, LUNG_INPUT), SLICES: (SliceNetworks(classifier, decoder), SLICE_INPUT)}
+
+
+def in_torch(module: nn.Module) -> Network:
+    """As one would run it without more ado: float32."""
+    module = module.eval().requires_grad_(False)
+
+    def run(images: Tensor) -> tuple[Tensor, ...]:
+        with torch.inference_mode():
+            said = module(images)
+        return said if isinstance(said, tuple) else (said,)
+
+    return run
+
+
+def network_ways(geometry: Geometry, models: Models) -> dict[str, tuple[Work, float]]:
+    """The pipeline's networks on as many images as the series gives them, and how often that is."""
     slices = len(geometry.headers)
     slabs = slices / slab_size(float(abs(geometry.z_mm[0] - geometry.z_mm[1])))
-    image = torch.rand(BATCH, 1, SLICE_INPUT, SLICE_INPUT).contiguous(memory_format=torch.channels_last)
-    lung, thorax = torch.rand(BATCH, 1, 28, 28), torch.rand(BATCH, 1, LUNG_INPUT, LUNG_INPUT)
-    thorax = thorax.contiguous(memory_format=torch.channels_last)
-    plain = resnet50(weights=None).eval()
-    both = SliceNetworks(models).eval()
-    works: dict[str, tuple[Work, float]] = {}
-    for name, network, inputs, count in (
-        ("lung U-Net", models.lung_unet, (thorax,), slices),
-        ("classifier and decoder, with mirror images", both, (image, lung), 2 * slabs),
-    ):
-        works[f"{name}: torch, half precision where there is any"] = torch_run(network, inputs, half=True), count
-        works[f"{name}: torch float32"] = torch_run(network, inputs, half=False), count
-        works[f"{name}: OpenVINO float32"] = openvino_run(network, inputs, "f32"), count
-        works[f"{name}: OpenVINO bfloat16"] = openvino_run(network, inputs, "bf16"), count
-    colour = image.expand(-1, 3, -1, -1)
-    works["torchvision ResNet-50, every slice: torch float32"] = torch_run(plain, (colour,), half=False), slices
-    measured = interleaved({name: work for name, (work, _) in works.items()})
-    return {name: seconds * works[name][1] / BATCH for name, seconds in measured.items()}
+    images = {LUNGS: slices, SLICES: 2 * slabs}
+    compiled = {LUNGS: models.lung_unet, SLICES: models.slices}
+    ways: dict[str, tuple[Work, float]] = {}
+    for name, (module, side) in modules().items():
+        batch = torch.rand(BATCH, 1, side, side)
+        for way, network in ((COMPILED, compiled[name]), (FLOAT32, in_torch(module))):
+            ways[name + way] = (lambda network=network, batch=batch: network(batch), images[name] / BATCH)
+    return ways
 
 
-def reading_rows(geometry: Geometry) -> dict[str, float]:
-    names = [str(header.path) for header in geometry.headers]
-    return interleaved(
-        {
-            "reading: as the pipeline does": lambda: read_volume(geometry),
-            "reading: SimpleITK": lambda: sitk.ReadImage(names),
-        }
-    )
+def outside_ways(geometry: Geometry) -> dict[str, tuple[Work, float]]:
+    """What others would take, on a sample of slices, and how often it fits into the series."""
+    from pytorch_grad_cam import GradCAM  # imports torchvision, which torchvision_import must have done before
+
+    times = len(geometry.headers) / SAMPLE
+    hu, colour = read_volume(geometry).hu[:SAMPLE], torch.rand(SAMPLE, 3, SLICE_INPUT, SLICE_INPUT)
+    volume, (lung_unet, _) = torch.rand(1, 1, SAMPLE, LUNG_INPUT, LUNG_INPUT), modules()[LUNGS]
+    monai = SliceInferer(roi_size=(LUNG_INPUT, LUNG_INPUT), sw_batch_size=BATCH, spatial_dim=0)
+    unet, plain, to_explain = in_torch(lung_unet), in_torch(resnet50(weights=None)), resnet50(weights=None).eval()
+    cam, inferer = GradCAM(to_explain, [to_explain.layer4[-1]]), _lungmask()
+    return {
+        MONAI: (torch.inference_mode()(lambda: monai(volume, lambda images: unet(images)[0])), times),
+        RESNET: (lambda: plain(colour), times),
+        R231_ROW: (lambda: inferer.apply(hu), times),
+        GRAD_CAM: (lambda: cam(colour, None), times),
+    }
+
+
+def _lungmask() -> LMInferer:
+    """With random weights, as R231's own need a download; random masks would keep its clean-up busy for ever."""
+    network = LungmaskUNet(n_classes=3, padding=True, depth=5, up_mode="upsample", batch_norm=True, residual=False)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "r231.pth"
+        torch.save(network.state_dict(), path)
+        return LMInferer(modelpath=str(path), force_cpu=True, volume_postprocessing=False, tqdm_disable=True)
+
+
+def share_of_limit(seconds: dict[str, float], geometry: Geometry, models: Models) -> dict[str, float]:
+    """Of each network: the time its products would take at the rate of large matrices ÷ the time it takes."""
+    precision = torch.bfloat16 if has_bfloat16(CPU) else torch.float32
+    one = torch.rand(MATRIX, MATRIX).to(precision)
+    (rate_seconds,) = interleaved({"product": lambda: one @ one}).values()
+    rate = 2 * MATRIX**3 / rate_seconds
+    shares = {"products of matrices, 10⁹ operations a second": rate / 1e9}
+    for name, (module, side) in modules().items():
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            module.eval()(torch.rand(BATCH, 1, side, side))
+        times = network_ways(geometry, models)[name + COMPILED][1]
+        shares[name] = counter.get_total_flops() * times / rate / seconds[name + COMPILED]
+    return shares
+
+
+def accuracy(geometry: Geometry, models: Models) -> dict[str, list[float]]:
+    """What the compiled networks and the same in torch float32 say. The volumes of the AUC trained these networks: it
+    is there for the difference alone."""
+    both = modules()
+    classifier = both[SLICES][0].classifier
+    exact = replace(models, lung_unet=in_torch(both[LUNGS][0]), slices=in_torch(both[SLICES][0]))
+    exact = replace(exact, slice_classifier=classifier, nodules=None)
+    volume = read_volume(geometry)
+    rows: dict[str, list[float]] = {"Corona score of covid_P001, cm³": [], "its positive ratio": [], "slice AUC": []}
+    for networks in (replace(models, nodules=None), exact):
+        report = analyse_volume(volume, networks).report
+        cases = opacity_cases(data.trained_volumes("release"), networks)
+        probability = np.concatenate([case.probability[case.counts] for case in cases])
+        positive = np.concatenate([case.truth.label[case.counts] == 1 for case in cases])
+        figures = (report.corona_score_cm3, report.positive_ratio, auc(probability, positive))
+        for values, value in zip(rows.values(), figures, strict=True):
+            values.append(value)
+    return rows
+
+
+def page(
+    seconds: dict[str, float],
+    stages: dict[str, float],
+    shares: dict[str, float],
+    same: dict[str, list[float]],
+    grown: list[tuple[int, float, float]],
+) -> str:
+    def ratio(mine: tuple[str, ...], others: tuple[str, ...]) -> str:
+        return f"{sum(seconds[name] for name in mine) / sum(seconds[name] for name in others):.3f}"
+
+    networks, plain = (LUNGS + COMPILED, SLICES + COMPILED), (LUNGS + FLOAT32, SLICES + FLOAT32)
+    ratios = [
+        ["whole analysis ÷ (lungmask R231 + grad-cam)", ratio((WHOLE,), (R231_ROW, GRAD_CAM))],
+        ["our networks as they run ÷ in torch float32", ratio(networks, plain)],
+        ["reading ÷ SimpleITK's reading", ratio((READING,), (SITK,))],
+    ]
+    parts = [
+        "# Bench",
+        f"Made by `make bench` at commit `{data.commit()}`: covid_P001, 148 slices in JPEG Lossless, {os.cpu_count()} "
+        f"processors, {'bfloat16' if has_bfloat16(CPU) else 'no bfloat16'}; median of {RUNS} interleaved runs, warm. "
+        f"Ways marked * ran on {SAMPLE} slices, and their time is scaled to the series.",
+        table(
+            ["", "seconds"],
+            [
+                *([name, seconds[name]] for name in (WHOLE,)),
+                *([f"- {name}", value] for name, value in stages.items()),
+                *(
+                    [name + (" *" if name in STARRED else ""), value]
+                    for name, value in seconds.items()
+                    if name != WHOLE
+                ),
+            ],
+        ),
+        table(["ratio", ""], ratios),
+        "Share of what the machine can do: time of the networks' products at the rate of large matrices ÷ their time.",
+        table(["", ""], [[name, value] for name, value in shares.items()]),
+        "What compiling costs: the released networks as they run and in torch float32. The slices of the AUC trained "
+        "them: it is there for the difference alone.",
+        table(["", "as they run", "torch float32"], [[name, *values] for name, values in same.items()]),
+        "Growth: covid_P001 interpolated along the body to so many slices, uncompressed, by "
+        "`python -m analysis.pipeline`, start of Python and loading of the networks included.",
+        table(["slices", "seconds", "GB at most"], [list(row) for row in grown]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+STARRED = (MONAI, RESNET, R231_ROW, GRAD_CAM)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    default = data.SHARED_DATA / "ct" / "covid_P001"
-    parser.add_argument("series_dir", nargs="?", type=Path, default=default, metavar="SERIES_DIR")
-    geometry = check_series(find_series(parser.parse_args().series_dir))
+    geometry = check_series(find_series(CASE))
+    models = released(CPU)
+    names = [str(header.path) for header in geometry.headers]
     stages: list[dict[str, float]] = []
-    whole = interleaved({"whole analysis, warm": lambda: stages.append(analyse(geometry, device="cpu").report.seconds)})
-    memory_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    rows = whole | {f"  {name}": median(one[name] for one in stages[1:]) for name in stages[0]}
-    rows |= reading_rows(geometry) | network_rows(released(CPU), geometry)
-    print(
-        f"{len(geometry.headers)} slices, {torch.get_num_threads()} threads, {memory_gb:.2f} GB at most in the analysis"
-    )
-    for name, seconds in rows.items():
-        print(f"{seconds:8.2f} s  {name}")
+    ways: dict[str, tuple[Work, float]] = {
+        WHOLE: (lambda: stages.append(analyse(geometry, device="cpu").report.seconds), 1),
+        READING: (lambda: read_volume(geometry), 1),
+        SITK: (lambda: sitk.ReadImage(names), 1),
+        **network_ways(geometry, models),
+        **outside_ways(geometry),
+    }
+    one_run = interleaved({name: work for name, (work, _) in ways.items()})
+    seconds = {name: one_run[name] * times for name, (_, times) in ways.items()}
+    by_stage = {name: median(one[name] for one in stages[1:]) for name in stages[0]}
+    shares = share_of_limit(seconds, geometry, models)
+    text = page(seconds, by_stage, shares, accuracy(geometry, models), growth(geometry, COUNTS))
+    (FOLDER / "bench.md").write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

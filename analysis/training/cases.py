@@ -7,13 +7,14 @@ import numpy.typing as npt
 import torch
 
 from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render
-from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier
+from analysis.pipeline.inference import ready
+from analysis.pipeline.networks import LUNG_INPUT, SLICE_INPUT, LungUNet, OpacityDecoder, SliceClassifier, SliceNetworks
 from analysis.pipeline.pixels import read_volume
 from analysis.pipeline.report import ModelVersion
 from analysis.pipeline.run import Analysis, analyse_volume
 from analysis.pipeline.series import check_series, find_series
 from analysis.pipeline.volume import Volume
-from analysis.pipeline.weights import Models, prepared, sha256_of
+from analysis.pipeline.weights import Models, sha256_of
 from analysis.training import data
 
 # opacity_masks does not say its spacings. Shares of the lung do not depend on them; how much neighbouring slices have a
@@ -56,19 +57,19 @@ def fold_models(fold: str, seed: int) -> Models:
     """The fold's networks with the protocol's thresholds, in the precision that is released; ``seed``: of the
     classifier and its opacity decoder (the lung U-Net has one)."""
     working_point, seeds = data.protocol()["working_point"], data.protocol()["seeds"]
+    lung_unet, classifier, decoder, cpu = LungUNet(), SliceClassifier(), OpacityDecoder(), torch.device("cpu")
     runs = {
-        "lung_unet": (LungUNet(), seeds["lung_unet"][0]),
-        "slice_classifier": (SliceClassifier(), seed),
-        "opacity_decoder": (OpacityDecoder(), seed),
+        "lung_unet": (lung_unet, seeds["lung_unet"][0]),
+        "slice_classifier": (classifier, seed),
+        "opacity_decoder": (decoder, seed),
     }
-    networks = []
     for name, (network, seed_of_run) in runs.items():
         data.load_run(name, fold, seed_of_run, network)
-        networks.append(prepared(network.half().float(), torch.device("cpu")))
+        network.half().float().requires_grad_(False)
     return Models(
-        lung_unet=networks[0],
-        slice_classifier=networks[1],
-        opacity_decoder=networks[2],
+        lung_unet=ready(lung_unet, LUNG_INPUT, cpu),
+        slices=ready(SliceNetworks(classifier, decoder), SLICE_INPUT, cpu),
+        slice_classifier=classifier.eval(),
         nodules=None,  # the same for all folds, measured by nodule_figures.py
         slice_threshold=working_point["slice_threshold"],
         case_threshold=working_point["case_threshold"],
@@ -77,7 +78,7 @@ def fold_models(fold: str, seed: int) -> Models:
             ModelVersion(name, f"{fold} seed {seed_of_run}", sha256_of(data.run_path(name, fold, seed_of_run)))
             for name, (_, seed_of_run) in runs.items()
         ),
-        device=torch.device("cpu"),
+        device=cpu,
     )
 
 

@@ -54,7 +54,7 @@ def lung_slices(models: Models) -> dict:
     figures = {}
     for name, splits in (("test", ("test",)), ("val + test", ("val", "test"))):
         slices = data.lung_masks(*splits)
-        logits = lung_logits(to_grid(slices.hu), models.lung_unet, models.device, lambda done: None)
+        logits = lung_logits(to_grid(slices.hu), models.lung_unet)
         found = [lung_mask(clean(one_slice[None]), GRID, GRID)[0] for one_slice in logits]
         values = [dice(a, b) for a, b in zip(found, slices.lung, strict=True)]
         figures[name] = {"slices": len(values), "mean": np.mean(values), "min": min(values)}

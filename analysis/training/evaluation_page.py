@@ -72,7 +72,7 @@ grow or shrink and {change["lesions"]} nodules that do so, come or go. No two re
 
 What nodules did, and what was said of them:
 
-{_table(["", *statuses], rows)}"""
+{table(["", *statuses], rows)}"""
 
 
 def _plain(path: Path) -> str:
@@ -101,10 +101,10 @@ fold's training volumes; score as a share of the reference lung. Pooled slice AU
 {plain["pixel_auc_median"]:.3f}, worst {plain["pixel_auc_worst"]:.3f}, Dice median {plain["dice_median"]:.3f}. Its score
 against the true opacity: {correlation}.
 
-{_table(["volume", "true", "score, % of lung", "pixel AUC", "Dice"], rows)}"""
+{table(["volume", "true", "score, % of lung", "pixel AUC", "Dice"], rows)}"""
 
 
-def _table(head: list[str], rows: list[list[object]]) -> str:
+def table(head: list[str], rows: list[list[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
@@ -151,11 +151,11 @@ def _lung(results: dict) -> str:
 
 Dice per slice on lung_masks ({data.WRONG_MASK} left out: its mask is wrong), released network:
 
-{_table(["split", "slices", "mean", "min"], rows)}
+{table(["split", "slices", "mean", "min"], rows)}
 
 Dice per volume of opacity_masks, by the fold's network that never saw it:
 
-{_table(list(volumes["dice"]), [list(volumes["dice"].values())])}
+{table(list(volumes["dice"]), [list(volumes["dice"].values())])}
 
 Share of the reference opacity inside the lungs found: {_ranged(results, "lung_volumes", "opacity_inside")},
 without volume 9 {_ranged(results, "lung_volumes", "opacity_inside_without_volume_9")}
@@ -184,7 +184,7 @@ scaled by the temperature of the other volumes (mean {scaled["temperature"]:.2f}
 {_ranged(results, "temperature_scaled", "calibration_error")}.
 AUC of the volumes with at least 10 slices of either kind:
 
-{_table(list(per_volume), [list(per_volume.values())])}"""
+{table(list(per_volume), [list(per_volume.values())])}"""
 
 
 def _heat(results: dict) -> str:
@@ -200,7 +200,7 @@ without and with the density gate. Over volumes with at least 1 % opacity: pixel
 {heat["pixel_auc_median"]:.3f}, worst {heat["pixel_auc_worst"]:.3f}; Dice median {heat["dice_median"]:.3f}, worst
 {heat["dice_worst"]:.3f}; gated {heat["dice_gated_median"]:.3f} and {heat["dice_gated_worst"]:.3f}.
 
-{_table(["volume", "opacity, % of lung", "pixel AUC", "Dice", "Dice, gated"], rows)}"""
+{table(["volume", "opacity, % of lung", "pixel AUC", "Dice", "Dice, gated"], rows)}"""
 
 
 def _score(results: dict) -> str:
@@ -218,17 +218,17 @@ def _score(results: dict) -> str:
 Corona score ÷ lung volume against the true opacity, both in % of the lung. The same of the outlined opacity stands
 below.
 
-{_table(["score", "volumes", "r", "rho", "mean absolute error, points"], rows)}
+{table(["score", "volumes", "r", "rho", "mean absolute error, points"], rows)}
 
 Headline, all volumes, 95 % bootstrap over volumes: r {intervals["r"]}, mean absolute error
 {intervals["mean_absolute_error"]} points.
 
-{_table(["volume", "true", *names], volumes)}
+{table(["volume", "true", *names], volumes)}
 
 Activation of a slice against its true opacity, Pearson's r over all slices of each volume with at least 10 abnormal
 ones:
 
-{_table(list(score["per_slice_r"]), [list(score["per_slice_r"].values())])}"""
+{table(list(score["per_slice_r"]), [list(score["per_slice_r"].values())])}"""
 
 
 def _opacity(results: dict) -> str:
@@ -247,11 +247,11 @@ What the opacity network outlines against the reference, whole volumes, within t
 with at least 1 % opacity: **{_ranged(results, "opacity", "dice_mean")}**. Opacity and its dense part
 (above {HIGH_HU:.0f} HU) in % of the lung, severity 0 to 24:
 
-{_table(["volume", "true", "found", "Dice", "dense", "severity"], rows)}
+{table(["volume", "true", "found", "Dice", "dense", "severity"], rows)}
 
 Share found against the true share:
 
-{_table(["volumes", "r", "rho", "mean absolute error, points"], shares)}
+{table(["volumes", "r", "rho", "mean absolute error, points"], shares)}
 
 The reference parts ground-glass from consolidation too, but not by density (in volumes 4 to 9 much of its
 consolidation is as light as ground-glass), so the dense part is not compared with it."""
@@ -299,18 +299,18 @@ Synthetic patients of the seeds {nodules["seeds"][0]} to {nodules["seeds"][-1]},
 of 4 to 30 mm, at the wall too. At the released threshold (confidence {nodules["threshold"]:.2f}); volumes and long axes
 of nodules from 6 mm on, and how many volumes lie within 15 %:
 
-{_table(["slices", "nodules", "sensitivity", "false per scan", "volume error", "within 15 %", "long axis error"], rows)}
+{table(["slices", "nodules", "sensitivity", "false per scan", "volume error", "within 15 %", "long axis error"], rows)}
 
 Free response: sensitivity at so many false findings per scan.
 
-{_table(["slices", *false_per_scan], curve)}
+{table(["slices", *false_per_scan], curve)}
 
 Found of each kind and size, the same nodules counted at each distance of the slices:
 {", ".join(f"{kind} {found} of {count}" for kind, (found, count) in kinds.items())}.
 
 `nodules_LIDC-0003`, on which the detector was tuned, against the median of its readers; {read["false"]} false findings:
 
-{_table(["read, ml", "found, ml", "read, mm", "found, mm", "confidence"], read_rows)}
+{table(["read, ml", "found, ml", "read, mm", "found, mm", "confidence"], read_rows)}
 
 Findings on the real series: {counts}. `normal_001` and `covid_P001` tuned nothing."""
 
@@ -342,7 +342,7 @@ without COVID-19. No model saw the first two; healthy slices of the others, abov
 classifiers, so these two are no test of false marks. Slice AUC: against the set's infection labels, which are noisy at
 the borders. Of the folds' models the range.
 
-{_table(["series", "models", "suspected", *(head for head, _ in _CT_FIGURES.values())], rows)}"""
+{table(["series", "models", "suspected", *(head for head, _ in _CT_FIGURES.values())], rows)}"""
 
 
 def _ct_cells(models: list[dict]) -> list[str]:
@@ -364,7 +364,7 @@ Corona score of `covid_P001` as other scanners might have stored it, released ne
 1 to 8 mm {100 * measured["variation_of_thickness"]:.1f} %, over all {100 * measured["variation"]:.1f} %. One scan,
 so neither breath nor position differs: two real scans of one patient differ more.
 
-{_table(["covid_P001", "score, cm³"], rows)}"""
+{table(["covid_P001", "score, cm³"], rows)}"""
 
 
 def _phantoms(results: dict) -> str:
@@ -384,12 +384,12 @@ def _phantoms(results: dict) -> str:
 
 Other seeds than those trained on.
 
-{_table(["phantom", "true opacity, cm³", "score, cm³", "ratio", "suspected", "lung Dice"], rows)}
+{table(["phantom", "true opacity, cm³", "score, cm³", "ratio", "suspected", "lung Dice"], rows)}
 
 Score of one patient on several grids (slice distance × pixel), cm³; coefficient of variation
 {100 * phantoms["spacing_variation"]:.1f} %:
 
-{_table(list(phantoms["spacing"]), [[f"{value:.1f}" for value in phantoms["spacing"].values()]])}"""
+{table(list(phantoms["spacing"]), [[f"{value:.1f}" for value in phantoms["spacing"].values()]])}"""
 
 
 def _into_card(card: Path, text: str) -> None:

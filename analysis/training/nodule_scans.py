@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 
 from analysis.phantoms import Grid, Lesion, Phantom, Visit, make_patient, nodules_of_all_sizes, render
@@ -13,8 +12,8 @@ from analysis.phantoms.lesions import CALCIFIED, CORE_HU, NODULES
 from analysis.phantoms.render import drawn
 from analysis.phantoms.visit import Pose
 from analysis.pipeline.grid import to_grid
+from analysis.pipeline.inference import Network
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
-from analysis.pipeline.networks import LungUNet
 from analysis.pipeline.volume import Volume
 from analysis.training import data
 from analysis.training.cases import ct_volume
@@ -52,15 +51,15 @@ class NoduleScan:
     nodules: tuple[Nodule, ...]
 
 
-def lungs_of(volume: Volume, lung_unet: LungUNet) -> npt.NDArray[np.bool_]:
+def lungs_of(volume: Volume, lung_unet: Network) -> npt.NDArray[np.bool_]:
     """Of an upright volume."""
     _, rows, columns = volume.hu.shape
     pixel_mm = volume.spacing_mm[1:]
-    logits = clean(lung_logits(to_grid(volume.hu, pixel_mm), lung_unet, torch.device("cpu"), lambda done: None))
+    logits = clean(lung_logits(to_grid(volume.hu, pixel_mm), lung_unet))
     return lung_mask(logits, rows, columns, pixel_mm)
 
 
-def phantom_scan(seed: int, slice_mm: float, count: int, lung_unet: LungUNet) -> NoduleScan:
+def phantom_scan(seed: int, slice_mm: float, count: int, lung_unet: Network) -> NoduleScan:
     patient = make_patient(seed)
     lesions = nodules_of_all_sizes(patient, seed, count)
     grid = Grid.over_lungs(patient, (slice_mm, PIXEL_MM, PIXEL_MM), MATRIX)
@@ -78,7 +77,7 @@ def _series(phantom: Phantom, name: str) -> Volume:
     return Volume(phantom.hu, phantom.affine_lps, phantom.grid.z_mm, name, uids)
 
 
-def pasted_scan(scan: NoduleScan, seed: int, count: int, lung_unet: LungUNet) -> NoduleScan:
+def pasted_scan(scan: NoduleScan, seed: int, count: int, lung_unet: Network) -> NoduleScan:
     """The scan with ``count`` more nodules of 4 to 30 mm, drawn as in the synthetic patients."""
     volume, random = scan.volume, np.random.default_rng(seed)
     grid = Grid(volume.spacing_mm, *volume.hu.shape[1:], len(volume.hu), 0.0)
@@ -107,7 +106,7 @@ def pasted_scan(scan: NoduleScan, seed: int, count: int, lung_unet: LungUNet) ->
     return NoduleScan(pasted, lungs_of(pasted, lung_unet), tuple(nodules))
 
 
-def read_scan(lung_unet: LungUNet) -> NoduleScan:
+def read_scan(lung_unet: Network) -> NoduleScan:
     """LIDC-0003 with the medians of its readers; what one reader alone outlined does not count."""
     volume = ct_volume(READ_BY_SEVERAL)
     groups: list[list[Nodule]] = []

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 
 from analysis.pipeline.findings import candidates, features
-from analysis.pipeline.networks import LungUNet
+from analysis.pipeline.inference import Network
 from analysis.pipeline.nodule_model import CLIP, FEATURES
 from analysis.pipeline.weights import WEIGHTS, released_lung_unet
 from analysis.training import data
@@ -41,7 +41,7 @@ class Outlines:
     nodules: int
 
 
-def training_scans(lung_unet: LungUNet) -> Iterator[NoduleScan]:
+def training_scans(lung_unet: Network) -> Iterator[NoduleScan]:
     settings = data.protocol()["nodules"]
     for seed, slice_mm in zip(settings["train"], cycle(settings["slice_mm"]), strict=False):
         yield phantom_scan(seed, slice_mm, settings["per_phantom"], lung_unet)

@@ -11,11 +11,20 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor, nn
 
-from analysis.pipeline.networks import SLICE_INPUT, SLICE_WINDOW_HU, LungUNet, half_precision, window
+from analysis.pipeline.inference import Network
+from analysis.pipeline.networks import SLICE_INPUT, SLICE_WINDOW_HU, half_precision, window
 from analysis.pipeline.slices import AIR_HU, crop
 from analysis.pipeline.torchvision_import import resnet50
 from analysis.training import data
-from analysis.training.slice_classifier import Sources, augmented, boxes_of, from_imagenet, labelled, with_lungs
+from analysis.training.slice_classifier import (
+    Sources,
+    augmented,
+    boxes_of,
+    fold_lung_unet,
+    from_imagenet,
+    labelled,
+    with_lungs,
+)
 
 BATCH = 31  # slices at a time, once trained
 
@@ -86,12 +95,12 @@ def train(fold: str, seed: int) -> None:
         losses.append(loss.item())
         if step % 25 == 0 or step == steps:
             print(f"step {step}/{steps} {np.mean(losses[-25:]):.3f} {time.monotonic() - started:.0f} s", flush=True)
-    unet = data.load_run("lung_unet", fold, data.protocol()["seeds"]["lung_unet"][0], LungUNet())
+    unet = fold_lung_unet(fold)
     said = {name: np.concatenate(parts) for name, parts in _said_of_volumes(network.eval(), unet, device).items()}
     np.savez_compressed(data.run_path("plain_network", fold, seed).with_suffix(".npz"), **said)
 
 
-def _said_of_volumes(network: PlainNetwork, unet: LungUNet, device: torch.device) -> dict[str, list[np.ndarray]]:
+def _said_of_volumes(network: PlainNetwork, unet: Network, device: torch.device) -> dict[str, list[np.ndarray]]:
     """Of every slice of the volumes: probability, map (28, 28), box (3,) and pixels of lung that the U-Net found."""
     said: dict[str, list[np.ndarray]] = {"probability": [], "map": [], "box": [], "lung_pixels": []}
     for volume in data.trained_volumes("release"):

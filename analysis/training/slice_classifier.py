@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from analysis.pipeline.grid import GRID, to_grid
+from analysis.pipeline.inference import Network, ready
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.networks import (
+    LUNG_INPUT,
     MAP_STRIDE,
     SLICE_INPUT,
     SLICE_WINDOW_HU,
@@ -76,15 +78,20 @@ def _labelled(slices: data.Slices) -> data.Slices:
     return slices.where((slices.label >= 0) & (slices.lung.sum((1, 2)) >= data.MIN_LUNG_PIXELS))
 
 
-def with_lungs(slices: data.Slices, network: LungUNet, each_alone: bool = False) -> data.Slices:
+def fold_lung_unet(fold: str) -> Network:
+    network = data.load_run("lung_unet", fold, data.protocol()["seeds"]["lung_unet"][0], LungUNet())
+    return ready(network, LUNG_INPUT, torch.device("cpu"))
+
+
+def with_lungs(slices: data.Slices, network: Network, each_alone: bool = False) -> data.Slices:
     """Slices without masks with the lungs that the fold's U-Net finds; ``each_alone``: they are not of one scan."""
-    logits = lung_logits(to_grid(slices.hu), network, torch.device("cpu"), lambda done: None)
+    logits = lung_logits(to_grid(slices.hu), network)
     scans = logits[:, None] if each_alone else [logits]
     lung = np.concatenate([lung_mask(clean(scan), GRID, GRID) for scan in scans])
     return replace(slices, lung=lung)
 
 
-def healthy_series(network: LungUNet) -> tuple[data.Slices, np.ndarray]:
+def healthy_series(network: Network) -> tuple[data.Slices, np.ndarray]:
     """Thick healthy slices of the series of tumours, and their boxes."""
     parts, boxes = [], []
     for slabs, healthy in data.tumour_slabs():
@@ -94,7 +101,7 @@ def healthy_series(network: LungUNet) -> tuple[data.Slices, np.ndarray]:
     return data.join(parts), np.concatenate(boxes)
 
 
-def mosmed(network: LungUNet) -> tuple[data.Slices, np.ndarray, np.ndarray]:
+def mosmed(network: Network) -> tuple[data.Slices, np.ndarray, np.ndarray]:
     """Slices of MosMedData, their boxes, and which are abnormal, wherever the opacity may be."""
     slices, abnormal = data.mosmed_slices()
     found = with_lungs(slices, network, each_alone=True)
@@ -118,7 +125,7 @@ class Sources:
         phantoms = _labelled(data.phantoms())
         normal = data.lung_masks("train")
         normal = normal.where(~np.isin(normal.index, DISEASED))
-        network = data.load_run("lung_unet", fold, data.protocol()["seeds"]["lung_unet"][0], LungUNet())
+        network = fold_lung_unet(fold)
         series, series_boxes = healthy_series(network)
         mosmed_slices, mosmed_boxes, abnormal = mosmed(network)
         parts = [volumes, phantoms, normal, series, mosmed_slices]

@@ -120,7 +120,7 @@ def test_lungs_of_another_density_than_those_of_the_training_are_flagged(aerated
 def lungs_of(volume: Volume) -> np.ndarray:
     """Of the released network, bool (slice, 256, 256)."""
     grid_hu = to_grid(volume.hu, volume.spacing_mm[1:])
-    return lung_mask(clean(lung_logits(grid_hu, released(CPU).lung_unet, CPU, lambda done: None)), GRID, GRID)
+    return lung_mask(clean(lung_logits(grid_hu, released(CPU).lung_unet)), GRID, GRID)
 
 
 def breathed(hu: np.ndarray, slice_mm: float, millimetres: float, period_mm: float) -> np.ndarray:

@@ -1,14 +1,25 @@
 """Crop, slabs, neighbours and map of the slice classifier; what the trained network finds is tested in test_run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 
 from analysis.pipeline.grid import GRID
-from analysis.pipeline.networks import Features, LungUNet, OpacityDecoder, SliceClassifier, pool
+from analysis.pipeline.inference import ready
+from analysis.pipeline.networks import (
+    LUNG_INPUT,
+    SLICE_INPUT,
+    LungUNet,
+    OpacityDecoder,
+    SliceClassifier,
+    SliceNetworks,
+    pool,
+)
 from analysis.pipeline.slices import classify, crop, lung_box, slab_size, with_neighbours
-from analysis.pipeline.weights import Models, prepared
+from analysis.pipeline.weights import Models
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +27,9 @@ def untrained() -> Models:
     """All networks with random weights: what is tested here must hold for any."""
     torch.manual_seed(0)
     cpu = torch.device("cpu")
-    networks = (prepared(network, cpu) for network in (LungUNet(), SliceClassifier(), OpacityDecoder()))
-    return Models(*networks, None, 0.5, 0.1, 0.05, (), cpu)
+    classifier = SliceClassifier().requires_grad_(False).eval()
+    slices = ready(SliceNetworks(classifier, OpacityDecoder()), SLICE_INPUT, cpu)
+    return Models(ready(LungUNet(), LUNG_INPUT, cpu), slices, classifier, None, 0.5, 0.1, 0.05, (), cpu)
 
 
 def test_crop_samples_the_box() -> None:
@@ -134,14 +146,13 @@ def test_maps_lie_where_the_networks_looked(untrained: Models, monkeypatch: pyte
     grid_hu = torch.full((1, 1, GRID, GRID), -900.0)
     grid_hu[..., 90:130, 150:190] = 0
 
-    def dense(features: Features, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.zeros(len(share)), 20 * (F.avg_pool2d(features.layer2, 8) - 0.5)
+    def dense(layer2: torch.Tensor, layer3: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(len(share)), 20 * (F.avg_pool2d(layer2, 8) - 0.5)
 
-    monkeypatch.setattr(untrained.slice_classifier, "features", lambda image: Features(image, image, image, image))
     monkeypatch.setattr(untrained.slice_classifier, "classify", dense)
-    monkeypatch.setattr(untrained.opacity_decoder, "forward", lambda image, features: 20 * (image - 0.5))
+    models = replace(untrained, slices=lambda image: (image, image, 20 * (image - 0.5)))
     scored = np.array([True])
-    found = classify(grid_hu, lung, scored, slice_spacing_mm=5.0, models=untrained, on_batch=lambda done: None)
+    found = classify(grid_hu, lung, scored, slice_spacing_mm=5.0, models=models, on_batch=lambda done: None)
     rows, columns = np.nonzero(found.activation[0] > 0.5)
     half_a_cell = 4
     assert abs(rows.mean() - 109.5) < half_a_cell

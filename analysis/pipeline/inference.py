@@ -1,0 +1,60 @@
+"""Networks ready to run, on a processor by OpenVINO, on a GPU by torch, in bfloat16 where the machine has it."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
+from openvino import Core
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from torch import Tensor, nn
+
+from analysis.pipeline.networks import half_precision, has_bfloat16
+
+BATCH = 16
+"""Images that a network takes at most at a time."""
+
+Network = Callable[[Tensor], tuple[Tensor, ...]]
+"""From images (n, 1, side, side), of the processor, to what the network says of each: float32, where it runs."""
+
+
+def ready(module: nn.Module, side: int, device: torch.device) -> Network:
+    """A module of one image tensor, for images of ``side`` pixels, ready to run on ``device``."""
+    module = module.eval().requires_grad_(False)
+    return _OnProcessor(module, side) if device.type == "cpu" else _OnGpu(module, device)
+
+
+class _OnGpu:
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        self._module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device = device
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        images = images.to(self._device, memory_format=torch.channels_last)
+        with torch.inference_mode(), half_precision(self._device):
+            said = self._module(images)
+        return tuple(one.float() for one in (said if isinstance(said, tuple) else (said,)))
+
+
+class _OnProcessor:
+    """OpenVINO's compilation of the module for ``BATCH`` images; fewer are filled up.
+
+    By its front end for TorchScript: ``openvino.convert_model`` does the same, but reports its use over the network,
+    and the one for ``torch.export`` (2026.4) logs tracebacks of operations that it then converts well.
+    """
+
+    def __init__(self, module: nn.Module, side: int) -> None:
+        with torch.inference_mode():
+            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+                module, torch.zeros(BATCH, 1, side, side), check_trace=False
+            )
+        front_end = FrontEndManager().load_by_framework("pytorch")
+        decoder = TorchScriptPythonDecoder(traced)  # which must outlive the conversion
+        model = front_end.convert(front_end.load(decoder))
+        precision = "bf16" if has_bfloat16(torch.device("cpu")) else "f32"
+        self._compiled = Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        filled = F.pad(images, (0, 0, 0, 0, 0, 0, 0, BATCH - len(images)))
+        said = self._compiled([filled.contiguous().numpy()])
+        return tuple(torch.from_numpy(said[k][: len(images)]) for k in range(len(self._compiled.outputs)))

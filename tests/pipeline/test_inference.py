@@ -1,0 +1,69 @@
+"""The compiled networks say what torch says of the same weights."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from analysis.pipeline.inference import BATCH, ready
+from analysis.pipeline.networks import (
+    LUNG_INPUT,
+    SLICE_INPUT,
+    LungUNet,
+    OpacityDecoder,
+    SliceClassifier,
+    SliceNetworks,
+    has_bfloat16,
+)
+
+CPU = torch.device("cpu")
+TOLERANCE = 0.03 if has_bfloat16(CPU) else 1e-4  # mean difference ÷ mean size of an output
+
+
+@pytest.fixture(scope="module", params=["lung U-Net", "slice networks"])
+def network(request):
+    """A module with random weights, its input's side, and the same ready to run."""
+    torch.manual_seed(0)
+    if request.param == "lung U-Net":
+        module, side = LungUNet(), LUNG_INPUT
+    else:
+        module, side = SliceNetworks(SliceClassifier(), OpacityDecoder()), SLICE_INPUT
+    return module.eval(), side, ready(module, side, CPU)
+
+
+def in_torch(module: torch.nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    with torch.inference_mode():
+        said = module(images)
+    return said if isinstance(said, tuple) else (said,)
+
+
+def difference(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().mean() / other.abs().mean())
+
+
+def test_says_what_the_module_says(network):
+    module, side, compiled = network
+    images = torch.rand(3, 1, side, side)
+    said = compiled(images)
+    expected = in_torch(module, images)
+    assert [one.shape for one in said] == [one.shape for one in expected]
+    assert {one.dtype for one in said} == {torch.float32}
+    for one, other in zip(said, expected, strict=True):
+        assert difference(one, other) < TOLERANCE
+        assert difference(one.flip(0), other) > 2 * difference(one, other)  # image by image, not on average
+
+
+def test_an_image_has_the_same_result_in_any_company(network):
+    _, side, compiled = network
+    images = torch.rand(BATCH, 1, side, side)
+    together, alone = compiled(images), compiled(images[4:5])
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one[4:5], other)
+
+
+def test_results_stay_when_the_network_runs_again(network):
+    _, side, compiled = network
+    first = compiled(torch.rand(2, 1, side, side))
+    kept = [one.clone() for one in first]
+    compiled(torch.rand(2, 1, side, side))
+    for one, other in zip(first, kept, strict=True):
+        assert torch.equal(one, other)
