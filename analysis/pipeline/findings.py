@@ -28,7 +28,7 @@ CALCIFIED_HU = 200.0  # of the core (Ko et al. 2003 and others take 200)
 INSIDE = 0.4  # of the greatest depth: cells less deep, or than the blurred rim, say nothing of the texture
 RIM_MM = 1.3
 MAX_AERATED_HU = -550.0  # lung that is denser holds vessels or disease
-SAMPLED = 16  # one of so many voxels of the lungs is enough for their median
+SAMPLED = 4  # every so many rows and columns of the lungs are enough for their median
 THREADS = 2  # that outline blobs: they share Python's lock, so that more gain little
 DIRECTIONS = 60  # in which a diameter is taken: every 3°
 
@@ -76,7 +76,7 @@ def find_findings(
 def candidates(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) -> Iterator[Candidate]:
     """Outlines of blobs, the clearest first, none of which begins inside another."""
     blobs, hull = find_blobs(hu, lungs, spacing_mm)
-    in_lungs = hu[lungs][::SAMPLED]
+    in_lungs = hu[:, ::SAMPLED, ::SAMPLED][lungs[:, ::SAMPLED, ::SAMPLED]]
     scan = Surroundings(hu, hull, spacing_mm, float(np.median(in_lungs[in_lungs < MAX_AERATED_HU])))
     outlined_before = np.zeros(hu.shape, bool)
     with ThreadPoolExecutor(THREADS) as pool:  # in advance, for one blob in ten in vain

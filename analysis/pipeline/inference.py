@@ -45,12 +45,12 @@ class _OnProcessor:
 
     def __init__(self, module: nn.Module, side: int) -> None:
         with torch.inference_mode():
-            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-                module, torch.zeros(BATCH, 1, side, side), check_trace=False
-            )
+            one_image = torch.zeros(1, 1, side, side)
+            traced = torch.jit.trace(module, one_image, check_trace=False)  # type: ignore[no-untyped-call]
         front_end = FrontEndManager().load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(traced)  # which must outlive the conversion
         model = front_end.convert(front_end.load(decoder))
+        model.reshape([BATCH, 1, side, side])
         precision = "bf16" if has_bfloat16(torch.device("cpu")) else "f32"
         self._compiled = Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from analysis.pipeline.series import Geometry, UnusableSeries
 from analysis.pipeline.slices import classify
 from analysis.pipeline.upright import Turn
 from analysis.pipeline.volume import Volume
-from analysis.pipeline.weights import Models, choose_device, released
+from analysis.pipeline.weights import WEIGHTS, Models, choose_device, released
 
 MIN_LUNG_ML = 500.0
 """Less is no adult chest: lungs of adults hold 2–8 l, a single diseased one about 1 l."""
@@ -71,15 +72,19 @@ class _Clock:
 
 
 def analyse(
-    geometry: Geometry, *, device: str = "auto", on_progress: Progress = lambda stage, fraction: None
+    geometry: Geometry,
+    *,
+    device: str = "auto",
+    weights: Path = WEIGHTS,
+    on_progress: Progress = lambda stage, fraction: None,
 ) -> Analysis:
-    """Read and analyse one series with the released weights.
+    """Read and analyse one series with the networks of the folder ``weights``, else the released ones.
 
     ``on_progress(stage, fraction)`` is called after every batch; the fraction is of the whole. Raises UnusableSeries
     where the pixels cannot be decoded or hold no lungs, and WeightsMissing.
     """
     clock = _Clock(on_progress)
-    models = released(choose_device(device))
+    models = released(choose_device(device), weights)
     with clock.stage("reading") as on_part:
         volume = read_volume(geometry, on_progress=on_part)
         if not is_chest(volume):
@@ -101,54 +106,35 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     with clock.stage("lungs") as on_part:
         grid_hu = to_grid(hu, pixel_mm)
         logits = clean(lung_logits(grid_hu, models.lung_unet, on_part))
-        lungs = lung_mask(logits, rows, columns, pixel_mm)
+        lungs, lung = lung_mask(logits, rows, columns, pixel_mm), lung_mask(logits, GRID, GRID)
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
         lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)
         if lung_volume_ml < MIN_LUNG_ML:
             raise UnusableSeries("no_lungs", f"Only {lung_volume_ml:.0f} ml of lung were found: is this a chest CT?")
-        lung = lung_mask(logits, GRID, GRID)
         of_zone = zones(lungs, hu)
-    with clock.stage("slices") as on_part:
-        classified = classify(
-            grid_hu,
-            lung,
-            area_cm2 >= MIN_LUNG_AREA_CM2,
-            slice_spacing_mm=volume.spacing_mm[0],
-            models=models,
-            on_batch=on_part,
-        )
-    probability, activation = classified.probability, classified.activation
-    with clock.stage("score"):
-        scores = corona_scores(
-            activation,
-            grid_hu[:, 0].numpy(),
-            positive_slices(probability, models.slice_threshold),
-            cell_area_mm2=cell_area_mm2(volume),
-            slice_spacing_mm=volume.spacing_mm[0],
-        )
-        heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
-        opacity = _opacity_labels(torch.from_numpy(classified.opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
-        flags = (*flags, *lung_flags(hu, of_zone, volume))
-        if not any(flag.code == "contrast" for flag in flags):
-            flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung))
+    scored = _scored(grid_hu, lung, lungs, volume, pixel_mm, models, clock)
+    flags = (*flags, *lung_flags(hu, of_zone, volume))
+    if not any(flag.code == "contrast" for flag in flags):
+        flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung))
+    del grid_hu, logits, lung  # in a thin scan some hundred megabytes
     with clock.stage("findings"):
         findings, found = None, np.zeros(lungs.shape, np.uint16)
         if models.nodules:
             affine_lps = turn.upright_affine(volume.affine_lps, rows, columns)
             findings, found = find_findings(hu, lungs, of_zone, affine_lps, models.nodules)
-    ratio = positive_ratio(probability, models.slice_threshold)
+    ratio = positive_ratio(scored.probability, models.slice_threshold)
     report = Report(
         series_instance_uid=volume.series_instance_uid,
-        slices=_slice_reports(volume, area_cm2, probability, scores, models.slice_threshold),
+        slices=_slice_reports(volume, area_cm2, scored.probability, scored.scores, models.slice_threshold),
         lung_volume_ml=lung_volume_ml,
         positive_ratio=ratio,
         threshold=models.case_threshold,
         slice_threshold=models.slice_threshold,
         suspected=ratio > models.case_threshold,
-        corona_score_cm3=scores.corona_score_cm3,
-        corona_score_paper_cm3=scores.corona_score_paper_cm3,
+        corona_score_cm3=scored.scores.corona_score_cm3,
+        corona_score_paper_cm3=scored.scores.corona_score_paper_cm3,
         score_variation=models.score_variation,
-        opacity=measure(opacity, of_zone),
+        opacity=measure(scored.opacity, of_zone),
         findings=findings,
         quality=flags,
         models=models.versions,
@@ -159,11 +145,50 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         report=report,
         volume=volume,
         lungs=turn.stored(lungs),
-        heatmap=turn.stored(heatmap),
-        opacity=turn.stored(opacity),
+        heatmap=turn.stored(scored.heatmap),
+        opacity=turn.stored(scored.opacity),
         findings=turn.stored(found),
-        probability_alone=classified.probability_alone,
+        probability_alone=scored.probability_alone,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """What the slice networks make of a scan; ``heatmap`` and ``opacity`` as in Analysis, but upright."""
+
+    probability: npt.NDArray[np.float64]
+    probability_alone: npt.NDArray[np.float64]
+    scores: Scores
+    heatmap: npt.NDArray[np.uint8]
+    opacity: npt.NDArray[np.uint8]
+
+
+def _scored(
+    grid_hu: Tensor,
+    lung: npt.NDArray[np.bool_],
+    lungs: npt.NDArray[np.bool_],
+    volume: Volume,
+    pixel_mm: PixelMm,
+    models: Models,
+    clock: _Clock,
+) -> _Scored:
+    """``grid_hu`` (slice, 1, 256, 256); ``lung`` on that grid, ``lungs`` on the upright slices' own."""
+    area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
+    slice_mm = volume.spacing_mm[0]
+    with clock.stage("slices") as on_part:
+        enough = area_cm2 >= MIN_LUNG_AREA_CM2
+        classified = classify(grid_hu, lung, enough, slice_spacing_mm=slice_mm, models=models, on_batch=on_part)
+    with clock.stage("score"):
+        scores = corona_scores(
+            classified.activation,
+            grid_hu[:, 0].numpy(),
+            positive_slices(classified.probability, models.slice_threshold),
+            cell_area_mm2=cell_area_mm2(volume),
+            slice_spacing_mm=slice_mm,
+        )
+        heatmap = _full_resolution(torch.from_numpy(classified.activation).unsqueeze(1), lungs, pixel_mm)
+        opacity = _opacity_labels(torch.from_numpy(classified.opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
+    return _Scored(classified.probability, classified.probability_alone, scores, heatmap, opacity)
 
 
 def _full_resolution(activation: Tensor, lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm) -> npt.NDArray[np.uint8]:
