@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from analysis.pipeline.run import Analysis
 
 NEAR_MM, NEAR_RADIUS = 8.0, 0.6
-"""Centroids this near, or nearer than this part of the larger lesion's radius, may be one lesion: registration is about
-2 mm off, and the centroid of an irregular lesion shifts as it grows or shrinks."""
+"""Centroids this near, or nearer than this part of the larger lesion's radius where the outlines touch as well, may be
+one lesion: registration is about 2 mm off, and the centroid of an irregular lesion shifts as it grows or shrinks."""
 SIZE_WEIGHT = 0.1  # of a factor e in volume, against a distance as long as may be
 NO_MATCH = 1.5  # what it costs to leave two unmatched, so that two far ones are no better than one near one
 SIGNIFICANT = 1.25
@@ -198,7 +198,8 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
     """Every finding of both scans once: those of the current one in its order, then those that are gone."""
     centers_mm = motion.to_prior(_centroids(current.findings))  # in the prior scan
     prior_centers_mm = _centroids(prior.findings)
-    matched = match(current.findings, centers_mm, prior.findings, prior_centers_mm)
+    touching = _touching(current, prior, motion)
+    matched = match(current.findings, centers_mm, prior.findings, prior_centers_mm, touching)
     changes = []
     for index, finding in enumerate(current.findings):
         before = matched.get(index)
@@ -215,6 +216,17 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
             x, y, z = places_mm[index].tolist()
             changes.append(_alone(status, finding, (x, y, z), part_of, prior_number=index + 1))
     return tuple(changes)
+
+
+def _touching(current: Scan, prior: Scan, motion: Motion) -> npt.NDArray[np.bool_]:
+    """Whether the outlines of a finding and of a prior one, brought to its scan, have voxels in common (finding,
+    prior finding)."""
+    shape, affine = current.lungs.shape, current.volume.affine_lps
+    moved = motion.warped(prior.outlines, prior.volume.affine_lps, shape, affine)
+    both = (current.outlines > 0) & (moved > 0)
+    touching = np.zeros((len(current.findings) + 1, len(prior.findings) + 1), bool)
+    touching[current.outlines[both], moved[both]] = True
+    return touching[1:, 1:]
 
 
 def _unmatched(
@@ -260,13 +272,15 @@ def match(
     centers_mm: npt.NDArray[np.float64],
     prior_findings: tuple[Finding, ...],
     prior_centers_mm: npt.NDArray[np.float64],
+    touching: npt.NDArray[np.bool_],
 ) -> dict[int, int]:
-    """Index of each finding that is one of the prior ones → that one's; no index twice. Centres in one frame."""
+    """Index of each finding that is one of the prior ones → that one's; no index twice. Centres in one frame;
+    ``touching``: whether the outlines do (finding, prior finding)."""
     away_mm = np.linalg.norm(centers_mm[:, None] - prior_centers_mm[None], axis=-1)
     radii = [np.array([_radius_mm(one) for one in group]) for group in (findings, prior_findings)]
     allowed_mm = np.maximum(NEAR_MM, NEAR_RADIUS * np.maximum.outer(*radii))
     size = np.abs(np.subtract.outer(*(3 * np.log(of) for of in radii)))
-    possible = away_mm <= allowed_mm
+    possible = (away_mm <= NEAR_MM) | ((away_mm <= allowed_mm) & touching)
     cost = np.where(possible, away_mm / allowed_mm + SIZE_WEIGHT * size, NO_MATCH)
     return {int(a): int(b) for a, b in zip(*linear_sum_assignment(cost), strict=True) if possible[a, b]}
 

@@ -6,6 +6,7 @@ is in them: a deeper breath moves the base of the lungs by centimetres and the t
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +49,8 @@ class Motion:
         return current
 
     def warped(
-        self, labels: npt.NDArray[np.uint8], prior_affine: Affine, shape: tuple[int, ...], affine: Affine
-    ) -> npt.NDArray[np.uint8]:
+        self, labels: npt.NDArray[Any], prior_affine: Affine, shape: tuple[int, ...], affine: Affine
+    ) -> npt.NDArray[Any]:
         """Labels (slice, row, column) of the prior scan as they lie in the current one of this shape and affine."""
         grid = _image(np.zeros(shape, np.uint8), affine)
         moved = sitk.Resample(_image(labels, prior_affine), grid, self.transform, sitk.sitkNearestNeighbor, 0)

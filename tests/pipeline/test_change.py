@@ -22,8 +22,8 @@ def centers(*findings):
     return np.array([one.centroid_mm for one in findings]).reshape(-1, 3)
 
 
-def matched(now, before):
-    return match(now, centers(*now), before, centers(*before))
+def matched(now, before, touching=True):
+    return match(now, centers(*now), before, centers(*before), np.full((len(now), len(before)), touching))
 
 
 class Still:
@@ -54,6 +54,26 @@ def lps(place_mm):
 
 
 RIGHT, LEFT = (*MIDDLE_MM, RIGHT_MM), (*MIDDLE_MM, LEFT_MM)
+
+
+@pytest.mark.parametrize(
+    ("away_mm", "touching", "is_one"), [(7, False, True), (12, True, True), (12, False, False), (20, True, False)]
+)
+def test_large_findings_whose_centres_lie_apart_are_one_where_their_outlines_touch(away_mm, touching, is_one):
+    """60 ml: a radius of 24 mm, 60 % of which is 14.6 mm."""
+    before, now = (finding(volume_ml=60.0),), (finding((away_mm, 0, 0), 60.0),)
+    assert matched(now, before, touching) == ({0: 0} if is_one else {})
+
+
+def test_outlines_touch_where_they_have_voxels_in_common():
+    block = LungBlock()
+    far, near = (MIDDLE_MM[0], MIDDLE_MM[1], LEFT_MM), (MIDDLE_MM[0] + 12, MIDDLE_MM[1], LEFT_MM)
+    now, before = (scan(block, [finding(lps(place), 60.0)]) for place in (near, far))
+    now.outlines[44:60, 60:70, 190:210] = 1
+    before.outlines[20:44, 60:70, 190:210] = 1
+    assert next(one.status for one in lesion_changes(now, before, Still(), 90)) != "stable"
+    before.outlines[44, 60, 190] = 1
+    assert [one.status for one in lesion_changes(now, before, Still(), 90)] == ["stable"]
 
 
 def test_each_finding_is_matched_once_and_the_nearest_wins():
