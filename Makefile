@@ -15,6 +15,8 @@ else
 NPM := npm
 NODE_STAMP :=
 endif
+# `make train CORRECTIONS=FOLDER` learns from corrections instead, and writes the networks here.
+CANDIDATE ?= var/candidate
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -56,6 +58,13 @@ lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types an
 	$(BIN)/lint-imports
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent check
 
+ifdef CORRECTIONS
+train: $(VENV)/dev.stamp
+	$(BIN)/python -m analysis.training.candidate train $(CORRECTIONS) $(CANDIDATE)
+
+evaluate: $(VENV)/dev.stamp
+	$(BIN)/python -m analysis.training.candidate compare $(CORRECTIONS) $(CANDIDATE)
+else
 train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; needs the data of CORONATREND_DATA)
 	$(BIN)/python -m analysis.training.all_runs
 	$(BIN)/python -m analysis.training.thresholds
@@ -67,6 +76,7 @@ evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write do
 	$(BIN)/python -m analysis.training.change_figures
 	$(BIN)/python -m analysis.training.plain_figures
 	$(BIN)/python -m analysis.training.evaluate
+endif
 
 $(VENV)/bench.stamp: $(VENV)/dev.stamp requirements-bench.txt
 	$(BIN)/python -m pip install --quiet -r requirements-bench.txt

@@ -48,7 +48,7 @@ RUNS = 5
 SAMPLE = 16  # slices, for ways that take minutes for a series; their time is scaled
 CASE = data.SHARED_DATA / "ct" / "covid_P001"
 CPU = torch.device("cpu")
-MATRIX = 2048  # side of the matrices whose product says what the machine can do
+MATRIX = 2048  # side of the matrices whose product says what the machine does well
 
 WHOLE = "whole analysis, warm"
 READING, SITK = "reading: as the pipeline does", "reading: SimpleITK"
@@ -134,13 +134,13 @@ def _lungmask() -> LMInferer:
         return LMInferer(modelpath=str(path), force_cpu=True, volume_postprocessing=False, tqdm_disable=True)
 
 
-def share_of_limit(seconds: dict[str, float], geometry: Geometry, models: Models) -> dict[str, float]:
-    """Of each network: the time its products would take at the rate of large matrices ÷ the time it takes."""
+def against_matrices(seconds: dict[str, float], geometry: Geometry, models: Models) -> dict[str, float]:
+    """Of each network: its operations a second ÷ those of a product of large matrices."""
     precision = torch.bfloat16 if has_bfloat16(CPU) else torch.float32
     one = torch.rand(MATRIX, MATRIX).to(precision)
     (rate_seconds,) = interleaved({"product": lambda: one @ one}).values()
     rate = 2 * MATRIX**3 / rate_seconds
-    shares = {"products of matrices, 10⁹ operations a second": rate / 1e9}
+    shares = {"product of matrices, 10⁹ operations a second": rate / 1e9}
     for name, (module, side) in modules().items():
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             module.eval()(torch.rand(BATCH, 1, side, side))
@@ -203,7 +203,8 @@ def page(
             ],
         ),
         table(["ratio", ""], ratios),
-        "Share of what the machine can do: time of the networks' products at the rate of large matrices ÷ their time.",
+        f"Against the machine: operations a second of the networks ÷ those of torch's product of two matrices of "
+        f"{MATRIX} × {MATRIX}, in the same precision.",
         table(["", ""], [[name, value] for name, value in shares.items()]),
         "What compiling costs: the released networks as they run and in torch float32. The slices of the AUC trained "
         "them: it is there for the difference alone.",
@@ -219,6 +220,7 @@ STARRED = (MONAI, RESNET, R231_ROW, GRAD_CAM)
 
 
 def main() -> None:
+    data.commit()  # of the start
     geometry = check_series(find_series(CASE))
     models = released(CPU)
     names = [str(header.path) for header in geometry.headers]
@@ -233,7 +235,7 @@ def main() -> None:
     one_run = interleaved({name: work for name, (work, _) in ways.items()})
     seconds = {name: one_run[name] * times for name, (_, times) in ways.items()}
     by_stage = {name: median(one[name] for one in stages[1:]) for name in stages[0]}
-    shares = share_of_limit(seconds, geometry, models)
+    shares = against_matrices(seconds, geometry, models)
     text = page(seconds, by_stage, shares, accuracy(geometry, models), growth(geometry, COUNTS))
     (FOLDER / "bench.md").write_text(text)
     print(text)

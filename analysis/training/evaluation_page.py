@@ -38,6 +38,7 @@ def write_page(results: dict) -> None:
             _ct(results),
             _repeatability(results),
             _phantoms(results),
+            "Times and memory: [bench](bench.md), made by `make bench`.",
         ]
     )
     (FOLDER / "README.md").write_text(text + "\n")

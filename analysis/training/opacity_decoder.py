@@ -5,11 +5,13 @@ Writes runs/opacity_decoder-FOLD-SEED.pt, for runs/slice_classifier-FOLD-SEED.pt
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from analysis.pipeline.networks import OpacityDecoder, SliceClassifier, half_precision
@@ -40,12 +42,24 @@ def loss(logits: Tensor, lung: Tensor, opacity: Tensor) -> Tensor:
 def train(fold: str, seed: int) -> None:
     settings = data.protocol()["opacity_decoder"]
     torch.manual_seed(seed)
-    random = torch.Generator().manual_seed(seed)
     sources = Sources(fold, seed)
-    classifier = data.load_run("slice_classifier", fold, seed, SliceClassifier())
-    device = data.device()
+    classifier, decoder = data.load_run("slice_classifier", fold, seed, SliceClassifier()), OpacityDecoder()
+    keep = partial(data.save_run, "opacity_decoder", fold, seed, settings=settings)
+    fit(decoder, classifier, sources, settings, seed, keep)
+
+
+def fit(
+    decoder: OpacityDecoder,
+    classifier: SliceClassifier,
+    sources: Sources,
+    settings: dict,
+    seed: int,
+    keep: Callable[[nn.Module], None],
+) -> None:
+    """Train the decoder from where it stands, as ``slice_classifier.fit`` does the classifier."""
+    random, device = torch.Generator().manual_seed(seed), data.device()
     classifier = classifier.requires_grad_(False).to(device, memory_format=torch.channels_last)
-    decoder = OpacityDecoder().to(device, memory_format=torch.channels_last).train()
+    decoder = decoder.to(device, memory_format=torch.channels_last).train()
     average = AveragedModel(decoder, multi_avg_fn=get_ema_multi_avg_fn(settings["ema"]), use_buffers=True)
     optimiser = torch.optim.AdamW(
         decoder.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
@@ -67,7 +81,7 @@ def train(fold: str, seed: int) -> None:
         average.update_parameters(decoder)
         losses.append(value.item())
         if step % 10 == 0 or step == steps:
-            data.save_run("opacity_decoder", fold, seed, average.module, settings)
+            keep(average.module)
             seconds = time.monotonic() - started
             print(f"step {step}/{steps} loss {np.mean(losses[-10:]):.3f} {seconds:.0f} s", flush=True)
 

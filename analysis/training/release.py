@@ -7,9 +7,11 @@ part working_point is working_point.json: the thresholds, once they were chosen 
 
 import argparse
 import json
+from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier
 from analysis.pipeline.weights import NUMBERS, WEIGHTS, sha256_of
@@ -29,39 +31,39 @@ TRAINED_ON = {
 def release(network: str) -> None:
     seed = data.protocol()["seeds"][network][0]
     run = torch.load(data.run_path(network, "release", seed), weights_only=True)
-    state = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in run["state"].items()
-        if not name.endswith("num_batches_tracked")
-    }
-    header = {
-        "name": network,
+    origin = {
         "version": VERSIONS[network],
         "trained_on": TRAINED_ON[network],
         "recipe": f"python -m analysis.training.{network} --fold release --seed {seed}",
-        "input": NETWORKS[network].input_format,
         "commit": run["commit"],
-        "use": "research use, not for diagnosis",
     }
+    write_weights(WEIGHTS, network, run["state"], origin)
+
+
+def write_weights(folder: Path, network: str, state: dict[str, Tensor], origin: dict[str, str]) -> None:
+    """The network's file in ``folder``; ``origin``: version, trained_on, recipe and commit, for its header. A decoder
+    is written after its classifier."""
+    header = {"name": network, **origin, "input": NETWORKS[network].input_format}
+    header["use"] = "research use, not for diagnosis"
     if network == "opacity_decoder":
-        header["slice_classifier_sha256"] = sha256_of(WEIGHTS / "slice_classifier.safetensors")
-    path = WEIGHTS / f"{network}.safetensors"
-    save_file({name: value.contiguous() for name, value in state.items()}, path, header)
+        header["slice_classifier_sha256"] = sha256_of(folder / "slice_classifier.safetensors")
+    path = folder / f"{network}.safetensors"
+    kept = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in kept.items()}
+    save_file({name: value.contiguous() for name, value in halves.items()}, path, header)
     path.chmod(0o644)  # not for the owner alone
 
 
-def release_working_point(of_commit: str) -> None:
-    """The numbers of the protocol that were chosen with the released lung U-Net and slice classifier."""
-    chosen_with = ("lung_unet", "slice_classifier")
-    working_point = data.protocol()["working_point"]
+def write_working_point(folder: Path, version: str, of_commit: str, numbers: dict[str, float]) -> None:
+    """The numbers that were chosen with the lung U-Net and the slice classifier in ``folder``."""
     content = {
         "name": "working_point",
-        "version": VERSIONS["working_point"],
+        "version": version,
         "commit": of_commit,
-        **{name: working_point[name] for name in NUMBERS},
-        "chosen_with": {name: sha256_of(WEIGHTS / f"{name}.safetensors") for name in chosen_with},
+        **{name: numbers[name] for name in NUMBERS},
+        "chosen_with": {name: sha256_of(folder / f"{name}.safetensors") for name in ("lung_unet", "slice_classifier")},
     }
-    (WEIGHTS / "working_point.json").write_text(json.dumps(content, indent=2) + "\n")
+    (folder / "working_point.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
 def main() -> None:
@@ -70,7 +72,10 @@ def main() -> None:
     parts = parser.parse_args().parts or VERSIONS
     of_commit = data.commit()  # before the first file is written
     for part in parts:
-        release_working_point(of_commit) if part == "working_point" else release(part)
+        if part == "working_point":
+            write_working_point(WEIGHTS, VERSIONS[part], of_commit, data.protocol()["working_point"])
+        else:
+            release(part)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ Writes runs/slice_classifier-FOLD-SEED.pt.
 """
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from analysis.pipeline.grid import GRID, to_grid
@@ -112,44 +115,59 @@ def mosmed(network: Network) -> tuple[data.Slices, np.ndarray, np.ndarray]:
     return found.where(keep), boxes, abnormal[keep]
 
 
+class Part(NamedTuple):
+    """Slices of one source with their boxes (slice, 3) and labels (slice,); ``drawn``: label, whether opacities are
+    pasted in, and weight in a batch, of each kind of them that is drawn."""
+
+    slices: data.Slices
+    boxes: np.ndarray
+    label: np.ndarray
+    drawn: tuple[tuple[int, bool, float], ...]
+
+
 class Sources:
     """All training slices in one table, drawn by source and label."""
 
     settings_name = "slice_classifier"  # in protocol.toml
     haze_share = 0.2  # of the slices with synthetic opacities: ground-glass over much of the lung, not patches
 
-    def __init__(self, fold: str, seed: int) -> None:
-        settings = data.protocol()[self.settings_name]
+    def __init__(self, fold: str, seed: int, network: Network | None = None, more: Sequence[Part] = ()) -> None:
+        """``network``: the lung U-Net for slices without masks, by default the fold's; ``more``: other sources."""
         self.random = np.random.default_rng(seed)
+        parts = [*self._parts(fold, network or fold_lung_unet(fold)), *more]
+        self.slices = data.join([part.slices for part in parts])
+        self.boxes = np.concatenate([part.boxes for part in parts])
+        source = np.repeat(range(len(parts)), [len(part.slices) for part in parts])
+        label = np.concatenate([part.label for part in parts])
+        drawn = [(number, *kind) for number, part in enumerate(parts) for kind in part.drawn]
+        self.members = [np.flatnonzero((source == number) & (label == wanted)) for number, wanted, _, _ in drawn]
+        self.outlined = [wanted != NOT_OUTLINED for _, wanted, _, _ in drawn]
+        self.pasted = [pasted for _, _, pasted, _ in drawn]
+        self.share = np.array([share for *_, share in drawn])
+
+    def _parts(self, fold: str, network: Network) -> list[Part]:
+        settings = data.protocol()[self.settings_name]
         volumes = _labelled(data.opacity_masks(data.trained_volumes(fold)))
         phantoms = _labelled(data.phantoms())
         normal = data.lung_masks("train")
         normal = normal.where(~np.isin(normal.index, DISEASED))
-        network = fold_lung_unet(fold)
         series, series_boxes = healthy_series(network)
         mosmed_slices, mosmed_boxes, abnormal = mosmed(network)
-        parts = [volumes, phantoms, normal, series, mosmed_slices]
-        self.slices = data.join(parts)
-        self.boxes = np.concatenate([*(boxes_of(one) for one in parts[:3]), series_boxes, mosmed_boxes])
-        source = np.repeat(range(len(parts)), [len(part) for part in parts])
-        label = np.concatenate([*(one.label for one in parts[:4]), np.where(abnormal, NOT_OUTLINED, 0)])
-        drawn = [  # source, label, whether opacities are pasted in, weight
-            (0, 1, False, settings["opacity_masks"] / 2),
-            (0, 0, False, settings["opacity_masks"] / 2),
-            (1, 1, False, settings["phantoms"] / 2),
-            (1, 0, False, settings["phantoms"] / 2),
-            (2, 0, True, settings["lung_masks"] / 2),
-            (2, 0, False, settings["lung_masks"] / 2),
-            (3, 0, True, settings["healthy_series"] / 2),
-            (3, 0, False, settings["healthy_series"] / 2),
-            (4, 0, True, settings["mosmed_normal"] / 2),
-            (4, 0, False, settings["mosmed_normal"] / 2),
-            (4, NOT_OUTLINED, False, settings["mosmed_abnormal"]),
+
+        def abnormal_and_normal(weight: float) -> tuple[tuple[int, bool, float], ...]:
+            return (1, False, weight / 2), (0, False, weight / 2)
+
+        def pasted_and_normal(weight: float) -> tuple[tuple[int, bool, float], ...]:
+            return (0, True, weight / 2), (0, False, weight / 2)
+
+        of_mosmed = (*pasted_and_normal(settings["mosmed_normal"]), (NOT_OUTLINED, False, settings["mosmed_abnormal"]))
+        return [
+            Part(volumes, boxes_of(volumes), volumes.label, abnormal_and_normal(settings["opacity_masks"])),
+            Part(phantoms, boxes_of(phantoms), phantoms.label, abnormal_and_normal(settings["phantoms"])),
+            Part(normal, boxes_of(normal), normal.label, pasted_and_normal(settings["lung_masks"])),
+            Part(series, series_boxes, series.label, pasted_and_normal(settings["healthy_series"])),
+            Part(mosmed_slices, mosmed_boxes, np.where(abnormal, NOT_OUTLINED, 0), of_mosmed),
         ]
-        self.members = [np.flatnonzero((source == s) & (label == wanted)) for s, wanted, _, _ in drawn]
-        self.outlined = [wanted != NOT_OUTLINED for _, wanted, _, _ in drawn]
-        self.pasted = [pasted for _, _, pasted, _ in drawn]
-        self.share = np.array([share for *_, share in drawn])
 
     def batch(self, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """HU, lung and opacity, each (N, 1, 256, 256), boxes (N, 3), and whether the opacity is outlined (N,): if not,
@@ -226,10 +244,18 @@ def labelled(pixels: Tensor, outlined: Tensor) -> tuple[Tensor, Tensor]:
 def train(fold: str, seed: int) -> None:
     settings = data.protocol()["slice_classifier"]
     torch.manual_seed(seed)
-    random = torch.Generator().manual_seed(seed)
     sources = Sources(fold, seed)
-    device = data.device()
-    network = from_imagenet().to(device, memory_format=torch.channels_last)
+    keep = partial(data.save_run, "slice_classifier", fold, seed, settings=settings)
+    fit(from_imagenet(), sources, settings, seed, keep)
+
+
+def fit(
+    network: SliceClassifier, sources: Sources, settings: dict, seed: int, keep: Callable[[nn.Module], None]
+) -> None:
+    """Train the network from where it stands; ``keep`` is given the average of its weights every ten steps and at the
+    end."""
+    random, device = torch.Generator().manual_seed(seed), data.device()
+    network = network.to(device, memory_format=torch.channels_last)
     network.eval()  # BatchNorm keeps ImageNet's statistics: the batches are small
     for module in (network.conv1, network.bn1, network.layer1):
         module.requires_grad_(False)
@@ -262,7 +288,7 @@ def train(fold: str, seed: int) -> None:
         average.update_parameters(network)
         losses.append((slice_loss.item(), map_loss.item()))
         if step % 10 == 0 or step == steps:
-            data.save_run("slice_classifier", fold, seed, average.module, settings)
+            keep(average.module)
             recent = np.mean(losses[-10:], 0)
             seconds = time.monotonic() - started
             print(f"step {step}/{steps} slice {recent[0]:.3f} map {recent[1]:.3f} {seconds:.0f} s", flush=True)

@@ -1,0 +1,122 @@
+"""Train a candidate on readers' corrections: python -m analysis.training.candidate train CORRECTIONS OUT
+
+From the released networks on, among the slices that these learnt from, so that nothing is unlearnt: it needs the data
+of CORONATREND_DATA too. Writes a complete set of weights into the new folder OUT, with a card that compares it with the
+released set (`candidate compare CORRECTIONS OUT` writes the card alone). Lung U-Net and detector of nodules stay as
+they are. About fifteen minutes on two cores.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from analysis.pipeline.inference import ready
+from analysis.pipeline.networks import SLICE_INPUT, OpacityDecoder, SliceClassifier, SliceNetworks
+from analysis.pipeline.weights import WEIGHTS, Models, load_weights, released
+from analysis.training import data, opacity_decoder, slice_classifier
+from analysis.training.candidate_card import write_card
+from analysis.training.cases import opacity_cases
+from analysis.training.corrections import CorrectedSeries, UnusableCorrections, part_of, read
+from analysis.training.release import TRAINED_ON, write_weights, write_working_point
+from analysis.training.repeatability import measure
+from analysis.training.slice_classifier import NOT_OUTLINED
+from analysis.training.thresholds import case_threshold, slice_threshold
+
+CPU = torch.device("cpu")
+UNCHANGED = ("lung_unet.safetensors", "nodules.json")
+RECIPE = "python -m analysis.training.candidate train"
+
+
+def trained(series: Sequence[CorrectedSeries]) -> tuple[SliceClassifier, OpacityDecoder]:
+    """The released classifier and decoder, trained on with these series' corrections."""
+    settings = data.protocol()["candidate"]
+    torch.manual_seed(settings["seed"])
+    lung_unet = released(CPU).lung_unet
+    classifier, decoder = SliceClassifier(), OpacityDecoder()
+    load_weights(classifier, WEIGHTS / "slice_classifier.safetensors")
+    load_weights(decoder, WEIGHTS / "opacity_decoder.safetensors")
+    corrections = part_of(series, lung_unet, settings["corrections"])
+    sources = slice_classifier.Sources("release", settings["seed"], lung_unet, [corrections])
+    kept = _Kept()
+    slice_classifier.fit(classifier, sources, settings["slice_classifier"], settings["seed"], kept)
+    classifier.load_state_dict(kept.state)
+    outlined = tuple(kind for kind in corrections.drawn if kind[0] != NOT_OUTLINED)
+    more = [corrections._replace(drawn=outlined)] if outlined else []
+    sources = opacity_decoder.Sources("release", settings["seed"], lung_unet, more)
+    opacity_decoder.fit(decoder, classifier, sources, settings["opacity_decoder"], settings["seed"], kept)
+    decoder.load_state_dict(kept.state)
+    return classifier, decoder
+
+
+class _Kept:
+    """The last state that a training gave to keep, in the precision of the files."""
+
+    state: dict[str, torch.Tensor]
+
+    def __call__(self, module: nn.Module) -> None:
+        self.state = {
+            name: value.half().float() if value.is_floating_point() else value.clone()
+            for name, value in module.state_dict().items()
+        }
+
+
+def write(folder: Path, classifier: SliceClassifier, decoder: OpacityDecoder) -> Models:
+    """The complete set of weights, at thresholds chosen as the released ones: on volumes that it was trained on."""
+    for name in UNCHANGED:
+        shutil.copy(WEIGHTS / name, folder / name)
+    running, day = released(CPU), date.today().isoformat()
+    versions = {version.name: f"{version.version}+corrections-{day}" for version in running.versions}
+    for name, module in (("slice_classifier", classifier), ("opacity_decoder", decoder)):
+        origin = {"version": versions[name], "trained_on": f"{TRAINED_ON[name]}; readers' corrections"}
+        write_weights(folder, name, module.state_dict(), origin | {"recipe": RECIPE, "commit": data.commit()})
+    networks = ready(SliceNetworks(classifier, decoder), SLICE_INPUT, CPU)
+    candidate = replace(running, slices=networks, slice_classifier=classifier, nodules=None)
+    cases = opacity_cases(data.trained_volumes("release"), candidate)
+    threshold = slice_threshold(cases)
+    numbers = {"slice_threshold": threshold, "case_threshold": case_threshold(cases, threshold)}
+    numbers["score_variation"] = measure(candidate)["variation_of_thickness"]
+    write_working_point(
+        folder, versions["working_point"], data.commit(), {name: round(value, 3) for name, value in numbers.items()}
+    )
+    return released(CPU, folder)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["train", "compare"])
+    parser.add_argument("corrections", type=Path, metavar="CORRECTIONS")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    arguments = parser.parse_args()
+    data.commit()  # of the start
+    try:
+        series = read(arguments.corrections)
+        held_out = [one for one in series if one.held_out]
+        learnt = [one for one in series if not one.held_out]
+        if not held_out or not learnt:
+            raise UnusableCorrections(
+                f"All corrections are of {'patients that train' if learnt else 'patients held out to compare'}: "
+                "gather those of more patients, so that some train and a quarter compares."
+            )
+        if arguments.what == "train":
+            if arguments.out.exists():
+                raise UnusableCorrections(f"{arguments.out} is there already: name a new folder.")
+            classifier, decoder = trained(learnt)
+            arguments.out.mkdir(parents=True)
+            write(arguments.out, classifier, decoder)
+        write_card(arguments.out, held_out, learnt)
+    except UnusableCorrections as reason:
+        print(reason, file=sys.stderr)
+        return 2
+    print(f"{arguments.out / 'card.md'} compares the candidate with the released networks.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""The card of a candidate: what it and the released networks say of the same cases."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from analysis.pipeline.run import analyse_volume
+from analysis.pipeline.series import UnusableSeries
+from analysis.pipeline.weights import WEIGHTS, Models, released
+from analysis.training import data
+from analysis.training.cases import ct_volume, opacity_cases
+from analysis.training.corrections import CorrectedSeries
+from analysis.training.evaluate import labelled_auc
+from analysis.training.evaluation_page import table
+from analysis.training.measures import agreement, auc
+
+CPU = torch.device("cpu")
+Figures = dict[str, float]
+
+
+def of_corrections(series: Sequence[CorrectedSeries], models: Models) -> Figures:
+    """Slices whose readers' decisions no network learnt."""
+    probability, abnormal = [], []
+    for one in series:
+        try:
+            report = analyse_volume(one.volume(), models).report
+        except UnusableSeries:
+            continue
+        for each in report.slices:
+            if each.probability is not None and each.sop_instance_uid in one.abnormal:
+                probability.append(each.probability)
+                abnormal.append(one.abnormal[each.sop_instance_uid])
+    positive, label = np.array(probability) >= models.slice_threshold, np.array(abnormal, bool)
+    return {
+        "corrected slices of patients held out": len(label),
+        "… of which the reader calls abnormal": int(label.sum()),
+        "… AUC": auc(np.array(probability), label),
+        "… sensitivity": _share(positive[label]),
+        "… specificity": _share(~positive[~label]),
+    }
+
+
+def _share(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def of_series(models: Models) -> Figures:
+    """The two real series that no network was trained on."""
+    covid, normal = (analyse_volume(ct_volume(name), models).report for name in ("covid_P001", "normal_001"))
+    return {
+        "covid_P001: AUC of its reader's labels": labelled_auc("covid_P001", covid),
+        "covid_P001: positive ratio": covid.positive_ratio,
+        "covid_P001: Corona score, cm³": covid.corona_score_cm3,
+        "normal_001 (healthy): positive ratio": normal.positive_ratio,
+        "normal_001 (healthy): Corona score, cm³": normal.corona_score_cm3,
+    }
+
+
+def of_volumes(models: Models) -> Figures:
+    """Volumes that both sets learnt: is what was known still known?"""
+    cases = opacity_cases(data.trained_volumes("release"), models)
+    probability = np.concatenate([case.probability[case.counts] for case in cases])
+    positive = np.concatenate([case.truth.label[case.counts] == 1 for case in cases])
+    score = agreement([case.score_percent() for case in cases], [case.opacity_percent for case in cases])
+    return {
+        "volumes that both learnt: slice AUC": auc(probability, positive),
+        "volumes that both learnt: error of the score, points": score["mean_absolute_error"],
+    }
+
+
+def write_card(folder: Path, held_out: Sequence[CorrectedSeries], learnt: Sequence[CorrectedSeries]) -> None:
+    """``card.md`` in the folder of the candidate."""
+    sets = {"released": released(CPU, WEIGHTS), "candidate": released(CPU, folder)}
+    figures = {
+        name: of_corrections(held_out, models) | of_series(models) | of_volumes(models) for name, models in sets.items()
+    }
+    rows: list[list[object]] = [[row, *(figures[name][row] for name in sets)] for row in figures["released"]]
+    slices, patients = sum(len(one.abnormal) for one in learnt), len({one.patient for one in learnt})
+    apart = len({one.patient for one in held_out})
+    versions = [[version.name, version.version, version.sha256] for version in sets["candidate"].versions]
+    text = [
+        "# Candidate",
+        f"Trained on {slices} corrected slices of {patients} patients, from the released networks on; compared on "
+        f"those of {apart} other patients and on other scans, each set at its own slice threshold "
+        f"({sets['released'].slice_threshold:.2f} and {sets['candidate'].slice_threshold:.2f}). Made at commit "
+        f"`{data.commit()}`. Research use, not for diagnosis.",
+        table(["", *sets], rows),
+        "Read the table by what is at stake: an AUC of few slices or patients says little, and a candidate that marks "
+        "the healthy scan, or no longer the diseased one, is worse whatever it learnt.",
+        table(["network", "version", "SHA-256"], versions),
+    ]
+    (folder / "card.md").write_text("\n\n".join(text) + "\n")
