@@ -14,11 +14,13 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from safetensors import safe_open
 
+from . import network_sets
 from .charts import TITLE_SIZE
 from .checks import EVALUATION, WEIGHTS, WEIGHTS_DIR
 from .formats import opacity_text, ratio_text, score_text
 
 RELEASED = "as installed here"
+NOT_RUNNING = "as released"  # instead, where an administrator chose other networks
 SHOWS = {
     "covid_P001": "COVID-19",
     "normal_001": "healthy lungs",
@@ -74,16 +76,21 @@ def networks() -> tuple[Network, ...]:
 def _network(path: Path) -> Network:
     header = json.loads(path.read_text()) if path.suffix == ".json" else _header(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    text = _TITLE.sub("", _MARKS.sub("", path.with_suffix(".md").read_text()))
-    card = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     return Network(
         name=path.stem.replace("_", " "),
         version=header["version"],
         commit=header["commit"],
         sha256=sha256,
         measured=results()["weights"].get(path.stem) == sha256,
-        card=mark_safe(card),  # our own file, and the renderer lets no HTML through
+        card=rendered(path.with_suffix(".md").read_text()),
     )
+
+
+def rendered(card: str) -> SafeString:
+    """A model card in Markdown as HTML, without its title."""
+    text = _TITLE.sub("", _MARKS.sub("", card))
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    return mark_safe(html)  # the renderer lets no HTML of the card through
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -105,11 +112,12 @@ class Case:
 
 
 @cache
-def cases() -> tuple[Case, ...]:
+def cases(released: str = RELEASED) -> tuple[Case, ...]:
+    """``released``: what the released networks are called."""
     found = []
     for series, by_networks in results()["real_ct"].items():
         folds = [one for which, one in by_networks.items() if which != "released"]
-        found.append(_case(series, RELEASED, [by_networks["released"]]))
+        found.append(_case(series, released, [by_networks["released"]]))
         if folds:
             found.append(_case(series, f"{len(folds)} trained without some volumes", folds))
     return tuple(found)
@@ -201,8 +209,9 @@ def _square(across: str, up: str, end: float) -> dict[str, Any]:
 
 
 def page() -> dict[str, Any]:
-    """The template's context."""
+    """The template's context. Whatever networks run, its figures are of the released ones."""
     written = results()
+    network_set = network_sets.active()
     mean, lowest, highest = (written["held_out"][name] for name in ("mean", "min", "max"))
     return {
         "results": written,
@@ -219,8 +228,10 @@ def page() -> dict[str, Any]:
         "healthy_outlined": mean["opacity"]["per_volume"]["volume 6"]["found"],
         "nodules": written["nodules"]["phantoms"]["1.5"],
         "change": json.loads(EVALUATION.with_name("change.json").read_text()),
-        "cases": cases(),
+        "cases": cases(NOT_RUNNING) if network_set else cases(),
         "charts": CHARTS,
         "figures": figures(),
         "networks": networks(),
+        "network_set": network_set,
+        "network_set_card": rendered(network_set.card) if network_set else None,
     }

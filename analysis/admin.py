@@ -1,10 +1,18 @@
-"""Administrators look at analyses, comparisons and workers here."""
+"""Administrators look at analyses, comparisons, corrections and workers here, and choose the networks that analyse."""
 
-from django.contrib import admin
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from patients.admin import LookOnly, OfTheUsersSites
 
-from .models import Analysis, Comparison, WorkerSeen
+from . import about, network_sets
+from .models import Analysis, Comparison, NetworkSet, SliceCorrection, WorkerSeen
 
 
 @admin.register(Analysis)
@@ -19,6 +27,62 @@ class ComparisonAdmin(LookOnly, OfTheUsersSites):
     list_display = ("pk", "analysis", "prior", "days", "state", "attempt", "created_at", "error")
     list_filter = ("state",)
     list_select_related = ("analysis", "prior")
+
+
+@admin.register(NetworkSet)
+class NetworkSetAdmin(LookOnly):
+    """A set is added by ``manage.py add_networks``; whoever may change sets chooses here which one analyses."""
+
+    list_display = ("name", "active", "added_at", "activated_at", "activated_by")
+    list_select_related = ("activated_by",)
+    fields = ("name", "active", "added_at", "activated_at", "activated_by", "files", "rendered_card")
+    readonly_fields = ("files", "rendered_card")
+    actions = ("activate", "return_to_released")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # results name their networks, and a name never stands for other files
+
+    def has_choose_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("analysis.change_networkset")
+
+    def files(self, network_set: NetworkSet) -> SafeString:
+        lines = ((model["name"], model["version"], model["sha256"]) for model in network_set.versions)
+        return format_html_join("", "{} {} <code>{}</code><br>", lines)
+
+    @admin.display(description="card")
+    def rendered_card(self, network_set: NetworkSet) -> SafeString:
+        return about.rendered(network_set.card)
+
+    @admin.action(description="Activate", permissions=["choose"])
+    def activate(self, request: HttpRequest, chosen: QuerySet[NetworkSet]) -> None:
+        if len(chosen) != 1:
+            self.message_user(request, "Choose the one set of networks that is to analyse.", messages.ERROR)
+            return
+        (network_set,) = chosen
+        if fault := network_sets.fault(network_set):
+            words = f"The networks {network_set} cannot analyse, for their files are not as they were added ({fault})."
+            self.message_user(request, words, messages.ERROR)
+            return
+        with transaction.atomic():
+            network_sets.activate(network_set, request.user)
+            self.log_change(request, network_set, "Activated.")
+        self.message_user(request, f"The networks {network_set} analyse from now on. Results made before are kept.")
+
+    @admin.action(description="Return to the released networks (whatever is chosen)", permissions=["choose"])
+    def return_to_released(self, request: HttpRequest, chosen: QuerySet[NetworkSet]) -> None:
+        with transaction.atomic():
+            network_set = network_sets.active()
+            network_sets.activate(None, request.user)
+            if network_set:
+                self.log_change(request, network_set, "Returned to the released networks.")
+        self.message_user(request, "The released networks analyse from now on. Results made before are kept.")
+
+
+@admin.register(SliceCorrection)
+class SliceCorrectionAdmin(LookOnly, OfTheUsersSites):
+    list_display = ("pk", "analysis_id", "sop_instance_uid", "abnormal", "user", "created_at", "reason")
+    list_filter = ("abnormal",)
+    list_select_related = ("user",)
 
 
 @admin.register(WorkerSeen)

@@ -19,8 +19,8 @@ WEIGHTS = (
 )
 
 
-def missing_weights() -> list[str]:
-    return [name for name in WEIGHTS if not (WEIGHTS_DIR / name).is_file()]
+def missing_weights(folder: Path = WEIGHTS_DIR) -> list[str]:
+    return [name for name in WEIGHTS if not (folder / name).is_file()]
 
 
 @register()

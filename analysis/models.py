@@ -1,5 +1,8 @@
-"""Runs of the pipeline, their results and what changed between these; workers seen alive."""
+"""Runs of the pipeline, their results, what readers say of these and what changed; sets of networks; live workers."""
 
+from pathlib import Path
+
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -129,6 +132,28 @@ class Finding(models.Model):
         return f"finding {self.number} of {self.analysis}"
 
 
+class SliceCorrection(models.Model):
+    """A reader says of a slice whether it is abnormal, whatever the networks said: their result stays as it is.
+
+    A row is never changed. A reader may say otherwise later: the newest row of a slice counts.
+    """
+
+    SITE_PATH = "analysis__series__study__patient__site"
+
+    analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="corrections")
+    sop_instance_uid = models.CharField(max_length=128, help_text="The slice in the analysis' report")
+    abnormal = models.BooleanField(help_text="What the reader says of the slice")
+    reason = models.TextField(blank=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"correction {self.pk}"
+
+
 class Comparison(Job):
     """What changed from one result of a patient to the next: QUEUED → RUNNING → DONE or FAILED, as for analyses.
 
@@ -172,6 +197,41 @@ class Comparison(Job):
     @property
     def is_active(self) -> bool:
         return self.state in ACTIVE
+
+
+class NetworkSet(models.Model):
+    """Networks that an administrator added (``manage.py add_networks``) and may let analyse in place of the released.
+
+    Without an active row those in ``analysis/weights`` analyse. A row stays, so a name never stands for other files.
+    """
+
+    name = models.SlugField(max_length=64, unique=True, help_text="Also the name of its folder in MODELS_ROOT")
+    card = models.TextField(help_text="Markdown: what it was trained on, and how it compares with the running set")
+    versions = models.JSONField(help_text="[{name, version, sha256}], as in the report of its analyses")
+    added_at = models.DateTimeField(default=timezone.now)
+    active = models.BooleanField(default=False, help_text="Analyses are made by it now")
+    activated_at = models.DateTimeField(null=True, blank=True, help_text="The last time")
+    activated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["active"], condition=models.Q(active=True), name="network_set_one_active")
+        ]
+        ordering = ["-added_at", "-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        return settings.MODELS_ROOT / self.name
+
+    @property
+    def weights(self) -> frozenset[str]:
+        """The sha256 of each file, as ``Analysis.weights`` has them."""
+        return frozenset(model["sha256"] for model in self.versions)
 
 
 class WorkerSeen(models.Model):

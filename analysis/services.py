@@ -4,13 +4,12 @@ Page, API, command and (later) the PACS listener call these functions; the worke
 :func:`work_off` and :func:`run`.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.files.base import File
@@ -21,12 +20,14 @@ from django.utils import timezone
 from patients import ingest
 from patients.models import Patient, Series, Site, Study, Upload, UploadPart
 
-from . import queue, series_choice, storage
-from .checks import WEIGHTS, WEIGHTS_DIR
-from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison
+from . import network_sets, queue, series_choice, storage
+from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison, SliceCorrection
 from .pipeline.decoder import Decoder
-from .pipeline.series import check_series, read_header
+from .pipeline.series import Geometry, check_series, read_header
 from .trend import compared, current, trend
+
+if TYPE_CHECKING:
+    from .pipeline.run import Analysis as Result
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,10 @@ PROGRESS_EVERY_SECONDS = 0.5
 EARLIEST_CT = date(1970, 1, 1)  # the first patient was scanned in 1971
 NO_FILES = "There was no file in what was sent, but for those that computers add (such as .DS_Store): choose the scan."
 UNREADABLE = "This series could not be read for an unexpected reason, which is logged: tell your IT."
+NO_NETWORKS = "The networks that analyse are missing or damaged on the server: tell your IT, then try again."
 CANNOT_BE_ANALYSED = "This series cannot be analysed: {reason}"
+NO_RESULT = "This analysis has no result yet, so there is nothing to correct."
+UNKNOWN_SLICE = "This slice is not part of the result: load the page again and look which one is meant."
 NEWER_RUN = {  # why an older one is not tried again
     Analysis.State.RUNNING: "is running already",
     Analysis.State.DONE: "is done: its result counts",
@@ -44,6 +48,10 @@ NEWER_RUN = {  # why an older one is not tried again
 
 class Refusal(Exception):
     """The request cannot be done as things stand; the text says why, for the user."""
+
+
+class NoNetworks(Exception):
+    """Those that should analyse are not whole, or this version of the program cannot run them."""
 
 
 # --- Receiving ----------------------------------------------------------------------------------
@@ -244,11 +252,11 @@ def reanalyse(study: Study, *, priority: int = PRIORITY_USER) -> Analysis:
 
 
 def outdated(patients: Iterable[Patient]) -> Iterator[Study]:
-    """The studies whose result was made by other networks than the released ones."""
-    released = {hashlib.sha256((WEIGHTS_DIR / name).read_bytes()).hexdigest() for name in WEIGHTS}
+    """The studies whose result was made by other networks than those that analyse now."""
+    weights = network_sets.weights_of(network_sets.active())
     for patient in patients:
         for point in trend(patient):
-            if point.analysis and point.analysis.state == Analysis.State.DONE and point.analysis.weights != released:
+            if point.analysis and point.analysis.state == Analysis.State.DONE and point.analysis.weights != weights:
                 yield point.study
 
 
@@ -276,18 +284,46 @@ def date_study(study: Study, day: date) -> None:
 
 
 def run(analysis: Analysis) -> None:
-    """Run the pipeline over the analysis' series and store the result (the worker's part)."""
+    """Run the pipeline over the analysis' series and store the result (the worker's part). Raises NoNetworks."""
 
     def write(stage: str, fraction: float) -> None:
         queue.write(analysis, stage=stage, progress=fraction)
 
     with storage.local_images(analysis.series.instances.all()) as paths:
         geometry = check_series([read_header(path) for path in paths])
-        from .pipeline.run import analyse  # imports torch: only a worker comes here
-
-        result = analyse(geometry, device=settings.ANALYSIS_DEVICE, on_progress=_throttled(write))
+        result = _analysed(geometry, on_progress=_throttled(write))
     patient = analysis.series.study.patient
     storage.save_result(analysis, result, and_then=lambda: queue_comparisons(patient))
+
+
+def _analysed(geometry: Geometry, on_progress: Callable[[str, float], None]) -> "Result":
+    """What the networks that an administrator chose, else the released ones, say of a series."""
+    network_set = network_sets.active()
+    if fault := network_sets.fault(network_set):
+        logger.error("the networks in %s cannot analyse: %s", network_sets.folder_of(network_set), fault)
+        raise NoNetworks(NO_NETWORKS)
+    from .pipeline.run import analyse  # imports torch: only a worker comes here
+    from .pipeline.weights import WeightsMissing
+
+    folder = network_sets.folder_of(network_set)
+    try:
+        return analyse(geometry, device=settings.ANALYSIS_DEVICE, weights=folder, on_progress=on_progress)
+    except WeightsMissing as misfit:  # whole, but made for another version of the program
+        logger.exception("the networks in %s cannot analyse", folder)
+        raise NoNetworks(NO_NETWORKS) from misfit
+
+
+def correct(
+    analysis: Analysis, *, user: Any, sop_instance_uid: str, abnormal: bool, reason: str = ""
+) -> SliceCorrection:
+    """A reader says what a slice shows; what the networks said of it stays. Refusal where there is no such result."""
+    if analysis.state != Analysis.State.DONE:
+        raise Refusal(NO_RESULT)
+    if not any(each["sop_instance_uid"] == sop_instance_uid for each in analysis.report["slices"]):
+        raise Refusal(UNKNOWN_SLICE)
+    return SliceCorrection.objects.create(
+        analysis=analysis, user=user, sop_instance_uid=sop_instance_uid, abnormal=abnormal, reason=reason
+    )
 
 
 # --- Comparisons --------------------------------------------------------------------------------

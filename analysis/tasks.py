@@ -48,8 +48,8 @@ def do(job: queue.Task) -> None:
                 services.run(job)
     except queue.LeaseLost:
         logger.warning("%s was taken over; attempt %d stops", job, job.attempt)
-    except UnusableSeries as unusable:
-        queue.fail(job, str(unusable))
+    except (UnusableSeries, services.NoNetworks) as reason:
+        queue.fail(job, str(reason))
     except queue.PASSING_FAULTS:
         # No instant retry: the lease runs out, and the sweeper then gives the job to the next attempt.
         logger.exception("%s: attempt %d met a passing fault", job, job.attempt)

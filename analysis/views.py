@@ -223,8 +223,14 @@ def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
     stored = series.instances.values_list("pk", "sop_instance_uid", "z_mm")
     if done:
         pks = {sop_instance_uid: pk for pk, sop_instance_uid, _ in stored}
+        corrections = _corrections(done)
         slices = [
-            _slice(pks[each["sop_instance_uid"]], each["z_mm"], each, plane)
+            _slice(
+                pks[each["sop_instance_uid"]],
+                each["z_mm"],
+                each | {"correction": corrections.get(each["sop_instance_uid"])},
+                plane,
+            )
             for plane, each in enumerate(done.report["slices"])
             if each["sop_instance_uid"] in pks
         ]
@@ -243,11 +249,27 @@ def _map(row: Analysis | Comparison | None, name: str) -> dict[str, Any] | None:
 def _slice(instance_pk: int, z_mm: float | None, result: dict[str, Any], plane: int | None) -> dict[str, Any]:
     return {
         "file": reverse("pages:instance_file", args=[instance_pk]),
+        "sop_instance_uid": result.get("sop_instance_uid"),
         "z_mm": z_mm,
         "probability": result.get("probability"),
         "positive": result.get("positive"),
         "activation_cm2": result.get("activation_cm2"),
         "plane": plane,
+        "correction": result.get("correction"),
+    }
+
+
+def _corrections(analysis: Analysis) -> dict[str, dict[str, Any]]:
+    """What readers last said of each slice, as the API says it."""
+    oldest_first = analysis.corrections.select_related("user").reverse()
+    return {
+        each.sop_instance_uid: {
+            "abnormal": each.abnormal,
+            "reason": each.reason,
+            "user": each.user.get_username() if each.user else None,
+            "created_at": each.created_at.isoformat(),
+        }
+        for each in oldest_first
     }
 
 

@@ -15,7 +15,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
-from analysis.checks import missing_weights
+from analysis import network_sets
 from analysis.models import WorkerSeen
 
 from .celery import app
@@ -49,7 +49,7 @@ def _storage() -> str:
 
 
 def _weights() -> str:
-    return "missing: " + ", ".join(missing) if (missing := missing_weights()) else "ok"
+    return network_sets.fault(network_sets.active()) or "ok"
 
 
 def _worker() -> str:

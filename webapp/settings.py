@@ -20,6 +20,8 @@ env = environ.Env()
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
 for folder in (".", "files", "static", "broker", "broker/messages", "broker/control"):
     (DATA_DIR / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+MODELS_ROOT = Path(env.str("MODELS_ROOT", default=str(DATA_DIR / "models"))).absolute()  # sets of networks added here
+MODELS_ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
 FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
 
 

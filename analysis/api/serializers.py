@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from patients.models import Patient, Series, Study, Upload
 
-from ..models import Analysis, Comparison, Finding
+from ..models import Analysis, Comparison, Finding, SliceCorrection
 
 
 class PatientSerializer(serializers.ModelSerializer):
@@ -155,6 +155,27 @@ class AnalysisSerializer(AnalysisSummarySerializer):
 
     class Meta(AnalysisSummarySerializer.Meta):
         fields = (*AnalysisSummarySerializer.Meta.fields, "report")
+
+
+class SliceCorrectionSerializer(serializers.ModelSerializer):
+    user = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+
+    class Meta:
+        model = SliceCorrection
+        fields = ("id", "analysis", "sop_instance_uid", "abnormal", "reason", "user", "created_at")
+
+
+class NewSliceCorrectionSerializer(serializers.Serializer):
+    """What a reader says of a slice of the result."""
+
+    sop_instance_uid = serializers.CharField()
+    abnormal = serializers.BooleanField()
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=500)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if "abnormal" not in self.initial_data:  # else a form that leaves it out would say "normal"
+            raise serializers.ValidationError({"abnormal": ["Say whether the slice is abnormal: true or false."]})
+        return fields
 
 
 class FindingSerializer(serializers.ModelSerializer):

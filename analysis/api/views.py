@@ -30,9 +30,11 @@ from .serializers import (
     ComparisonSerializer,
     FindingSerializer,
     NewPatientSerializer,
+    NewSliceCorrectionSerializer,
     NewUploadSerializer,
     PatientSerializer,
     SeriesSerializer,
+    SliceCorrectionSerializer,
     StudyDateSerializer,
     StudySerializer,
     TrendSerializer,
@@ -216,7 +218,8 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
 
     def get_queryset(self) -> Any:
         rows = super().get_queryset()
-        return rows.defer("report") if self.action == "list" else rows  # a report is large, and lists do not show it
+        lists = self.action in ("list", "corrections")
+        return rows.defer("report") if lists else rows  # a report is large, and lists do not show it
 
     def get_serializer_class(self) -> Any:
         return AnalysisSummarySerializer if self.action == "list" else AnalysisSerializer
@@ -232,6 +235,25 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
             raise Conflict(str(refusal)) from refusal
         analysis.refresh_from_db()
         return Response(AnalysisSerializer(analysis).data)
+
+    @extend_schema(responses=SliceCorrectionSerializer(many=True))
+    @action(detail=True)
+    def corrections(self, request: Request, pk: str) -> Response:
+        """What readers said of slices of this result, the newest first; the newest of a slice counts."""
+        page = self.paginate_queryset(self.get_object().corrections.select_related("user"))
+        return self.get_paginated_response(SliceCorrectionSerializer(page, many=True).data)
+
+    @extend_schema(request=NewSliceCorrectionSerializer, responses={201: SliceCorrectionSerializer})
+    @corrections.mapping.post
+    def correct(self, request: Request, pk: str) -> Response:
+        """Say that a slice is abnormal, or normal; the numbers stay those of the networks."""
+        form = NewSliceCorrectionSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        try:
+            correction = services.correct(self.get_object(), user=request.user, **form.validated_data)
+        except services.Refusal as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(SliceCorrectionSerializer(correction).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def report_pdf(self, request: Request, pk: str) -> HttpResponse:

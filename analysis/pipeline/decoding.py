@@ -56,7 +56,7 @@ def decode(path: Path, label: str) -> HuSlice:
     Raises UnusableSeries, naming the image by ``label``, where it cannot be decoded.
     """
     try:
-        dataset = _read_to_pixels(path)
+        dataset = read_to_pixels(path)
         stored, padding = _stored_values(dataset)
         slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
     except Exception as fault:  # pydicom and the codecs raise many kinds on damaged files
@@ -68,7 +68,7 @@ def decode(path: Path, label: str) -> HuSlice:
     return hu
 
 
-def _read_to_pixels(path: Path) -> pydicom.Dataset:
+def read_to_pixels(path: Path) -> pydicom.Dataset:
     """The dataset up to its pixel data; what follows them does not matter and may be broken."""
     reached = False
 
@@ -88,7 +88,7 @@ def _stored_values(dataset: pydicom.Dataset) -> tuple[npt.NDArray[np.int32], npt
     """
     if dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
         raise ValueError("not greyscale")
-    syntax = _transfer_syntax(dataset)
+    syntax = transfer_syntax(dataset)
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = pydicom.dataset.FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
@@ -105,7 +105,7 @@ def _stored_values(dataset: pydicom.Dataset) -> tuple[npt.NDArray[np.int32], npt
     return stored, _padding(dataset, stored, bits, signed)
 
 
-def _transfer_syntax(dataset: pydicom.Dataset) -> UID:
+def transfer_syntax(dataset: pydicom.Dataset) -> UID:
     """As declared, or for an old file without that as the reader found the header encoded."""
     declared = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
     if declared:

@@ -3,11 +3,11 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from analysis.pipeline.inference import Network, ready
 from analysis.pipeline.networks import LUNG_INPUT, SLICE_INPUT, LungUNet, OpacityDecoder, SliceClassifier, SliceNetworks
@@ -56,9 +56,9 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-@cache
+@lru_cache(maxsize=1)  # a worker that is told to use others forgets those before
 def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
-    """The networks of ``folder``. Raises WeightsMissing with a hint."""
+    """The networks of ``folder``, the released ones or another set. Raises WeightsMissing with a hint."""
     lung_unet, lung_version = released_lung_unet(device, folder)
     slice_classifier, opacity_decoder = SliceClassifier(), OpacityDecoder()
     slice_version, _ = load_weights(slice_classifier, folder / "slice_classifier.safetensors")
@@ -91,14 +91,21 @@ def load_weights(
     """Fill the network from a half-precision safetensors file; returns its version and its header."""
     if not path.is_file():
         raise WeightsMissing(f"The network weights {path} are missing; `make train` makes them anew.")
-    with safe_open(path, framework="pt") as file:
-        described = file.metadata() or {}
-        state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
-    missing, unexpected = network.load_state_dict(state, strict=False)
+    another = WeightsMissing(f"The weights {path} belong to another version of the network; restore the file.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = file.metadata() or {}
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
+        missing, unexpected = network.load_state_dict(state, strict=False)
+        version = ModelVersion(described["name"], described["version"], sha256_of(path))
+    except SafetensorError as error:
+        raise WeightsMissing(f"The weights {path} are damaged; restore the file.") from error
+    except (KeyError, RuntimeError) as error:  # an incomplete header; tensors of another shape
+        raise another from error
     other_input = described.get("input") != network.input_format
     if other_input or unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
-        raise WeightsMissing(f"The weights {path} belong to another version of the network; restore the file.")
-    return ModelVersion(described["name"], described["version"], sha256_of(path)), described
+        raise another
+    return version, described
 
 
 def _working_point(path: Path, chosen_with: tuple[ModelVersion, ...]) -> tuple[dict[str, float], ModelVersion]:
@@ -110,7 +117,7 @@ def _working_point(path: Path, chosen_with: tuple[ModelVersion, ...]) -> tuple[d
         numbers = {name: float(stored[name]) for name in NUMBERS}
         version = ModelVersion(stored["name"], stored["version"], sha256_of(path))
         fits = stored["chosen_with"] == {version.name: version.sha256 for version in chosen_with}
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise WeightsMissing(f"The thresholds {path} belong to another version of the program; restore it.") from error
     if not fits:
         raise WeightsMissing(f"The thresholds {path} were chosen with other networks; restore all files there.")
@@ -124,12 +131,11 @@ def nodule_model(path: Path) -> tuple[NoduleModel, ModelVersion]:
     try:
         stored = json.loads(path.read_text())
         return NoduleModel.of(stored), ModelVersion(stored["name"], stored["version"], sha256_of(path))
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise WeightsMissing(
             f"The weights {path} belong to another version of the program; restore the file."
         ) from error
 
 
-@cache
 def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

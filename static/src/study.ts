@@ -1,6 +1,7 @@
 /** The study page: the viewer with its controls and keys, beside the trend. */
 import { drawCharts } from './chart';
 import { Corners } from './viewer/corners';
+import { Corrections } from './viewer/corrections';
 import { Ct, PRESETS } from './viewer/ct';
 import type { DragTool, Window } from './viewer/ct';
 import { Heatmap } from './viewer/heatmap';
@@ -50,6 +51,7 @@ class Viewer {
   private readonly settings: HeatmapSettings;
   private readonly corners: Corners;
   private readonly strip: Strip;
+  private readonly corrections: Corrections | null;
 
   constructor(
     private readonly root: HTMLElement,
@@ -67,8 +69,11 @@ class Viewer {
     this.index = (wanted === null ? null : sliceAt(scan, Number(wanted))) ?? mostAffected(scan);
     this.corners = new Corners(root);
     this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, scan.slices, (index) => void this.ct?.go(index));
+    const place = root.querySelector<HTMLElement>('[data-correction]');
+    this.corrections = place && new Corrections(place, () => this.corrected());
     this.listen();
     this.showSettings();
+    this.corrected();
   }
 
   /** Lets the next page of this tab begin with the same window and heat map. */
@@ -150,7 +155,17 @@ class Viewer {
     this.root.dataset.sliceIndex = String(index);
     this.corners.slice(this.scan, index);
     this.strip.show(index);
+    this.corrections?.show(this.scan.slices[index]!, index);
     this.drawOverlay();
+  }
+
+  /** A reader has said something of a slice: the strip's signs and the words of the slice on show tell it. */
+  private corrected(): void {
+    this.strip.mark();
+    this.strip.show(this.index);
+    this.corners.slice(this.scan, this.index);
+    const legend = this.root.querySelector<HTMLElement>('[data-correction-legend]');
+    if (legend) legend.hidden = !this.scan.slices.some((slice) => slice.correction);
   }
 
   private drawOverlay(): void {

@@ -2,12 +2,16 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from analysis import about
 from analysis.checks import EVALUATION, WEIGHTS_DIR
+from tests.network_sets import CARD, kept_set
 
 
 def test_the_evaluation_is_of_the_networks_that_run_here():
@@ -47,6 +51,38 @@ def test_the_page_quotes_the_evaluation(client, user):
     assert f"of healthy volume 6, {healthy:.1f} %" in text
     change = json.loads(EVALUATION.with_name("change.json").read_text())
     assert f"Of {change['found_twice']} nodules found on both scans {change['matched']:.0%}".replace("%", " %") in text
+
+
+def test_the_page_says_which_other_networks_run_and_that_its_figures_are_of_the_released(
+    client, user, settings, tmp_path, django_assert_num_queries
+):
+    settings.MODELS_ROOT = tmp_path
+    client.force_login(user)
+    address = reverse("pages:about")
+    kept_set("south-1")
+    client.get(address)  # what is asked once in some minutes has been
+    with CaptureQueriesContext(connection) as released_queries:
+        released = client.get(address).content.decode()
+    assert "south-1" not in released
+    assert "figures of lungs are of the network as installed here" in released
+    network_set = kept_set("north-1", active=True, activated_at=datetime(2026, 11, 3, 9, 30, tzinfo=UTC))
+    with django_assert_num_queries(len(released_queries)):
+        page = client.get(address).content.decode()
+    text = re.sub(r"<[^>]+>", "", page)
+    assert "Since 3 Nov 2026, 09:30 UTC scans are analysed by the networks north-1" in text
+    assert "of the released networks, which do not run now" in text
+    assert f"nodules north-1, weights {network_set.versions[3]['sha256'][:16]}" in text
+    assert "Trained on <em>corrected</em> slices." in page
+    assert "<td>0.95</td>" in page
+    assert "figures of lungs are of the network as released" in text
+    assert "as installed here" not in text
+    assert about.networks()[0].sha256[:16] in text
+
+
+def test_a_card_brings_no_html_of_its_own():
+    card = about.rendered(f"{CARD}\n<script>alert(1)</script>\n[x](javascript:alert)\n")
+    assert "<script" not in card
+    assert "href" not in card
 
 
 def test_the_figures_of_change_are_of_the_networks_that_run_here():

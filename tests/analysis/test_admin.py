@@ -1,13 +1,18 @@
 """The administration: staff see their own sites, and what the program writes is looked at only."""
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from analysis.models import Analysis, WorkerSeen
+from analysis import network_sets
+from analysis.models import Analysis, NetworkSet, SliceCorrection, WorkerSeen
 from patients.models import Patient, Series, Site, Study, Upload
+from tests.network_sets import kept_set
 
-SITES_MODELS = (Site, Patient, Study, Series, Upload, Analysis)
+SITES_MODELS = (Site, Patient, Study, Series, Upload, Analysis, SliceCorrection)
 
 
 @pytest.fixture
@@ -20,7 +25,9 @@ def rows_at(site):
     patient = Patient.objects.create(site=site, patient_id="1")
     study = Study.objects.create(patient=patient, study_instance_uid="1.2")
     series = Series.objects.create(study=study, series_instance_uid="1.2.3")
-    return [site, patient, study, series, Upload.objects.create(site=site), Analysis.objects.create(series=series)]
+    analysis = Analysis.objects.create(series=series)
+    correction = SliceCorrection.objects.create(analysis=analysis, sop_instance_uid="1.2.3.4", abnormal=True)
+    return [site, patient, study, series, Upload.objects.create(site=site), analysis, correction]
 
 
 @pytest.fixture
@@ -70,8 +77,8 @@ def test_staff_cannot_move_a_row_to_another_site(staff, rows):
 
 
 def test_what_the_program_writes_is_not_edited(admin_client, rows, site):
-    *_, upload, analysis = rows[site]
-    for row in (upload, analysis, WorkerSeen.objects.create(hostname="worker")):
+    *_, upload, analysis, correction = rows[site]
+    for row in (upload, analysis, correction, WorkerSeen.objects.create(hostname="worker")):
         assert admin_client.get(page(row)).status_code == 200
         assert admin_client.post(page(row), {"state": "DONE", "report": "{}"}).status_code == 403
         model = f"{row._meta.app_label}_{row._meta.model_name}"
@@ -85,3 +92,88 @@ def test_a_patient_is_deleted_with_all_that_belongs_to_it(admin_client, rows, si
     admin_client.post(page(patient, "delete"), {"post": "yes"})
     assert not Analysis.objects.filter(series__study__patient__site=site).exists()
     assert not Patient.objects.filter(site=site).exists()
+
+
+SETS = "/admin/analysis/networkset/"
+
+
+@pytest.fixture
+def sets(db, settings, tmp_path):
+    settings.MODELS_ROOT = tmp_path
+    return [kept_set("north-1"), kept_set("north-2")]
+
+
+def choose(client, action, chosen):
+    form = {"action": action, "index": 0, "_selected_action": [network_set.pk for network_set in chosen]}
+    return client.post(SETS, form, follow=True).content.decode()
+
+
+def logged():
+    return list(LogEntry.objects.order_by("pk").values_list("user__username", "object_repr", "change_message"))
+
+
+def test_an_administrator_reads_the_card_and_activates_a_set(staff, user, sets):
+    first, second = sets
+    shown = staff.get(page(first)).content.decode()
+    assert "Trained on <em>corrected</em> slices." in shown
+    assert first.versions[0]["sha256"] in shown
+    assert "The networks north-1 analyse from now on." in choose(staff, "activate", [first])
+    assert "The networks north-2 analyse from now on." in choose(staff, "activate", [second])
+    active = network_sets.active()
+    assert (active, active.activated_by) == (second, user)
+    assert "The released networks analyse from now on." in choose(staff, "return_to_released", [first])
+    assert network_sets.active() is None
+    assert logged() == [
+        ("ward", "north-1", "Activated."),
+        ("ward", "north-2", "Activated."),
+        ("ward", "north-2", "Returned to the released networks."),
+    ]
+    assert "Returned to the released networks." in staff.get(page(second, "history")).content.decode()
+
+
+def test_exactly_one_set_is_activated(staff, sets):
+    assert "Choose the one set" in choose(staff, "activate", sets)
+    assert (network_sets.active(), logged()) == (None, [])
+
+
+def test_a_set_that_is_not_whole_is_not_activated(staff, user, sets):
+    network_sets.activate(sets[1], user)
+    (sets[0].folder / "nodules.json").unlink()
+    assert "(missing: nodules.json)" in choose(staff, "activate", sets[:1])
+    assert (network_sets.active(), logged()) == (sets[1], [])
+
+
+def test_an_activation_that_cannot_be_logged_does_not_happen(staff, sets, monkeypatch):
+    monkeypatch.setattr("django.contrib.admin.models.LogEntryManager.log_actions", None)
+    with pytest.raises(TypeError):
+        choose(staff, "activate", sets[:1])
+    assert network_sets.active() is None
+
+
+def test_who_may_only_look_at_sets_chooses_none(staff, user, sets):
+    user.user_permissions.set(Permission.objects.filter(codename="view_networkset"))
+    assert "north-1" in staff.get(SETS).content.decode()
+    for action in ("activate", "return_to_released"):
+        assert f'value="{action}"' not in choose(staff, action, sets[:1])
+    assert (network_sets.active(), logged()) == (None, [])
+    user.user_permissions.clear()
+    assert staff.get(SETS).status_code == 403
+
+
+def test_sets_are_neither_edited_nor_deleted(admin_client, sets):
+    assert admin_client.post(page(sets[0]), {"name": "other"}).status_code == 403
+    assert admin_client.post(page(sets[0], "delete"), {"post": "yes"}).status_code == 403
+    choose(admin_client, "delete_selected", sets)
+    assert admin_client.get(f"{SETS}add/").status_code == 403
+    assert list(NetworkSet.objects.values_list("name", flat=True)) == ["north-2", "north-1"]
+
+
+def test_many_sets_take_as_many_queries_as_two(staff, user, sets, django_assert_num_queries):
+    NetworkSet.objects.update(activated_by=user)
+    staff.get(SETS)  # what is asked once in some minutes has been
+    with CaptureQueriesContext(connection) as two:
+        staff.get(SETS)
+    for number in range(3, 8):
+        kept_set(f"north-{number}", activated_by=user)
+    with django_assert_num_queries(len(two)):
+        staff.get(SETS)

@@ -7,9 +7,11 @@ import io
 import pydicom
 import pytest
 from django.core.files.base import ContentFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from analysis.models import Analysis
+from analysis.models import Analysis, SliceCorrection
 from patients.models import Instance, Series, Study
 from tests.analysis.finished import SLICES, finished_analysis
 from tests.analysis.pages import DAY, HTMX, patient_page, question, study_page
@@ -122,6 +124,37 @@ def test_the_viewer_gets_an_old_file_with_the_start_it_needs(browser, analysis):
     served = answer.getvalue()
     assert int(answer.headers["Content-Length"]) == len(served)
     assert pydicom.dcmread(io.BytesIO(served)).PixelData == pydicom.dcmread(io.BytesIO(whole)).PixelData
+
+
+def test_the_viewer_gets_the_newest_word_of_a_reader_beside_the_ais(browser, analysis, user):
+    said = {"analysis": analysis, "sop_instance_uid": "1.2.1.1.5", "user": user}
+    SliceCorrection.objects.create(abnormal=True, **said)
+    SliceCorrection.objects.create(abnormal=False, reason="</script> A vessel", **said)
+    page = browser.get(study_page(analysis))
+    fifth, sixth = page.context["scan"]["slices"][5:7]
+    correction = fifth["correction"]
+    assert (correction["abnormal"], correction["reason"], correction["user"]) == (False, "</script> A vessel", "ward")
+    assert (fifth["positive"], fifth["probability"], sixth["correction"]) == (True, 0.9, None)
+    text = page.content.decode()
+    assert f'data-correction="/api/v1/analyses/{analysis.pk}/corrections/"' in text
+    assert "</script> A vessel" not in text
+    assert "10.0 cm³" in text  # the score stays the AI's
+
+
+def test_corrections_cost_the_page_one_query_however_many(browser, analysis, user, django_assert_num_queries):
+    browser.get(study_page(analysis))  # the first page of a session writes its time
+    with CaptureQueriesContext(connection) as without:
+        browser.get(study_page(analysis))
+    for index in range(SLICES):
+        uid = f"1.2.1.1.{index}"
+        SliceCorrection.objects.create(analysis=analysis, sop_instance_uid=uid, abnormal=True, user=user)
+    with django_assert_num_queries(len(without)):
+        browser.get(study_page(analysis))
+
+
+def test_a_ct_without_a_result_has_nothing_to_overrule(browser, analysis):
+    Analysis.objects.update(state="FAILED")
+    assert "data-correction" not in browser.get(study_page(analysis)).content.decode().replace("-legend", "")
 
 
 def test_a_study_without_a_usable_series_says_why(browser, patient):

@@ -112,6 +112,30 @@ def test_a_working_point_without_a_threshold_is_refused(copied: Path) -> None:
         released(CPU, copied)
 
 
+def test_a_damaged_file_is_named(copied: Path) -> None:
+    whole = (copied / FILES[1]).read_bytes()
+    (copied / FILES[1]).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WeightsMissing, match=r"slice_classifier\.safetensors are damaged"):
+        released(CPU, copied)
+
+
+def test_tensors_of_another_shape_are_refused(copied: Path) -> None:
+    path = copied / FILES[0]
+    with safe_open(path, framework="pt") as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        header = file.metadata()
+    save_file({key: value[..., :1].contiguous() for key, value in state.items()}, path, header)
+    with pytest.raises(WeightsMissing, match=r"lung_unet\.safetensors belong to another version"):
+        released(CPU, copied)
+
+
+@pytest.mark.parametrize("name", [NODULES, WORKING_POINT])
+def test_a_small_file_that_is_no_object_is_refused(name: str, copied: Path) -> None:
+    (copied / name).write_text("[1]")
+    with pytest.raises(WeightsMissing, match="another version"):
+        released(CPU, copied)
+
+
 @pytest.mark.parametrize("name", [NODULES, WORKING_POINT])
 def test_small_files_are_looked_for_with_the_networks(name: str, copied: Path) -> None:
     (copied / name).unlink()

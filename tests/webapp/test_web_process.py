@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 from django.core.files.base import ContentFile
 
+from analysis.models import NetworkSet
 from tests.conftest import ROOT
+from tests.network_sets import kept_set
 from tests.servers import s3_bucket
 from webapp import health
 
@@ -72,6 +74,22 @@ def test_readyz_is_200_once_a_worker_was_seen(client, db, clock):
     WorkerSeen.objects.create(hostname="worker")
     answer = client.get("/readyz")
     assert (answer.status_code, set(answer.json().values())) == (200, {"ok"})
+
+
+def test_readyz_says_that_the_active_networks_are_not_as_they_were_added(client, db, clock, settings, tmp_path):
+    def weights():
+        clock[0] += health.LOOKED_EVERY_SECONDS
+        return client.get("/readyz").json()["weights"]
+
+    settings.MODELS_ROOT = tmp_path
+    network_set = kept_set("north-1", active=True)
+    assert weights() == "ok"
+    (network_set.folder / "nodules.json").write_text("changed")
+    assert weights() == "changed since they were added"
+    network_set.folder.rename(tmp_path / "moved")
+    assert weights().startswith("missing: lung_unet.safetensors, ")
+    NetworkSet.objects.update(active=False)
+    assert weights() == "ok"
 
 
 def with_files_at(settings, location):

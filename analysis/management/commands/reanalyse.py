@@ -1,4 +1,4 @@
-"""``manage.py reanalyse [--site CODE]``: bring results of earlier networks up to the released ones."""
+"""``manage.py reanalyse [--site CODE]``: bring results of earlier networks up to those that run now."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,7 +12,7 @@ from patients.models import Patient
 
 
 class Command(BaseCommand):
-    help = "Queue a new analysis of every CT whose result was made by other networks than the released ones."
+    help = "Queue a new analysis of every CT whose result was made by other networks than those that run now."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--site", metavar="CODE", help="only the patients of this site")

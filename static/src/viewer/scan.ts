@@ -1,15 +1,27 @@
 /** What the page says about the scan on show, and where a level of one scan lies in another. */
 import type { StoredMap } from './overlay';
 
+/** What a reader last said of a slice; `user` is null where the account is gone. */
+export interface Correction {
+  abnormal: boolean;
+  reason: string;
+  user: string | null;
+  created_at: string;
+}
+
 /** One slice, head to feet. `probability` and `positive` are null outside the lungs and before the analysis. */
 export interface Slice {
   file: string;
+  /** Null before the analysis. */
+  sop_instance_uid: string | null;
   z_mm: number | null;
   probability: number | null;
   positive: boolean | null;
   activation_cm2: number | null;
   /** Number of the slice's plane in the maps; null where there is none. */
   plane: number | null;
+  /** Null where no reader has said anything; set when one does. */
+  correction: Correction | null;
 }
 
 export interface Scan {

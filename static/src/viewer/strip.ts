@@ -3,6 +3,7 @@ import type { Slice } from './scan';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 56;
+const SIGN = 9; // width and height of the sign over a slice of which a reader has said something
 const BASE = 3; // height of the mark of a lung slice of probability 0, so that it differs from no lung
 
 function svg<K extends keyof SVGElementTagNameMap>(
@@ -16,6 +17,7 @@ function svg<K extends keyof SVGElementTagNameMap>(
 
 export class Strip {
   private readonly drawing: SVGSVGElement;
+  private readonly signs = svg('g', {});
   private readonly marker = svg('rect', { class: 'strip-marker', y: 0, height: HEIGHT });
   private width = 0;
 
@@ -52,6 +54,17 @@ export class Strip {
     this.root.setAttribute('aria-valuetext', `Slice ${index + 1} of ${this.slices.length}, ${words(this.slices[index]!)}`);
   }
 
+  /** Draws the signs of the slices of which a reader has said something: by shape, as colours alone are not seen by all. */
+  mark(): void {
+    const step = this.width / this.slices.length;
+    const signs = this.slices.flatMap(({ correction }, index) => {
+      if (!correction) return [];
+      const x = Math.min(Math.max((index + 0.5) * step, SIGN / 2 + 1), this.width - SIGN / 2 - 1);
+      return [correction.abnormal ? triangle(x) : svg('circle', { class: 'strip-sign-normal', cx: x, cy: 1 + SIGN / 2, r: SIGN / 2 - 1 })];
+    });
+    this.signs.replaceChildren(...signs);
+  }
+
   private draw(): void {
     const width = this.drawing.clientWidth;
     if (width === this.width || width === 0) return;
@@ -67,13 +80,24 @@ export class Strip {
       const place = { x: index * step, width: Math.max(step - (step > 4 ? 1 : 0), 0.7), y: HEIGHT - height, height };
       return [svg('rect', { ...place, class: slice.positive ? 'strip-positive' : 'strip-negative' })];
     });
-    this.drawing.replaceChildren(defs, ...bars, this.marker);
+    this.drawing.replaceChildren(defs, ...bars, this.marker, this.signs);
+    this.mark();
     this.show(Number(this.root.getAttribute('aria-valuenow') ?? 1) - 1);
   }
 }
 
-/** One slice's result in words. */
+function triangle(x: number): SVGPathElement {
+  const half = SIGN / 2;
+  return svg('path', { class: 'strip-sign-abnormal', d: `M ${x} 1 L ${x + half} ${1 + SIGN} L ${x - half} ${1 + SIGN} Z` });
+}
+
+/** One slice's result in words, and what a reader says. */
 export function words(slice: Slice): string {
+  const { correction } = slice;
+  return correction ? `${result(slice)}; a reader says ${correction.abnormal ? 'abnormal' : 'normal'}` : result(slice);
+}
+
+function result(slice: Slice): string {
   if (slice.probability === null) return 'not a lung slice';
   const probability = `probability ${slice.probability.toFixed(2)}`;
   return slice.positive ? `positive, ${probability}` : `negative, ${probability}: not in the score`;

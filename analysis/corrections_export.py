@@ -1,0 +1,127 @@
+"""What readers said of slices, with the slices themselves, for training: a folder that names no patient.
+
+``corrections.csv`` and a folder of de-identified DICOM files for each series, which ``pipeline.series.find_series``
+reads.
+"""
+
+import csv
+import shutil
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.db.models import QuerySet
+from django.utils.crypto import salted_hmac
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, generate_uid
+
+from patients.models import Instance
+
+from .models import Analysis, SliceCorrection
+from .pipeline.decoding import read_to_pixels, transfer_syntax
+from .pipeline.series import UnusableSeries
+from .storage import local_images
+
+COLUMNS = ("patient", "series_instance_uid", "sop_instance_uid", "abnormal")
+KEPT = (
+    "SpecificCharacterSet", "SOPClassUID", "Modality", "ImageType", "InstanceNumber",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "GantryDetectorTilt",
+    "ConvolutionKernel", "LossyImageCompression", "RescaleSlope", "RescaleIntercept", "RescaleType",
+    "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored",
+    "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelData",
+)  # fmt: skip
+"""What the pipeline reads (pipeline/headers.py, decoding.py) and says nothing of the patient: no free text, no date.
+All else is left behind, so an attribute that nobody thought of cannot slip through."""
+METHOD = "Only what CoronaTrend reads was kept"
+BURNED_IN = "its images carry burned-in text, which may name the patient."
+
+
+@dataclass(frozen=True)
+class Exported:
+    """How many went out; ``left_out``: a sentence for each series that did not."""
+
+    corrections: int
+    series: int
+    patients: int
+    left_out: tuple[str, ...]
+
+
+def export(corrections: QuerySet[SliceCorrection], folder: Path) -> Exported:
+    """The newest of a slice counts, also over several results of its series.
+
+    ``folder``: there, and empty. The table is written last, so a folder without it is not whole.
+    """
+    rows, left_out = [], []
+    for series_instance_uid, newest in _newest(corrections).items():
+        patient = _pseudonym(min(each.analysis.series.study.patient_id for each in newest.values()))
+        identifier = _identifier(series_instance_uid)
+        try:
+            _write_series(folder / identifier, patient, list(newest.values()))
+        except UnusableSeries as unusable:
+            shutil.rmtree(folder / identifier, ignore_errors=True)
+            left_out.append(f"{identifier} was left out: {unusable.message}")
+            continue
+        rows += [(patient, identifier, _identifier(uid), int(each.abnormal)) for uid, each in newest.items()]
+    with (folder / "corrections.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    return Exported(len(rows), len({row[1] for row in rows}), len({row[0] for row in rows}), tuple(left_out))
+
+
+def _newest(corrections: QuerySet[SliceCorrection]) -> dict[str, dict[str, SliceCorrection]]:
+    """By series and slice. A series that two sites hold is one: it must not stand for two patients."""
+    rows = corrections.select_related("analysis__series__study").defer(
+        "analysis__report", "analysis__quality", "analysis__model_versions"
+    )
+    newest: dict[str, dict[str, SliceCorrection]] = defaultdict(dict)
+    for each in rows.order_by("created_at", "pk"):
+        newest[each.analysis.series.series_instance_uid][each.sop_instance_uid] = each
+    return newest
+
+
+def _pseudonym(patient_pk: int) -> str:
+    """The same in every export while SECRET_KEY stays; without that key it leads to nobody."""
+    return salted_hmac(__name__, str(patient_pk), algorithm="sha256").hexdigest()[:16]
+
+
+def _identifier(text: str) -> str:
+    """A UID as it is. Real files carry other texts in its place, which could hold a name or a path: a UID of those."""
+    return text if UID(text).is_valid else generate_uid(entropy_srcs=[salted_hmac(__name__, text).hexdigest()])
+
+
+def _write_series(folder: Path, patient: str, corrections: list[SliceCorrection]) -> None:
+    """The slices of the results that were corrected; what else is stored (localisers, slices sent twice) is none of
+    them. UnusableSeries where an image is missing or must not go out."""
+    results = Analysis.objects.filter(pk__in={each.analysis_id for each in corrections})
+    reports = results.values_list("report", flat=True)
+    instances = Instance.objects.filter(
+        series__in={each.analysis.series_id for each in corrections},
+        sop_instance_uid__in={each["sop_instance_uid"] for report in reports for each in report["slices"]},
+    )
+    once = {instance.sop_instance_uid: instance for instance in instances}  # head to feet
+    folder.mkdir()
+    with local_images(once.values()) as paths:
+        for number, (sop_instance_uid, path) in enumerate(zip(once, paths, strict=True), start=1):
+            kept = _deidentified(path)
+            kept.PatientID, kept.SeriesInstanceUID = patient, folder.name
+            kept.SOPInstanceUID = kept.file_meta.MediaStorageSOPInstanceUID = _identifier(sop_instance_uid)
+            kept.save_as(folder / f"{number:04d}.dcm", enforce_file_format=True)
+
+
+def _deidentified(path: Path) -> Dataset:
+    """What is KEPT of a stored file, in its own transfer syntax; its pixels are those that came, bit by bit."""
+    stored = read_to_pixels(path)
+    if str(stored.get("BurnedInAnnotation")).upper() == "YES":
+        raise UnusableSeries("burned_in_annotation", BURNED_IN)
+    kept = Dataset()
+    for keyword in KEPT:
+        with suppress(KeyError, TypeError, ValueError, OverflowError):  # absent, or nonsense that counts as absent
+            kept.add(stored[keyword])
+    if stored.get("ContrastBolusAgent"):
+        kept.ContrastBolusAgent = "YES"  # free text, of which the pipeline only sees whether there is any
+    kept.PatientIdentityRemoved, kept.DeidentificationMethod = "YES", METHOD
+    kept.SOPClassUID = kept.get("SOPClassUID", CTImageStorage)
+    kept.file_meta = FileMetaDataset()
+    kept.file_meta.TransferSyntaxUID = transfer_syntax(stored)
+    kept.file_meta.MediaStorageSOPClassUID = kept.SOPClassUID
+    return kept

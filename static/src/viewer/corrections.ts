@@ -1,0 +1,94 @@
+/** Under the image: what the AI says of the slice on show, what a reader says, and the buttons to say it. */
+import type { Correction, Slice } from './scan';
+
+const LOST = 'The connection broke, so what you said of the slice was not saved. Please try again.';
+
+const day = (moment: string): string =>
+  new Date(moment).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+
+const verdict = (abnormal: boolean): string => (abnormal ? 'abnormal' : 'normal');
+
+/** The AI's decision in words. */
+function decision(slice: Slice): string {
+  if (slice.probability === null) return 'The AI found no lung on this slice.';
+  return `The AI says ${verdict(slice.positive === true)} (probability ${slice.probability.toFixed(2)}).`;
+}
+
+/** What a reader says, who and when. */
+function saying({ abnormal, user, created_at }: Correction): string {
+  return `${user ?? 'A reader'} says ${verdict(abnormal)} (${day(created_at)})`;
+}
+
+/** The first sentence of an API error: `{detail}` or `{field: [sentence]}`. */
+async function sentenceOf(answer: Response): Promise<string> {
+  const body = (await answer.json().catch(() => ({}))) as Record<string, string | string[]>;
+  return Object.values(body).flat()[0] ?? `This could not be saved (error ${answer.status}). Please try again.`;
+}
+
+export class Corrections {
+  private slice: Slice | null = null;
+  private index = 0;
+  private saving = false;
+  private readonly buttons: HTMLButtonElement[];
+  private readonly reason: HTMLInputElement;
+
+  /** `corrected`: something was saved. */
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly corrected: () => void,
+  ) {
+    this.reason = root.querySelector<HTMLInputElement>('[name=reason]')!;
+    this.buttons = [...root.querySelectorAll('button')];
+    for (const button of this.buttons) button.addEventListener('click', () => void this.say(button.value === 'abnormal'));
+  }
+
+  /** Another slice is on show; a reason that was typed for the last one, and what went wrong there, do not go with it. */
+  show(slice: Slice, index: number): void {
+    if (slice !== this.slice) {
+      this.reason.value = '';
+      this.write('problem', '');
+    }
+    this.slice = slice;
+    this.index = index;
+    this.write('ai', decision(slice));
+    this.write('reader', slice.correction ? saying(slice.correction) : '');
+    this.write('reason', slice.correction?.reason ? `: ${slice.correction.reason}` : '');
+    for (const button of this.buttons) {
+      button.setAttribute('aria-pressed', String(slice.correction?.abnormal === (button.value === 'abnormal')));
+    }
+  }
+
+  private write(place: string, text: string): void {
+    this.root.querySelector(`[data-correction-${place}]`)!.textContent = text;
+  }
+
+  /** Saves what the reader says of the slice on show, which may be another one when the answer comes. */
+  private async say(abnormal: boolean): Promise<void> {
+    const { slice, index } = this;
+    if (!slice || this.saving) return;
+    this.saving = true;
+    const answer = await this.send({ sop_instance_uid: slice.sop_instance_uid, abnormal, reason: this.reason.value }).catch(() => null);
+    this.saving = false;
+    if (!answer?.ok) {
+      this.write('problem', `Slice ${index + 1}: ${answer ? await sentenceOf(answer) : LOST}`);
+      return;
+    }
+    slice.correction = (await answer.json()) as Correction;
+    this.write('problem', '');
+    if (slice === this.slice) {
+      this.reason.value = '';
+      this.show(slice, index);
+    }
+    this.corrected();
+    document.getElementById('announcer')!.textContent = `Saved for slice ${index + 1}: ${saying(slice.correction)}`;
+  }
+
+  private send(said: object): Promise<Response> {
+    const token = this.root.querySelector<HTMLInputElement>('[name=csrfmiddlewaretoken]')!.value;
+    return fetch(this.root.dataset.correction!, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Accept: 'application/json', 'X-CSRFToken': token },
+      body: JSON.stringify(said),
+    });
+  }
+}

@@ -1,0 +1,83 @@
+"""A reader overrules the AI on a slice of the study page."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.browser import chromium, log_in
+from tests.stack import Stack
+
+MAKE_RESULT = """
+from pathlib import Path
+from analysis.models import Analysis
+from patients.models import Patient, Site
+from tests.analysis.finished import finished_analysis
+patient = Patient.objects.create(site=Site.objects.get(code="demo"), patient_id="CORRECTED", patient_name="Doe^Cora")
+finished_analysis(patient, Path({folder!r}), date="2020-03-05", activation_cm2={{5: 12.0, 6: 8.0}})
+print("study", Analysis.objects.latest("pk").series.study_id)
+"""
+
+
+@pytest.fixture
+def study(stack: Stack, tmp_path: Path) -> str:
+    """The address of a CT whose slices 6 and 7 the AI calls abnormal."""
+    said = stack.manage("shell", "--command", MAKE_RESULT.format(folder=str(tmp_path)))
+    return f"{stack.url}/studies/{said.split()[-1]}/"
+
+
+def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: Stack, study: str):
+    with chromium() as browser:
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        log_in(page, stack.url)
+        _open(page, study)
+        corrections = page.locator("[data-correction]")
+        expect(corrections).to_contain_text("The AI says abnormal (probability 0.90).")
+        expect(page.locator("[data-corona-score]")).to_have_text("10.0 cm³")
+
+        reason = page.get_by_role("textbox", name="Reason")
+        reason.focus()
+        page.keyboard.type("h1 vessel")  # letters and digits that are the viewer's keys elsewhere
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(corrections).to_contain_text("clinician says normal")
+        expect(corrections).to_contain_text(": h1 vessel")
+        expect(corrections).to_contain_text("The AI says abnormal (probability 0.90).")
+        expect(page.locator("[data-corner=result]")).to_contain_text("positive, probability 0.90; a reader says normal")
+        expect(page.get_by_role("button", name="Normal", exact=True)).to_have_attribute("aria-pressed", "true")
+        expect(page.locator(".strip-sign-normal")).to_have_count(1)
+        expect(page.locator("#announcer")).to_contain_text("Saved for slice 6")
+        expect(reason).to_have_value("")
+
+        reason.fill("meant for slice 6")
+        page.locator(".screen").focus()
+        page.keyboard.press("Home")
+        expect(corrections).to_contain_text("The AI found no lung on this slice.")
+        expect(corrections).not_to_contain_text("says normal")
+        expect(reason).to_have_value("")
+
+        _open(page, study)
+        expect(corrections).to_contain_text("clinician says normal")
+        page.get_by_role("button", name="Abnormal", exact=True).click()
+        expect(corrections).to_contain_text("clinician says abnormal")
+        expect(page.locator(".strip-sign-abnormal")).to_have_count(1)
+        expect(page.locator(".strip-sign-normal")).to_have_count(0)
+        expect(page.locator("[data-corona-score]")).to_have_text("10.0 cm³")
+        assert complaints == []
+
+        page.context.set_offline(True)
+        page.get_by_role("button", name="Normal", exact=True).click()
+        expect(corrections).to_contain_text("was not saved")
+        expect(corrections).to_contain_text("clinician says abnormal")
+
+
+def _open(page: Page, study: str) -> None:
+    """On slice 6, the one that the AI finds worst."""
+    page.goto(study)
+    viewer = page.locator("[data-viewer]")
+    expect(viewer).to_have_attribute("data-ready", "true", timeout=60_000)
+    expect(viewer).to_have_attribute("data-slice-index", "5")
