@@ -2,16 +2,16 @@
 
 from django.urls import path
 
-from . import views
+from . import file_views, upload_views, views
 from .storage import MAPS
 
 app_name = "pages"
 urlpatterns = [
     path("", views.home, name="home"),
     path("about/", views.about, name="about"),
-    path("upload/", views.upload, name="upload"),
-    path("uploads/<uuid:pk>/", views.upload_status, name="upload_status"),
-    path("uploads/<uuid:pk>/<str:decision>/", views.decide_upload, name="decide_upload"),
+    path("upload/", upload_views.upload, name="upload"),
+    path("uploads/<uuid:pk>/", upload_views.upload_status, name="upload_status"),
+    path("uploads/<uuid:pk>/<str:decision>/", upload_views.decide_upload, name="decide_upload"),
     path("patients/new/", views.new_patient, name="new_patient"),
     path("patients/<int:pk>/", views.patient, name="patient"),
     path("studies/<int:pk>/", views.study, name="study"),
@@ -20,7 +20,7 @@ urlpatterns = [
     path("studies/<int:pk>/date/", views.date_study, name="date_study"),
     path("analyses/<int:pk>/progress/", views.analysis_progress, name="analysis_progress"),
     path("analyses/<int:pk>/retry/", views.retry, name="retry"),
-    *(path(f"analyses/<int:pk>/{name}/", views.analysis_map, {"name": name}, name=name) for name in MAPS),
-    path("comparisons/<int:pk>/map/", views.change_map, name="change_map"),
-    path("instances/<int:pk>/file/", views.instance_file, name="instance_file"),
+    *(path(f"analyses/<int:pk>/{name}/", file_views.analysis_map, {"name": name}, name=name) for name in MAPS),
+    path("comparisons/<int:pk>/map/", file_views.change_map, name="change_map"),
+    path("instances/<int:pk>/file/", file_views.instance_file, name="instance_file"),
 ]

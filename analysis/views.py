@@ -1,18 +1,15 @@
 """The pages: find what the user may see, show it; moving parts answer htmx with their fragment."""
 
 import hashlib
-import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Exists, F, Max, OuterRef, QuerySet, prefetch_related_objects
-from django.db.models.fields.files import FieldFile
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.db.models import Exists, F, Max, OuterRef, prefetch_related_objects
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -21,8 +18,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from patients.access import visible, visible_or_404
 from patients.forms import NewPatientForm
-from patients.models import Instance, Patient, Series, Site, Study, Upload
-from patients.part10 import as_part10
+from patients.models import Patient, Series, Site, Study
 from patients.search import matching
 
 from . import about as ai
@@ -35,13 +31,10 @@ from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
 from .storage import MAP_SIZE, MAPS
 from .trend import TimePoint, since_last, trend, trends
-
-logger = logging.getLogger(__name__)
+from .upload_views import waiting_uploads
 
 PATIENTS_A_PAGE = 50
 STOP_POLLING = 286  # htmx: take this answer and ask no more
-KEPT_BY_THE_BROWSER = "private, max-age=3600"  # ward PCs are shared, and DICOM files hold names
-FINAL_UPLOAD_STATES = (Upload.State.DONE, Upload.State.FAILED)
 
 
 @dataclass(frozen=True)
@@ -139,7 +132,7 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
     reasons = [series.reason for point in points for series in point.study.series.all()]
 
     def context() -> dict[str, Any]:
-        waiting = _waiting_uploads(request).filter(patient=patient)
+        waiting = waiting_uploads(request).filter(patient=patient)
         return {"section": "patients", "patient": patient, "waiting": waiting} | _trend_context(points)
 
     return _live(request, "pages/patient.html", "parts/timeline.html", [_state(points), reasons], context)
@@ -332,101 +325,3 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     except services.Refusal as refusal:
         messages.error(request, str(refusal))
     return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-
-
-@require_safe
-@never_cache
-def upload(request: HttpRequest) -> HttpResponse:
-    """Send scans whose patient the files name."""
-    waiting = _waiting_uploads(request).filter(patient=None, user=request.user)
-    context = {"section": "upload", "sites": visible(Site, request.user), "waiting": waiting}
-    return render(request, "pages/upload.html", context)
-
-
-def _waiting_uploads(request: HttpRequest) -> QuerySet[Upload]:
-    """Those that ask whose scan it is: the question stands on the page until it is answered."""
-    return visible(Upload, request.user).filter(state=Upload.State.NEEDS_CONFIRMATION)
-
-
-@require_safe
-@never_cache
-def upload_status(request: HttpRequest, pk: Any) -> HttpResponse:
-    """How far an upload is, and in the end what became of each file and series."""
-    return _upload_answer(request, visible_or_404(Upload, request.user, pk))
-
-
-@require_POST
-def decide_upload(request: HttpRequest, pk: Any, decision: str) -> HttpResponse:
-    """The scan's patient is not the one named: store it all the same, or forget it."""
-    decide = {"confirm": services.confirm, "discard": services.discard}.get(decision)
-    if decide is None:
-        raise Http404
-    upload = visible_or_404(Upload, request.user, pk)
-    with suppress(services.Refusal):  # decided elsewhere meanwhile: the answer shows how
-        decide(upload)
-    upload.refresh_from_db()
-    return _upload_answer(request, upload)
-
-
-def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
-    outcomes = [file["outcome"] for file in upload.files]
-    problems: dict[str, list[str]] = {}  # reason: names of the files
-    for file in upload.files:
-        if file["outcome"] in ("refused", "collision"):
-            problems.setdefault(file["reason"], []).append(file["name"])
-    series = {
-        row.pk: row for row in visible(Series, request.user).filter(pk__in=[each["id"] for each in upload.series])
-    }
-    patients = visible(Patient, request.user).in_bulk([each["patient"] for each in upload.held_for])
-    context = {
-        "upload": upload,
-        "held_for": [each | {"known": patients.get(each["patient"])} for each in upload.held_for],
-        "final": upload.state in FINAL_UPLOAD_STATES,
-        "waits": upload.state == Upload.State.NEEDS_CONFIRMATION,
-        "counts": {
-            outcome: outcomes.count(outcome) for outcome in ("stored", "already_stored", "refused", "collision")
-        },
-        "problems": problems,
-        "series": [each | {"row": series.get(each["id"])} for each in upload.series],
-        "studies": visible(Study, request.user).filter(pk__in=upload.studies).select_related("patient"),
-        "runs": visible(Analysis.objects.defer("report"), request.user).filter(pk__in=upload.analyses),
-    }
-    answer = render(request, "parts/upload_status.html", context)
-    if context["final"]:
-        answer["HX-Trigger"] = "upload-finished"
-    return answer
-
-
-@require_safe
-def analysis_map(request: HttpRequest, pk: int, name: str) -> FileResponse:
-    """A done run's heat map or labels: uint8 (slice, row, column), head to feet, gzip for the way."""
-    return _map_file(getattr(visible_or_404(Analysis.objects.only(name), request.user, pk), name))
-
-
-@require_safe
-def change_map(request: HttpRequest, pk: int) -> FileResponse:
-    """The map of what changed since an earlier result, as the maps of an analysis are sent."""
-    return _map_file(visible_or_404(Comparison.objects.only("change_map"), request.user, pk).change_map)
-
-
-def _map_file(stored: FieldFile) -> FileResponse:
-    if not stored:
-        raise Http404
-    headers = {"Content-Encoding": "gzip", "Cache-Control": KEPT_BY_THE_BROWSER}
-    return FileResponse(_opened(stored), content_type="application/octet-stream", headers=headers)
-
-
-@require_safe
-def instance_file(request: HttpRequest, pk: int) -> FileResponse:
-    """One stored DICOM file, with what the viewer needs at its start."""
-    instance = visible_or_404(Instance.objects.only("file"), request.user, pk)
-    file = as_part10(_opened(instance.file))
-    return FileResponse(file, content_type="application/dicom", headers={"Cache-Control": KEPT_BY_THE_BROWSER})
-
-
-def _opened(file: FieldFile) -> Any:
-    try:
-        return file.open("rb")
-    except FileNotFoundError:
-        logger.exception("a stored file is gone")
-        raise Http404 from None

@@ -1,0 +1,53 @@
+"""Stored files for the viewer: DICOM images and the maps of results."""
+
+import logging
+from typing import Any
+
+from django.db.models.fields.files import FieldFile
+from django.http import FileResponse, Http404, HttpRequest
+from django.views.decorators.http import require_safe
+
+from patients.access import visible_or_404
+from patients.models import Instance
+from patients.part10 import as_part10
+
+from .models import Analysis, Comparison
+
+logger = logging.getLogger(__name__)
+
+KEPT_BY_THE_BROWSER = "private, max-age=3600"  # ward PCs are shared, and DICOM files hold names
+
+
+@require_safe
+def analysis_map(request: HttpRequest, pk: int, name: str) -> FileResponse:
+    """A done run's heat map or labels: uint8 (slice, row, column), head to feet, gzip for the way."""
+    return _map_file(getattr(visible_or_404(Analysis.objects.only(name), request.user, pk), name))
+
+
+@require_safe
+def change_map(request: HttpRequest, pk: int) -> FileResponse:
+    """The map of what changed since an earlier result, as the maps of an analysis are sent."""
+    return _map_file(visible_or_404(Comparison.objects.only("change_map"), request.user, pk).change_map)
+
+
+def _map_file(stored: FieldFile) -> FileResponse:
+    if not stored:
+        raise Http404
+    headers = {"Content-Encoding": "gzip", "Cache-Control": KEPT_BY_THE_BROWSER}
+    return FileResponse(_opened(stored), content_type="application/octet-stream", headers=headers)
+
+
+@require_safe
+def instance_file(request: HttpRequest, pk: int) -> FileResponse:
+    """One stored DICOM file, with what the viewer needs at its start."""
+    instance = visible_or_404(Instance.objects.only("file"), request.user, pk)
+    file = as_part10(_opened(instance.file))
+    return FileResponse(file, content_type="application/dicom", headers={"Cache-Control": KEPT_BY_THE_BROWSER})
+
+
+def _opened(file: FieldFile) -> Any:
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        logger.exception("a stored file is gone")
+        raise Http404 from None

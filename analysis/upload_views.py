@@ -1,0 +1,81 @@
+"""Uploads: where they are sent from, how far they are, and the question whose scan it is."""
+
+from contextlib import suppress
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from patients.access import visible, visible_or_404
+from patients.models import Patient, Series, Site, Study, Upload
+
+from . import services
+from .models import Analysis
+
+FINAL_STATES = (Upload.State.DONE, Upload.State.FAILED)
+
+
+@require_safe
+@never_cache
+def upload(request: HttpRequest) -> HttpResponse:
+    """Send scans whose patient the files name."""
+    waiting = waiting_uploads(request).filter(patient=None, user=request.user)
+    context = {"section": "upload", "sites": visible(Site, request.user), "waiting": waiting}
+    return render(request, "pages/upload.html", context)
+
+
+def waiting_uploads(request: HttpRequest) -> QuerySet[Upload]:
+    """Those that ask whose scan it is: the question stands on the page until it is answered."""
+    return visible(Upload, request.user).filter(state=Upload.State.NEEDS_CONFIRMATION)
+
+
+@require_safe
+@never_cache
+def upload_status(request: HttpRequest, pk: Any) -> HttpResponse:
+    """How far an upload is, and in the end what became of each file and series."""
+    return _upload_answer(request, visible_or_404(Upload, request.user, pk))
+
+
+@require_POST
+def decide_upload(request: HttpRequest, pk: Any, decision: str) -> HttpResponse:
+    """The scan's patient is not the one named: store it all the same, or forget it."""
+    decide = {"confirm": services.confirm, "discard": services.discard}.get(decision)
+    if decide is None:
+        raise Http404
+    upload = visible_or_404(Upload, request.user, pk)
+    with suppress(services.Refusal):  # decided elsewhere meanwhile: the answer shows how
+        decide(upload)
+    upload.refresh_from_db()
+    return _upload_answer(request, upload)
+
+
+def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
+    outcomes = [file["outcome"] for file in upload.files]
+    problems: dict[str, list[str]] = {}  # reason: names of the files
+    for file in upload.files:
+        if file["outcome"] in ("refused", "collision"):
+            problems.setdefault(file["reason"], []).append(file["name"])
+    series = {
+        row.pk: row for row in visible(Series, request.user).filter(pk__in=[each["id"] for each in upload.series])
+    }
+    patients = visible(Patient, request.user).in_bulk([each["patient"] for each in upload.held_for])
+    context = {
+        "upload": upload,
+        "held_for": [each | {"known": patients.get(each["patient"])} for each in upload.held_for],
+        "final": upload.state in FINAL_STATES,
+        "waits": upload.state == Upload.State.NEEDS_CONFIRMATION,
+        "counts": {
+            outcome: outcomes.count(outcome) for outcome in ("stored", "already_stored", "refused", "collision")
+        },
+        "problems": problems,
+        "series": [each | {"row": series.get(each["id"])} for each in upload.series],
+        "studies": visible(Study, request.user).filter(pk__in=upload.studies).select_related("patient"),
+        "runs": visible(Analysis.objects.defer("report"), request.user).filter(pk__in=upload.analyses),
+    }
+    answer = render(request, "parts/upload_status.html", context)
+    if context["final"]:
+        answer["HX-Trigger"] = "upload-finished"
+    return answer
