@@ -60,10 +60,10 @@ lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types an
 
 ifdef CORRECTIONS
 train: $(VENV)/dev.stamp
-	$(BIN)/python -m analysis.training.candidate train $(CORRECTIONS) $(CANDIDATE)
+	$(BIN)/python -m analysis.training.candidate train "$(CORRECTIONS)" "$(CANDIDATE)"
 
 evaluate: $(VENV)/dev.stamp
-	$(BIN)/python -m analysis.training.candidate compare $(CORRECTIONS) $(CANDIDATE)
+	$(BIN)/python -m analysis.training.candidate compare "$(CORRECTIONS)" "$(CANDIDATE)"
 else
 train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; needs the data of CORONATREND_DATA)
 	$(BIN)/python -m analysis.training.all_runs

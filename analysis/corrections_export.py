@@ -16,7 +16,7 @@ from django.utils.crypto import salted_hmac
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, generate_uid
 
-from patients.models import Instance
+from patients.models import Instance, Series
 
 from .models import Analysis, SliceCorrection
 from .pipeline.decoding import read_to_pixels, transfer_syntax
@@ -54,7 +54,9 @@ def export(corrections: QuerySet[SliceCorrection], folder: Path) -> Exported:
     """
     rows, left_out = [], []
     for series_instance_uid, newest in _newest(corrections).items():
-        patient = _pseudonym(min(each.analysis.series.study.patient_id for each in newest.values()))
+        # of all sites that hold the series, whichever of them is exported, so that it is always the same one
+        holders = Series.objects.filter(series_instance_uid=series_instance_uid)
+        patient = _pseudonym(min(holders.values_list("study__patient_id", flat=True)))
         identifier = _identifier(series_instance_uid)
         try:
             _write_series(folder / identifier, patient, list(newest.values()))

@@ -181,9 +181,12 @@ def date_text(day: date | None) -> str:
     return date_format(day, DATE_FORMAT) if day else "no date"
 
 
+SEVERE_BEFORE = ("lungs_cut_off", "lungs_unequal", "lung_volume_unusual")
+
+
 def is_severe(flag: dict[str, Any]) -> bool:
-    """Whether a flag asks to check the result; results of earlier versions did not tell, so theirs all do."""
-    return bool(flag.get("severe", True))
+    """Whether a flag asks to check the result; results of earlier versions did not tell."""
+    return bool(flag.get("severe", flag["code"] in SEVERE_BEFORE))
 
 
 def needs_check(flags: Sequence[dict[str, Any]]) -> bool:

@@ -206,7 +206,9 @@ class NetworkSet(models.Model):
     """
 
     name = models.SlugField(max_length=64, unique=True, help_text="Also the name of its folder in MODELS_ROOT")
-    card = models.TextField(help_text="Markdown: what it was trained on, and how it compares with the running set")
+    card = models.TextField(
+        help_text="Markdown: what it was trained on, and how it compares with the released networks"
+    )
     versions = models.JSONField(help_text="[{name, version, sha256}], as in the report of its analyses")
     added_at = models.DateTimeField(default=timezone.now)
     active = models.BooleanField(default=False, help_text="Analyses are made by it now")

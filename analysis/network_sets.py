@@ -27,7 +27,8 @@ def weights_of(network_set: NetworkSet | None) -> frozenset[str]:
 
 
 def fault(network_set: NetworkSet | None) -> str:
-    """Why nothing can be analysed with these networks, in a few words; empty where all files are as they should be."""
+    """Why nothing can be analysed with these networks, in a few words; empty where all files are there and, but for the
+    released ones, of which no hash is kept, as they were added."""
     folder = folder_of(network_set)
     if missing := missing_weights(folder):
         return "missing: " + ", ".join(missing)

@@ -299,6 +299,8 @@ def run(analysis: Analysis) -> None:
 def _analysed(geometry: Geometry, on_progress: Callable[[str, float], None]) -> "Result":
     """What the networks that an administrator chose, else the released ones, say of a series."""
     network_set = network_sets.active()
+    if not network_sets.folder_of(network_set).is_dir():  # not mounted on this machine: another try may find it
+        raise FileNotFoundError(f"there is no {network_sets.folder_of(network_set)}")
     if fault := network_sets.fault(network_set):
         logger.error("the networks in %s cannot analyse: %s", network_sets.folder_of(network_set), fault)
         raise NoNetworks(NO_NETWORKS)

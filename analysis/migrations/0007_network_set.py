@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.SlugField(help_text='Also the name of its folder in MODELS_ROOT', max_length=64, unique=True)),
-                ('card', models.TextField(help_text='Markdown: what it was trained on, and how it compares with the running set')),
+                ('card', models.TextField(help_text='Markdown: what it was trained on, and how it compares with the released networks')),
                 ('versions', models.JSONField(help_text='[{name, version, sha256}], as in the report of its analyses')),
                 ('added_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('active', models.BooleanField(default=False, help_text='Analyses are made by it now')),

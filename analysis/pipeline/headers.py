@@ -148,7 +148,8 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
 
 def _age_years(dataset: pydicom.Dataset) -> float | None:
     """By PatientAge (``039Y``, ``006M``; DICOM PS3.5 6.2), else by the dates of birth and study."""
-    if age := re.fullmatch(r"(\d{1,3})([DWMY])", _text(dataset, "PatientAge").upper()):
+    age = re.fullmatch(r"(\d{1,3})([DWMY])", _text(dataset, "PatientAge").upper())
+    if age and int(age[1]):  # 0 is what some programs write for a name that they took out
         return int(age[1]) / AGE_UNITS_PER_YEAR[age[2]]
     try:
         born, scanned = (

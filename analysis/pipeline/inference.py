@@ -55,6 +55,8 @@ class _OnProcessor:
         self._compiled = Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        if len(images) > BATCH:
+            raise ValueError(f"{len(images)} images are more than the {BATCH} that the network takes.")
         filled = F.pad(images, (0, 0, 0, 0, 0, 0, 0, BATCH - len(images)))
         said = self._compiled([filled.contiguous().numpy()])
         return tuple(torch.from_numpy(said[k][: len(images)]) for k in range(len(self._compiled.outputs)))

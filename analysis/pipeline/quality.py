@@ -24,6 +24,8 @@ MIN_SQUARES = 200
 
 CUT_OFF_AREA_CM2 = 20.0
 """More lung than this on the first or last slice or at a side of the images: the scan ends inside the lungs."""
+CIRCLE_PIXELS = 4
+"""Width of the ring inside a round field of view in which lung is counted: its mask ends a little before."""
 SMALLER_LUNG = 0.4
 """Volume of the smaller lung ÷ that of the larger: about 0.8 to 0.9 in healthy adults."""
 LUNGS_ML = (1500.0, 9000.0)
@@ -49,6 +51,10 @@ BREATHING_PIECE_MM = 14.0
 """Narrower pieces are vessels."""
 BREATHING_PIXEL_MM = 3.0
 """Pixels at which it is measured."""
+BREATHED = (
+    "The lungs stop and begin again further down, as when the patient breathes during the scan, or where a part of the "
+    "lungs was not found: look at the lower slices."
+)
 
 
 def pixel_flags(volume: Volume) -> tuple[QualityFlag, ...]:
@@ -87,60 +93,92 @@ def lung_flags(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume
     ``hu`` and ``of_zone``, from ``regions.zones``: (slice, row, column), with the voxels of ``volume``, turned as it
     may be.
     """
-    ends = _cut_off(of_zone, volume)
-    cut_off = f"The lungs are cut off at the {' and the '.join(ends)} of the scan; volumes and scores are too small."
     lung, right = np.count_nonzero(of_zone), np.count_nonzero((of_zone > 0) & (of_zone <= THIRDS))
     right_ml, left_ml = right * volume.voxel_volume_ml, (lung - right) * volume.voxel_volume_ml
-    unequal = (
+    said = {
+        "lungs_cut_off": _cut_off(hu, of_zone, volume),
+        "lungs_unequal": _unequal(right_ml, left_ml),
+        "lung_volume_unusual": _unusual_volume(right_ml + left_ml),
+        "lung_density_unusual": _unusual_density(aerated_hu(hu, of_zone)),
+        "breathing": BREATHED if breathing_percent(of_zone, volume) > BREATHING_PERCENT else "",
+    }
+    return tuple(QualityFlag(code, message, severe=True) for code, message in said.items() if message)
+
+
+def _cut_off(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume: Volume) -> str:
+    """Which ends and sides of the scan lie inside the lungs; the sides of a round field of view are one."""
+    slice_mm, pixel_mm = volume.spacing_mm[0], _pixel_mm(volume)
+    ends = {"top": of_zone[0], "bottom": of_zone[-1]}
+    sides = {
+        "front": of_zone[:, 0],
+        "back": of_zone[:, -1],
+        "right side": of_zone[..., 0],
+        "left side": of_zone[..., -1],
+    }
+    area_cm2: dict[str, float] = {name: np.count_nonzero(face) * pixel_mm**2 / 100 for name, face in ends.items()}
+    area_cm2 |= {name: np.count_nonzero(face) * pixel_mm * slice_mm / 100 for name, face in sides.items()}
+    area_cm2["edge of the round field of view"] = _lung_at_the_circle(hu, of_zone) * pixel_mm * slice_mm / 100
+    cut = [name for name, area in area_cm2.items() if area > CUT_OFF_AREA_CM2]
+    return (
+        f"The lungs are cut off at the {' and the '.join(cut)} of the scan; volumes and scores are too small."
+        * bool(cut)
+    )
+
+
+def _lung_at_the_circle(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8]) -> float:
+    """Pixels of lung along the circle that a square slice holds, where the scan is empty outside it."""
+    slices, rows, columns = of_zone.shape
+    if rows != columns:
+        return 0.0
+    row, column = np.ogrid[:rows, :columns]
+    away = np.hypot(row - (rows - 1) / 2, column - (columns - 1) / 2)
+    outside = hu[slices // 2][away > rows / 2 + 1]
+    if outside.min() != outside.max():
+        return 0.0
+    ring = (away < rows / 2 - 1) & (away >= rows / 2 - 1 - CIRCLE_PIXELS)
+    return float(np.count_nonzero(of_zone[:, ring]) / CIRCLE_PIXELS)
+
+
+def _unequal(right_ml: float, left_ml: float) -> str:
+    if min(right_ml, left_ml) >= SMALLER_LUNG * max(right_ml, left_ml):
+        return ""
+    return (
         f"The right lung found has {right_ml:.0f} ml, the left one {left_ml:.0f} ml: look whether the lungs were found "
         "right, or whether one is collapsed, removed or surrounded by fluid."
     )
-    (least_ml, most_ml), (least_hu, most_hu) = LUNGS_ML, AERATED_MEDIAN_HU
-    unusual = (
-        f"The lungs found have {right_ml + left_ml:.0f} ml together: the networks were trained on lungs of adults, "
-        f"{least_ml:.0f} to {most_ml:.0f} ml. Look whether the lungs were found right."
-    )
-    density_hu = aerated_hu(hu, of_zone)
-    density = (
-        f"The aerated lung has a density of {density_hu:.0f} HU, outside the {least_hu:.0f} to {most_hu:.0f} HU of the "
-        "scans that the networks know: emphysema, a scan breathed out, or images not in Hounsfield units."
-    )
-    breathing = (
-        "The lungs stop and begin again further down, as when the patient breathes during the scan, or where a part of "
-        "the lungs was not found: look at the lower slices."
-    )
-    holds = {
-        ("lungs_cut_off", cut_off): bool(ends),
-        ("lungs_unequal", unequal): min(right_ml, left_ml) < SMALLER_LUNG * max(right_ml, left_ml),
-        ("lung_volume_unusual", unusual): not least_ml <= right_ml + left_ml <= most_ml,
-        ("lung_density_unusual", density): not least_hu <= density_hu <= most_hu,
-        ("breathing", breathing): breathing_percent(of_zone, volume) > BREATHING_PERCENT,
-    }
-    return tuple(QualityFlag(code, message, severe=True) for (code, message), flagged in holds.items() if flagged)
 
 
-def _cut_off(of_zone: npt.NDArray[np.uint8], volume: Volume) -> list[str]:
-    """The ends and sides of the scan that lie inside the lungs."""
-    slice_mm, pixel_mm = volume.spacing_mm[0], _pixel_mm(volume)
-    faces = {"top": of_zone[0], "bottom": of_zone[-1], "front": of_zone[:, 0], "back": of_zone[:, -1]}
-    faces |= {"right side": of_zone[..., 0], "left side": of_zone[..., -1]}
-    return [
-        name
-        for name, face in faces.items()
-        if np.count_nonzero(face) * pixel_mm * (pixel_mm if name in ("top", "bottom") else slice_mm) / 100
-        > CUT_OFF_AREA_CM2
-    ]
+def _unusual_volume(lungs_ml: float) -> str:
+    least, most = LUNGS_ML
+    if least <= lungs_ml <= most:
+        return ""
+    return (
+        f"The lungs found have {lungs_ml:.0f} ml together: the networks were trained on lungs of adults, "
+        f"{least:.0f} to {most:.0f} ml. Look whether the lungs were found right."
+    )
+
+
+def _unusual_density(density_hu: float | None) -> str:
+    least, most = AERATED_MEDIAN_HU
+    if density_hu is None:
+        return "No part of the lungs found is aerated: look whether they were found right."
+    if least <= density_hu <= most:
+        return ""
+    return (
+        f"The aerated lung has a density of {density_hu:.0f} HU, outside the {least:.0f} to {most:.0f} HU of the scans "
+        "that the networks know: emphysema, a scan breathed out, or images not in Hounsfield units."
+    )
 
 
 def _pixel_mm(volume: Volume) -> float:
     return float(np.sqrt(volume.pixel_area_mm2))
 
 
-def aerated_hu(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8]) -> float:
-    """Median HU of the aerated lung, of every eighth pixel; NaN where there is none."""
+def aerated_hu(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8]) -> float | None:
+    """Median HU of the aerated lung, of every eighth pixel; None where there is none."""
     lung = hu[:, ::4, ::2][of_zone[:, ::4, ::2] > 0]
     aerated = lung[lung < AERATED_HU]
-    return float(np.median(aerated)) if len(aerated) else float("nan")
+    return float(np.median(aerated)) if len(aerated) else None
 
 
 def breathing_percent(of_zone: npt.NDArray[np.uint8], volume: Volume) -> float:
@@ -161,7 +199,10 @@ def contrast_flags(grid_hu: npt.NDArray[np.float32], lung: npt.NDArray[np.bool_]
     blood_hu = mediastinum_hu(grid_hu, lung)
     if blood_hu is None or blood_hu <= ENHANCED_HU:
         return ()
-    message = f"Contrast agent was given ({blood_hu:.0f} HU between the lungs); vessels and opacities are denser."
+    message = (
+        f"Contrast agent seems to have been given ({blood_hu:.0f} HU between the lungs); vessels and opacities are "
+        "denser."
+    )
     return (QualityFlag("contrast", message),)
 
 

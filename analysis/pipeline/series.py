@@ -49,8 +49,9 @@ MAX_VOXELS = 1_000_000_000
 """2 GB of Hounsfield units, 3,800 slices of 512 × 512."""
 THICK_SLICES_MM = 5.0
 """Slices this far apart blur small opacities (Fleischner Society 2017 asks for 1.5 mm)."""
-UNEVEN_STEPS = 0.1
-"""Difference of the widest and the narrowest step ÷ the median one from which volumes are rough."""
+UNEVEN_STEPS, UNEVEN_MM = 0.1, 0.25
+"""Difference of the widest and the narrowest step, ÷ the mean one and in mm, from which volumes are rough: less may be
+positions rounded to 0.1 mm."""
 ADULT_YEARS = 16.0
 """Younger patients were in no training set: their lungs are smaller and denser."""
 SHARP_SIEMENS_NUMBER = 57
@@ -333,12 +334,13 @@ def _header_flags(headers: Sequence[SliceHeader], z_mm: _Float) -> tuple[Quality
         flags.append(QualityFlag("thick_slices", f"The slices are {step:.1f} mm apart; small opacities may be missed."))
     steps = -np.diff(z_mm)
     narrowest, widest = float(steps.min()), float(steps.max())
-    if widest - narrowest > UNEVEN_STEPS * step:
+    if widest - narrowest > max(UNEVEN_STEPS * step, UNEVEN_MM):
         message = f"The slices are {narrowest:.2f} to {widest:.2f} mm apart; volumes are rough."
         flags.append(QualityFlag("uneven_spacing", message))
     age_years = headers[0].age_years
     if age_years is not None and age_years < ADULT_YEARS:
-        message = f"The patient was {age_years:.0f} years old: the networks were trained on adults."
+        age = f"{int(age_years)} years" if age_years >= 2 else f"{int(12 * age_years)} months"
+        message = f"The patient was {age} old: the networks were trained on adults."
         flags.append(QualityFlag("outside_training_range", message, severe=True))
     if is_sharp_kernel(headers[0].kernel):
         flags.append(

@@ -9,6 +9,7 @@ they are. About fifteen minutes on two cores.
 import argparse
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -19,14 +20,14 @@ from torch import nn
 
 from analysis.pipeline.inference import ready
 from analysis.pipeline.networks import SLICE_INPUT, OpacityDecoder, SliceClassifier, SliceNetworks
-from analysis.pipeline.weights import WEIGHTS, Models, load_weights, released
+from analysis.pipeline.weights import WEIGHTS, Models, WeightsMissing, load_weights, released
 from analysis.training import data, opacity_decoder, slice_classifier
 from analysis.training.candidate_card import write_card
 from analysis.training.cases import opacity_cases
 from analysis.training.corrections import CorrectedSeries, UnusableCorrections, part_of, read
 from analysis.training.release import TRAINED_ON, write_weights, write_working_point
 from analysis.training.repeatability import measure
-from analysis.training.slice_classifier import NOT_OUTLINED
+from analysis.training.slice_classifier import NOT_OUTLINED, Part
 from analysis.training.thresholds import case_threshold, slice_threshold
 
 CPU = torch.device("cpu")
@@ -34,25 +35,24 @@ UNCHANGED = ("lung_unet.safetensors", "nodules.json")
 RECIPE = "python -m analysis.training.candidate train"
 
 
-def trained(series: Sequence[CorrectedSeries]) -> tuple[SliceClassifier, OpacityDecoder]:
-    """The released classifier and decoder, trained on with these series' corrections."""
+def trained(corrections: Part) -> tuple[SliceClassifier, OpacityDecoder]:
+    """The released classifier and decoder, trained on with these corrections; on the processor again."""
     settings = data.protocol()["candidate"]
     torch.manual_seed(settings["seed"])
     lung_unet = released(CPU).lung_unet
     classifier, decoder = SliceClassifier(), OpacityDecoder()
     load_weights(classifier, WEIGHTS / "slice_classifier.safetensors")
     load_weights(decoder, WEIGHTS / "opacity_decoder.safetensors")
-    corrections = part_of(series, lung_unet, settings["corrections"])
     sources = slice_classifier.Sources("release", settings["seed"], lung_unet, [corrections])
     kept = _Kept()
     slice_classifier.fit(classifier, sources, settings["slice_classifier"], settings["seed"], kept)
-    classifier.load_state_dict(kept.state)
+    classifier.cpu().load_state_dict(kept.state)
     outlined = tuple(kind for kind in corrections.drawn if kind[0] != NOT_OUTLINED)
     more = [corrections._replace(drawn=outlined)] if outlined else []
     sources = opacity_decoder.Sources("release", settings["seed"], lung_unet, more)
     opacity_decoder.fit(decoder, classifier, sources, settings["opacity_decoder"], settings["seed"], kept)
-    decoder.load_state_dict(kept.state)
-    return classifier, decoder
+    decoder.cpu().load_state_dict(kept.state)
+    return classifier.cpu(), decoder
 
 
 class _Kept:
@@ -62,7 +62,7 @@ class _Kept:
 
     def __call__(self, module: nn.Module) -> None:
         self.state = {
-            name: value.half().float() if value.is_floating_point() else value.clone()
+            name: (value.half().float() if value.is_floating_point() else value).cpu().clone()
             for name, value in module.state_dict().items()
         }
 
@@ -88,6 +88,18 @@ def write(folder: Path, classifier: SliceClassifier, decoder: OpacityDecoder) ->
     return released(CPU, folder)
 
 
+def _train(corrections: Part, held_out: Sequence[CorrectedSeries], out: Path) -> None:
+    """All of the set with its card, or nothing."""
+    classifier, decoder = trained(corrections)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".candidate-", dir=out.parent) as temporary:
+        folder = Path(temporary) / out.name
+        folder.mkdir()
+        write(folder, classifier, decoder)
+        write_card(folder, held_out, corrections)
+        folder.rename(out)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["train", "compare"])
@@ -104,14 +116,14 @@ def main() -> int:
                 f"All corrections are of {'patients that train' if learnt else 'patients held out to compare'}: "
                 "gather those of more patients, so that some train and a quarter compares."
             )
+        if arguments.what == "train" and arguments.out.exists():
+            raise UnusableCorrections(f"{arguments.out} is there already: name a new folder.")
+        corrections = part_of(learnt, released(CPU).lung_unet, data.protocol()["candidate"]["corrections"])
         if arguments.what == "train":
-            if arguments.out.exists():
-                raise UnusableCorrections(f"{arguments.out} is there already: name a new folder.")
-            classifier, decoder = trained(learnt)
-            arguments.out.mkdir(parents=True)
-            write(arguments.out, classifier, decoder)
-        write_card(arguments.out, held_out, learnt)
-    except UnusableCorrections as reason:
+            _train(corrections, held_out, arguments.out)
+        else:
+            write_card(arguments.out, held_out, corrections)
+    except (UnusableCorrections, WeightsMissing, FileNotFoundError) as reason:
         print(reason, file=sys.stderr)
         return 2
     print(f"{arguments.out / 'card.md'} compares the candidate with the released networks.")

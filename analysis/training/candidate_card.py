@@ -11,34 +11,46 @@ from analysis.pipeline.series import UnusableSeries
 from analysis.pipeline.weights import WEIGHTS, Models, released
 from analysis.training import data
 from analysis.training.cases import ct_volume, opacity_cases
-from analysis.training.corrections import CorrectedSeries
+from analysis.training.corrections import CorrectedSeries, UnusableCorrections
 from analysis.training.evaluate import labelled_auc
 from analysis.training.evaluation_page import table
 from analysis.training.measures import agreement, auc
+from analysis.training.slice_classifier import Part
 
 CPU = torch.device("cpu")
 Figures = dict[str, float]
 
 
 def of_corrections(series: Sequence[CorrectedSeries], models: Models) -> Figures:
-    """Slices whose readers' decisions no network learnt."""
-    probability, abnormal = [], []
+    """Slices whose readers' decisions no network learnt, and the other lung slices of their series.
+
+    Raises UnusableCorrections where no such slice is left.
+    """
+    probability, abnormal, others, patients = [], [], [], set()
     for one in series:
         try:
             report = analyse_volume(one.volume(), models).report
         except UnusableSeries:
             continue
+        patients.add(one.patient)
         for each in report.slices:
             if each.probability is not None and each.sop_instance_uid in one.abnormal:
                 probability.append(each.probability)
                 abnormal.append(one.abnormal[each.sop_instance_uid])
+            elif each.probability is not None:
+                others.append(each.probability)
+    if not probability:
+        raise UnusableCorrections("No corrected slice of the patients held out shows lungs: gather more corrections.")
     positive, label = np.array(probability) >= models.slice_threshold, np.array(abnormal, bool)
     return {
-        "corrected slices of patients held out": len(label),
+        "patients held out": len(patients),
+        "their corrected slices": len(label),
         "… of which the reader calls abnormal": int(label.sum()),
         "… AUC": auc(np.array(probability), label),
         "… sensitivity": _share(positive[label]),
         "… specificity": _share(~positive[~label]),
+        "their other lung slices": len(others),
+        "… of which the networks call abnormal": sum(one >= models.slice_threshold for one in others),
     }
 
 
@@ -70,25 +82,27 @@ def of_volumes(models: Models) -> Figures:
     }
 
 
-def write_card(folder: Path, held_out: Sequence[CorrectedSeries], learnt: Sequence[CorrectedSeries]) -> None:
-    """``card.md`` in the folder of the candidate."""
+def write_card(folder: Path, held_out: Sequence[CorrectedSeries], learnt: Part) -> None:
+    """``card.md`` in the folder of the candidate. Raises UnusableCorrections as ``of_corrections`` does."""
     sets = {"released": released(CPU, WEIGHTS), "candidate": released(CPU, folder)}
     figures = {
         name: of_corrections(held_out, models) | of_series(models) | of_volumes(models) for name, models in sets.items()
     }
     rows: list[list[object]] = [[row, *(figures[name][row] for name in sets)] for row in figures["released"]]
-    slices, patients = sum(len(one.abnormal) for one in learnt), len({one.patient for one in learnt})
-    apart = len({one.patient for one in held_out})
     versions = [[version.name, version.version, version.sha256] for version in sets["candidate"].versions]
     text = [
         "# Candidate",
-        f"Trained on {slices} corrected slices of {patients} patients, from the released networks on; compared on "
-        f"those of {apart} other patients and on other scans, each set at its own slice threshold "
-        f"({sets['released'].slice_threshold:.2f} and {sets['candidate'].slice_threshold:.2f}). Made at commit "
-        f"`{data.commit()}`. Research use, not for diagnosis.",
+        f"Trained on {len(learnt.label)} corrected slices of {len(set(learnt.slices.group))} patients, from the "
+        "released networks on; compared on those of other patients and on other scans, each set at its own slice "
+        f"threshold ({sets['released'].slice_threshold:.2f} and {sets['candidate'].slice_threshold:.2f}). Made at "
+        f"commit `{data.commit()}`. Research use, not for diagnosis.",
         table(["", *sets], rows),
-        "Read the table by what is at stake: an AUC of few slices or patients says little, and a candidate that marks "
-        "the healthy scan, or no longer the diseased one, is worse whatever it learnt.",
+        "**Corrected slices are no fair test of the networks that were corrected.** Readers speak up where those were "
+        "wrong, so their right decisions are not among these slices, and any other networks, even worse ones, look "
+        "better there. Go by them only where readers judged whole scans; else go by the other lung slices, on which "
+        "readers let the running networks' decisions stand, and by the scans below.",
+        "A candidate that marks the healthy scan, or no longer the diseased one, is worse whatever it learnt; an AUC "
+        "of few slices or patients says little.",
         table(["network", "version", "SHA-256"], versions),
     ]
     (folder / "card.md").write_text("\n\n".join(text) + "\n")

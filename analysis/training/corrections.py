@@ -19,6 +19,7 @@ import numpy.typing as npt
 from analysis.pipeline.grid import GRID, to_grid
 from analysis.pipeline.inference import Network
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
+from analysis.pipeline.nifti import LPS_TO_RAS
 from analysis.pipeline.pixels import read_volume
 from analysis.pipeline.series import UnusableSeries, check_series, find_series
 from analysis.pipeline.slices import lung_box, slab_size
@@ -29,6 +30,7 @@ from analysis.training.slice_classifier import NOT_OUTLINED, Part
 
 COLUMNS = {"patient", "series_instance_uid", "sop_instance_uid", "abnormal"}
 OPACITY = "opacity.nii.gz"
+SAME_PLACE_MM = 0.1
 HELD_OUT_ONE_IN = 4  # patients, by their code: who is held out stays so when more corrections come
 
 
@@ -59,9 +61,9 @@ def read(folder: Path) -> list[CorrectedSeries]:
     table = folder / "corrections.csv"
     if not table.is_file():
         raise UnusableCorrections(f"{table} is missing: export corrections with manage.py export_corrections.")
-    with table.open(newline="", encoding="utf-8") as file:
+    with table.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    if not rows or set(rows[0]) < COLUMNS or any(row["abnormal"] not in ("0", "1") for row in rows):
+    if not rows or COLUMNS - set(rows[0]) or any(row["abnormal"] not in ("0", "1") for row in rows):
         raise UnusableCorrections(f"{table} has no rows, or not the columns {', '.join(sorted(COLUMNS))} with 0 and 1.")
     said: dict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
     for row in rows:
@@ -95,7 +97,8 @@ def part_of(series: Sequence[CorrectedSeries], lung_unet: Network, weight: float
 
 
 def _slices_of(one: CorrectedSeries, lung_unet: Network) -> tuple[data.Slices, np.ndarray, np.ndarray]:
-    """Its corrected slices, as thick as the pipeline sees them, their boxes and labels."""
+    """Its corrected slices, each averaged with its neighbours to the thickness that the pipeline works on, their boxes
+    and labels."""
     volume = one.volume()
     turn = Turn.of(volume.affine_lps)
     pixel_mm = turn.upright_pixel_mm(*volume.spacing_mm[1:])
@@ -121,7 +124,9 @@ def _opacity(path: Path, volume: Volume, turn: Turn, pixel_mm: tuple[float, floa
     """The outlined opacity (slice, 256, 256), upright; nothing without a file. Raises UnusableCorrections."""
     if not path.is_file():
         return np.zeros((len(volume.hu), GRID, GRID), bool)
-    mask = np.asarray(nibabel.load(path).dataobj).transpose(2, 1, 0) > 0
-    if mask.shape != volume.hu.shape:
-        raise UnusableCorrections(f"{path} has {mask.shape} voxels, the series {volume.hu.shape}: write it anew.")
+    image = nibabel.load(path)
+    same_place = np.allclose(image.affine, LPS_TO_RAS @ volume.affine_lps, atol=SAME_PLACE_MM)
+    if image.shape != volume.hu.shape[::-1] or not same_place:
+        raise UnusableCorrections(f"{path} has other voxels than its series: mend the file without turning it.")
+    mask = np.asarray(image.dataobj).transpose(2, 1, 0) > 0
     return to_grid(turn.upright(mask.astype(np.int16)), pixel_mm)[:, 0].numpy() > 0.5

@@ -80,8 +80,9 @@ def test_flags_are_said_in_a_few_words():
     assert (formats.needs_check([slight, severe]), formats.needs_check([slight])) == (True, False)
 
 
-def test_flags_of_earlier_versions_which_did_not_tell_are_severe():
-    assert formats.quality_text([{"code": "noise", "message": "…"}]) == "check: noise"
+def test_flags_of_earlier_versions_which_did_not_tell_are_severe_by_their_code():
+    flags = [{"code": code, "message": "…"} for code in ("noise", "lungs_cut_off")]
+    assert formats.quality_text(flags) == "check: lungs cut off; note: noise"
 
 
 def lesion(status, number=None, part_of=None, before=None, now=None, percent=None, days=None):

@@ -86,13 +86,23 @@ def test_a_result_is_outdated_where_others_than_the_active_networks_made_it(site
     assert list(services.outdated(Patient.objects.all())) == [by_released.series.study]
 
 
-@pytest.mark.parametrize("spoil", ["removed", "changed", "unusable"])
+def test_an_analysis_waits_where_the_folder_of_the_set_is_out_of_reach(site, user, tmp_path, caplog):
+    """As on a worker that has not mounted it: three attempts, as for any storage out of reach."""
+    network_set = kept_set("north-1")
+    network_sets.activate(network_set, user)
+    receive(site, make_series(tmp_path / "ct"))
+    network_set.folder.rename(tmp_path / "elsewhere")
+    tasks.do(queue.claim_next())
+    analysis = Analysis.objects.get()
+    assert (analysis.state, analysis.attempt) == ("RUNNING", 1)  # until its lease runs out
+    assert str(network_set.folder) in caplog.text
+
+
+@pytest.mark.parametrize("spoil", ["changed", "unusable"])
 def test_an_analysis_by_a_set_that_is_not_whole_fails_with_a_sentence(site, user, tmp_path, caplog, spoil):
     network_set = kept_set("north-1")  # whole as far as hashes tell, but nothing that could be loaded
     network_sets.activate(network_set, user)
     receive(site, make_series(tmp_path / "ct"))
-    if spoil == "removed":
-        network_set.folder.rename(tmp_path / "elsewhere")
     if spoil == "changed":
         shutil.rmtree(network_set.folder)
         write_candidate(network_set.folder)  # which could be loaded

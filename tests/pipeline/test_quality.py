@@ -123,6 +123,22 @@ def lungs_of(volume: Volume) -> np.ndarray:
     return lung_mask(clean(lung_logits(grid_hu, released(CPU).lung_unet)), GRID, GRID)
 
 
+def test_lungs_cut_off_by_a_round_field_of_view_are_flagged():
+    """A circle of 95 pixels' radius around lungs that reach beyond it on all sides."""
+    row, column = np.ogrid[:192, :192]
+    inside = np.hypot(row - 95.5, column - 95.5) < 94
+    whole = np.zeros((12, 192, 192), bool)
+    whole[1:11, 2:190, :90] = whole[1:11, 2:190, 102:] = True
+    of_zone = zones(whole & inside, np.full(whole.shape, 40, np.int16))
+    (flag,) = flags_of(of_zone, volume_with_noise(0.0))
+    assert "at the edge of the round field of view of the scan" in flag.message
+
+
+def test_lungs_without_air_are_to_be_looked_at():
+    (flag,) = flags_of(two_lungs(70, 60), volume_with_noise(0.0), aerated_hu=-300)
+    assert (flag.code, flag.message[:38]) == ("lung_density_unusual", "No part of the lungs found is aerated:")
+
+
 def breathed(hu: np.ndarray, slice_mm: float, millimetres: float, period_mm: float) -> np.ndarray:
     """The scan as if what lies in it had moved up and down while the table went on."""
     z_mm = np.arange(len(hu)) * slice_mm

@@ -240,6 +240,10 @@ def test_flags_thick_slices_sharp_kernel_and_contrast():
     assert codes(check_series(slices)) == ["thick_slices", "sharp_kernel", "contrast"]
 
 
+def test_rounded_positions_are_no_uneven_spacing():
+    assert codes(check_series(headers(-np.round(0.625 * np.arange(40), 1)))) == []
+
+
 def test_flags_slices_that_are_a_little_unevenly_spaced():
     z_mm = -2.0 * np.arange(12)
     z_mm[6:] -= 0.4
@@ -252,6 +256,7 @@ def test_flags_slices_that_are_a_little_unevenly_spaced():
     [
         ({"PatientAge": "039Y", "PatientBirthDate": ""}, 39),
         ({"PatientAge": "018M"}, 1.5),
+        ({"PatientAge": "000Y", "PatientBirthDate": "19600305", "StudyDate": "20200305"}, 60),
         ({"PatientAge": "020W"}, 20 * 7 / 365.25),
         ({"PatientAge": "?", "PatientBirthDate": "20130305", "StudyDate": "20200305"}, 7),
         ({"PatientBirthDate": "20300101", "StudyDate": "20200305"}, None),

@@ -1,16 +1,17 @@
 """Training on from the released networks; a whole candidate takes a quarter of an hour and is not trained here."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
+from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render, write_series
 from analysis.pipeline.networks import OpacityDecoder, SliceClassifier
-from analysis.pipeline.weights import WEIGHTS, WeightsMissing, load_weights, released
-from analysis.training import data, slice_classifier
-from analysis.training.candidate import UNCHANGED, _Kept
-from analysis.training.release import write_weights, write_working_point
+from analysis.pipeline.series import check_series, find_series
+from analysis.pipeline.weights import WEIGHTS, load_weights, released
+from analysis.training import candidate, data, slice_classifier
+from analysis.training.candidate import _Kept
+from analysis.training.candidate_card import of_corrections
+from analysis.training.corrections import CorrectedSeries, UnusableCorrections
 from analysis.training.slice_classifier import NOT_OUTLINED, Part, Sources
 
 CPU = torch.device("cpu")
@@ -57,32 +58,37 @@ def test_a_slice_called_abnormal_is_more_so_after_training(classifier, shared_da
     assert change[:3].mean() > change[3:].mean() + 0.5
 
 
-def test_a_written_set_is_complete_and_belongs_together(classifier, tmp_path):
-    for name in UNCHANGED:
-        (tmp_path / name).write_bytes((WEIGHTS / name).read_bytes())
+def test_a_written_set_is_complete_and_belongs_together(classifier, tmp_path, monkeypatch):
+    """Written as ever, but for the thresholds, whose choice takes minutes."""
     decoder = OpacityDecoder()
     load_weights(decoder, WEIGHTS / "opacity_decoder.safetensors")
     with torch.no_grad():
         classifier.slice_bias += 1
-    for name, module in (("slice_classifier", classifier), ("opacity_decoder", decoder)):
-        origin = {"version": "1.4+corrections-2026-01-01", "trained_on": "…", "recipe": "…", "commit": "…"}
-        write_weights(tmp_path, name, module.state_dict(), origin)
-    numbers = {"slice_threshold": 0.7, "case_threshold": 0.1, "score_variation": 0.05}
-    write_working_point(tmp_path, "1.1+corrections-2026-01-01", "…", numbers)
-    models, running = released(CPU, tmp_path), released(CPU)
-    assert (models.slice_threshold, models.case_threshold) == (0.7, 0.1)
-    names = [version.name for version in models.versions]
+    monkeypatch.setattr(candidate, "opacity_cases", lambda volumes, models: [])
+    monkeypatch.setattr(candidate, "slice_threshold", lambda cases: 0.7)
+    monkeypatch.setattr(candidate, "case_threshold", lambda cases, threshold: 0.1)
+    monkeypatch.setattr(candidate, "measure", lambda models: {"variation_of_thickness": 0.05})
+    models = candidate.write(tmp_path, classifier, decoder)
+    running = released(CPU)
+    assert (models.slice_threshold, models.case_threshold, models.score_variation) == (0.7, 0.1, 0.05)
     changed = {one.name for one, other in zip(models.versions, running.versions, strict=True) if one != other}
-    assert names == [version.name for version in running.versions]
     assert changed == {"slice_classifier", "opacity_decoder", "working_point"}
+    assert all("+corrections-" in one.version for one in models.versions if one.name in changed)
     assert float(models.slice_classifier.slice_bias - running.slice_classifier.slice_bias) == pytest.approx(1, abs=0.01)
-    (tmp_path / "slice_classifier.safetensors").write_bytes((WEIGHTS / "slice_classifier.safetensors").read_bytes())
-    with pytest.raises(WeightsMissing, match="do not fit together"):
-        _reread(tmp_path)
 
 
-def _reread(folder: Path) -> None:
-    """From another path: files are hashed once per path."""
-    copy = folder.with_name("again")
-    folder.rename(copy)
-    released(CPU, copy)
+def test_corrected_slices_and_the_others_are_counted_apart(tmp_path):
+    """A reader who agrees with what is there, on every second slice of a synthetic patient."""
+    patient = make_patient(72)
+    phantom = render(Visit(patient, random_opacities(patient, 72, 2.0)), Grid.over_lungs(patient, (5.0, 1.45, 1.45)))
+    write_series(phantom, tmp_path)
+    uids = [one.sop_instance_uid for one in check_series(find_series(tmp_path)).headers]
+    abnormal = dict(zip(uids[::2], (phantom.opacity > 0).any((1, 2))[::2].tolist(), strict=True))
+    figures = of_corrections([CorrectedSeries("a", tmp_path, abnormal)], released(CPU))
+    assert figures["patients held out"] == 1
+    assert abs(figures["their corrected slices"] - figures["their other lung slices"]) <= 1
+    assert 0 < figures["… of which the reader calls abnormal"] < figures["their corrected slices"]
+    assert figures["… AUC"] > 0.9
+    assert figures["… of which the networks call abnormal"] > 0
+    with pytest.raises(UnusableCorrections, match="gather more"):
+        of_corrections([CorrectedSeries("a", tmp_path, {})], released(CPU))

@@ -1,6 +1,7 @@
 """Readers' corrections as slices that train, and whose patients do not."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -60,7 +61,7 @@ def test_corrected_slices_are_read_with_lungs_boxes_and_labels(folder, phantom):
     assert {kind for kind, *_ in part.drawn} == {0, NOT_OUTLINED}
 
 
-def test_an_outline_beside_the_series_makes_outlined_slices(folder, phantom):
+def test_an_outline_beside_the_series_makes_outlined_slices(folder, phantom, tmp_path):
     (series,) = read(folder)
     path = folder / UID / OPACITY
     write_nifti(path, (phantom.opacity > 0).astype(np.uint8), check_series(find_series(folder / UID)).affine_lps)
@@ -70,8 +71,9 @@ def test_an_outline_beside_the_series_makes_outlined_slices(folder, phantom):
         true = ((phantom.opacity > 0)[part.slices.index[part.label == 1]]).sum()
         assert (part.label == 1).sum() > 5
         assert outlined == pytest.approx(true, rel=0.15)  # but for what the lung mask cuts off
-        nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4)), path)
-        with pytest.raises(UnusableCorrections, match="write it anew"):
+        nibabel.save(nibabel.as_closest_canonical(nibabel.load(path)), tmp_path / OPACITY)  # turned, of the same shape
+        shutil.copy(tmp_path / OPACITY, path)
+        with pytest.raises(UnusableCorrections, match="without turning it"):
             part_of([series], released(CPU).lung_unet, 0.4)
     finally:
         path.unlink()
@@ -90,6 +92,8 @@ def test_about_a_quarter_of_the_patients_is_held_out_and_stays_so():
         (None, "corrections.csv is missing"),
         ("patient,series_instance_uid,sop_instance_uid,abnormal\n", "has no rows"),
         ("patient,abnormal\na,1\n", "not the columns"),
+        ("patient;series_instance_uid;sop_instance_uid;abnormal\na;1.9;1.9.1;1\n", "not the columns"),
+        ("patient,series_instance_uid,abnormal,note\na,1.9,1,?\n", "not the columns"),
         ("patient,series_instance_uid,sop_instance_uid,abnormal\na,1.9,1.9.1,yes\n", "0 and 1"),
         ("patient,series_instance_uid,sop_instance_uid,abnormal\na,1.9,1.9.1,1\n", "not beside it, the first 1.9"),
     ],

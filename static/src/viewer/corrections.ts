@@ -10,7 +10,7 @@ const verdict = (abnormal: boolean): string => (abnormal ? 'abnormal' : 'normal'
 
 /** The AI's decision in words. */
 function decision(slice: Slice): string {
-  if (slice.probability === null) return 'The AI found no lung on this slice.';
+  if (slice.probability === null) return 'There is no lung on this slice, or too little for the AI to judge.';
   return `The AI says ${verdict(slice.positive === true)} (probability ${slice.probability.toFixed(2)}).`;
 }
 
@@ -28,7 +28,7 @@ async function sentenceOf(answer: Response): Promise<string> {
 export class Corrections {
   private slice: Slice | null = null;
   private index = 0;
-  private saving = false;
+  private readonly saving = new Set<Slice>();
   private readonly buttons: HTMLButtonElement[];
   private readonly reason: HTMLInputElement;
 
@@ -65,10 +65,10 @@ export class Corrections {
   /** Saves what the reader says of the slice on show, which may be another one when the answer comes. */
   private async say(abnormal: boolean): Promise<void> {
     const { slice, index } = this;
-    if (!slice || this.saving) return;
-    this.saving = true;
+    if (!slice || this.saving.has(slice)) return;
+    this.saving.add(slice);
     const answer = await this.send({ sop_instance_uid: slice.sop_instance_uid, abnormal, reason: this.reason.value }).catch(() => null);
-    this.saving = false;
+    this.saving.delete(slice);
     if (!answer?.ok) {
       this.write('problem', `Slice ${index + 1}: ${answer ? await sentenceOf(answer) : LOST}`);
       return;
