@@ -56,7 +56,7 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-@lru_cache(maxsize=1)  # a worker that is told to use others forgets those before
+@lru_cache(maxsize=2)  # a worker that is told to use others forgets those before them
 def released(device: torch.device, folder: Path = WEIGHTS) -> Models:
     """The networks of ``folder``, the released ones or another set. Raises WeightsMissing with a hint."""
     lung_unet, lung_version = released_lung_unet(device, folder)

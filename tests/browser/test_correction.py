@@ -56,7 +56,7 @@ def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: St
         reason.fill("meant for slice 6")
         page.locator(".screen").focus()
         page.keyboard.press("Home")
-        expect(corrections).to_contain_text("The AI found no lung on this slice.")
+        expect(corrections).to_contain_text("There is no lung on this slice, or too little for the AI to judge.")
         expect(corrections).not_to_contain_text("says normal")
         expect(reason).to_have_value("")
 
