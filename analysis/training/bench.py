@@ -41,7 +41,8 @@ from analysis.pipeline.weights import WEIGHTS, Models, load_weights, released
 from analysis.training import data
 from analysis.training.bench_growth import COUNTS, growth
 from analysis.training.cases import opacity_cases
-from analysis.training.evaluation_page import FOLDER, table
+from analysis.training.evaluation_page import FOLDER
+from analysis.training.markdown import table
 from analysis.training.measures import auc
 
 RUNS = 5
@@ -94,7 +95,7 @@ def in_torch(module: nn.Module) -> Network:
 
 
 def network_ways(geometry: Geometry, models: Models) -> dict[str, tuple[Work, float]]:
-    """The pipeline's networks on as many images as the series gives them, and how often that is."""
+    """The pipeline's networks on a batch, and how often one fits into the series, were all its slices in the lungs."""
     slices = len(geometry.headers)
     slabs = slices / slab_size(float(abs(geometry.z_mm[0] - geometry.z_mm[1])))
     images = {LUNGS: slices, SLICES: 2 * slabs}

@@ -13,7 +13,7 @@ from analysis.training import data
 from analysis.training.cases import ct_volume, opacity_cases
 from analysis.training.corrections import CorrectedSeries, UnusableCorrections
 from analysis.training.evaluate import labelled_auc
-from analysis.training.evaluation_page import table
+from analysis.training.markdown import table
 from analysis.training.measures import agreement, auc
 from analysis.training.slice_classifier import Part
 

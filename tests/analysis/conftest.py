@@ -28,3 +28,10 @@ def held(site, user, patient):
     """An upload whose scan is not of the patient named."""
     state = Upload.State.NEEDS_CONFIRMATION
     return Upload.objects.create(site=site, user=user, patient=patient, state=state, reason="Please check: another ID")
+
+
+@pytest.fixture
+def api(client, user):
+    """A client that is logged in as a user of the site."""
+    client.force_login(user)
+    return client
