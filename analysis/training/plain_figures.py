@@ -4,6 +4,8 @@ Writes docs/evaluation/plain_network.json, which the evaluation prints beside ou
 """
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +39,15 @@ class Said:
         return float(100 * self.heat[positive].sum() / self.truth.lung.sum())
 
 
-def figures(seed: int) -> dict:
-    """Of held-out volumes, each by the fold's network; its thresholds are of the fold's training volumes."""
+def figures(said_path: Callable[[str], Path], trained_volumes: Callable[[str], list[int]]) -> dict:
+    """Of held-out volumes, each by the fold's network; its thresholds are of the volumes that it trained on."""
     volumes = data.trained_volumes("release")
     truth = data.opacity_masks(volumes)
     held_out, chosen = [], []
     for fold in data.folds():
-        with np.load(data.run_path("plain_network", fold, seed).with_suffix(".npz")) as stored:
+        with np.load(said_path(fold)) as stored:
             said = {v: Said(dict(stored), v, truth.where(own), own) for v in volumes for own in [_of(truth, v)]}
-        trained = [said[volume] for volume in data.trained_volumes(fold)]
+        trained = [said[volume] for volume in trained_volumes(fold)]
         thresholds = _slice_threshold(trained), _heat_threshold(trained)
         for volume in data.protocol()["held_out"][fold]:
             held_out.append(said[volume]), chosen.append(thresholds)
@@ -57,7 +59,6 @@ def figures(seed: int) -> dict:
     clear = [one for one in per_volume.values() if one["true"] >= MIN_OPACITY_PERCENT]
     pixel_auc = [one["pixel_auc"] for one in clear]
     return {
-        "seed": seed,
         "auc": auc(probability, positive),
         "sensitivity": float(decided[positive].mean()),
         "specificity": float((~decided[~positive]).mean()),
@@ -112,16 +113,19 @@ def _agreement(volumes: list[dict[str, float]]) -> dict[str, float]:
 def main() -> None:
     (seed,) = data.protocol()["seeds"]["plain_network"]
     path = FOLDER / "plain_network.json"
-    missing = [
-        fold for fold in data.folds() if not data.run_path("plain_network", fold, seed).with_suffix(".npz").exists()
-    ]
+
+    def said_path(fold: str) -> Path:
+        return data.run_path("plain_network", fold, seed).with_suffix(".npz")
+
+    missing = [fold for fold in data.folds() if not said_path(fold).exists()]
     if missing:
         path.unlink(missing_ok=True)  # of other runs
         print(
             f"No runs of the plain network for {', '.join(missing)}: the evaluation will say that it is not measured."
         )
         return
-    measured = {"command": "python -m analysis.training.plain_figures", "commit": data.commit(), **figures(seed)}
+    measured = {"command": "python -m analysis.training.plain_figures", "commit": data.commit(), "seed": seed}
+    measured |= figures(said_path, data.trained_volumes)
     path.write_text(json.dumps(measured, indent=1) + "\n")
 
 

@@ -5,14 +5,15 @@ the paper). Only the evaluation uses it. Writes runs/plain_network-FOLD-SEED.npz
 """
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor, nn
 
-from analysis.pipeline.inference import Network
-from analysis.pipeline.networks import SLICE_INPUT, SLICE_WINDOW_HU, half_precision, window
+from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, half_precision, window
 from analysis.pipeline.slices import AIR_HU, crop
 from analysis.pipeline.torchvision_import import resnet50
 from analysis.training import data
@@ -27,6 +28,9 @@ from analysis.training.slice_classifier import (
 )
 
 BATCH = 31  # slices at a time, once trained
+
+Seen = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From images (N, 1, 224, 224) and lung share (N, 1, 28, 28) to probability (N,) and map (N, 1, 28, 28) in [0, 1]."""
 
 
 class PlainNetwork(nn.Module):
@@ -49,9 +53,9 @@ class PlainNetwork(nn.Module):
         logit = self.head(self.layer4(features.layer3).mean((2, 3)))[:, 0]
         return logit, features.layer2, features.layer3
 
-    def seen(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def seen(self, image: Tensor, lung: Tensor) -> tuple[Tensor, Tensor]:
         """Probability (N,) and map (N, 1, 28, 28) in [0, 1]: Grad-CAM of layer2 and layer3, each scaled to a maximum of
-        1 on every slice, multiplied."""
+        1 on every slice, multiplied. The lung says nothing here."""
         logit, *layers = self(image)
         maps = []
         for layer, gradient in zip(layers, torch.autograd.grad(logit.sum(), layers), strict=True):
@@ -95,24 +99,27 @@ def train(fold: str, seed: int) -> None:
         losses.append(loss.item())
         if step % 25 == 0 or step == steps:
             print(f"step {step}/{steps} {np.mean(losses[-25:]):.3f} {time.monotonic() - started:.0f} s", flush=True)
-    unet = fold_lung_unet(fold)
-    said = {name: np.concatenate(parts) for name, parts in _said_of_volumes(network.eval(), unet, device).items()}
-    np.savez_compressed(data.run_path("plain_network", fold, seed).with_suffix(".npz"), **said)
+    keep_said(network.eval().seen, fold, device, data.run_path("plain_network", fold, seed).with_suffix(".npz"))
 
 
-def _said_of_volumes(network: PlainNetwork, unet: Network, device: torch.device) -> dict[str, list[np.ndarray]]:
-    """Of every slice of the volumes: probability, map (28, 28), box (3,) and pixels of lung that the U-Net found."""
+def keep_said(seen: Seen, fold: str, device: torch.device, path: Path) -> None:
+    """Write what a network says of every slice of the volumes: probability, map (28, 28), box (3,) and pixels of lung
+    that the fold's U-Net found."""
     said: dict[str, list[np.ndarray]] = {"probability": [], "map": [], "box": [], "lung_pixels": []}
+    unet = fold_lung_unet(fold)
     for volume in data.trained_volumes("release"):
         found = with_lungs(data.opacity_masks([volume]), unet)
         boxes = torch.from_numpy(boxes_of(found))
         hu = torch.from_numpy(found.hu).float().unsqueeze(1).clamp(-1024, 1000)
-        image = window(crop(hu - AIR_HU, boxes, SLICE_INPUT) + AIR_HU, SLICE_WINDOW_HU)
-        parts = [network.seen(part.to(device)) for part in image.split(BATCH)]
+        lung = torch.from_numpy(found.lung).float().unsqueeze(1)
+        cropped = crop(torch.cat([hu - AIR_HU, lung], 1), boxes, SLICE_INPUT)
+        image, share = window(cropped[:, :1] + AIR_HU, SLICE_WINDOW_HU), F.avg_pool2d(cropped[:, 1:], MAP_STRIDE)
+        batches = zip(image.split(BATCH), share.split(BATCH), strict=True)
+        parts = [seen(image.to(device), share.to(device)) for image, share in batches]
         said["probability"].append(torch.cat([probability for probability, _ in parts]).cpu().numpy())
         said["map"].append(torch.cat([heat for _, heat in parts])[:, 0].half().cpu().numpy())
         said["box"].append(boxes.numpy()), said["lung_pixels"].append(found.lung.sum((1, 2)))
-    return said
+    np.savez_compressed(path, **{name: np.concatenate(parts) for name, parts in said.items()})
 
 
 if __name__ == "__main__":

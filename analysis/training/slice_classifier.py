@@ -77,7 +77,7 @@ def boxes_of(slices: data.Slices) -> np.ndarray:
     return boxes
 
 
-def _labelled(slices: data.Slices) -> data.Slices:
+def labelled_slices(slices: data.Slices) -> data.Slices:
     return slices.where((slices.label >= 0) & (slices.lung.sum((1, 2)) >= data.MIN_LUNG_PIXELS))
 
 
@@ -145,10 +145,14 @@ class Sources:
         self.pasted = [pasted for _, _, pasted, _ in drawn]
         self.share = np.array([share for *_, share in drawn])
 
+    def volumes(self, fold: str) -> list[int]:
+        """Of opacity_masks, to learn from."""
+        return data.trained_volumes(fold)
+
     def _parts(self, fold: str, network: Network) -> list[Part]:
         settings = data.protocol()[self.settings_name]
-        volumes = _labelled(data.opacity_masks(data.trained_volumes(fold)))
-        phantoms = _labelled(data.phantoms())
+        volumes = labelled_slices(data.opacity_masks(self.volumes(fold)))
+        phantoms = labelled_slices(data.phantoms())
         normal = data.lung_masks("train")
         normal = normal.where(~np.isin(normal.index, DISEASED))
         series, series_boxes = healthy_series(network)

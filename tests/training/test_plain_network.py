@@ -11,7 +11,7 @@ from analysis.training.plain_network import PlainNetwork
 def test_maps_of_both_scales_are_scaled_per_slice_and_multiplied(shared_data) -> None:
     torch.manual_seed(0)
     network, image = PlainNetwork().eval(), torch.rand(2, 1, 224, 224)
-    _, heat = network.seen(image)
+    _, heat = network.seen(image, torch.ones(2, 1, 28, 28))
     logit, layer2, layer3 = network(image)
     gradients = torch.autograd.grad(logit.sum(), (layer2, layer3))
     raw = [

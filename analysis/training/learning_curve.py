@@ -1,0 +1,110 @@
+"""What more scans, and more training, would bring: python -m analysis.training.learning_curve
+
+Trains the slice classifier on some of each fold's volumes, with fewer images than the release, and measures it bare
+(without neighbours, mirror image and decoder), beside the runs that are released. Writes
+docs/evaluation/learning_curve.json; runs that are there are not made again.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from analysis.pipeline.networks import SliceClassifier
+from analysis.training import data
+from analysis.training.evaluation_page import FOLDER
+from analysis.training.plain_figures import figures
+from analysis.training.plain_network import Seen, keep_said
+from analysis.training.slice_classifier import Sources, fit, from_imagenet, labelled_slices
+
+MIN_SLICES = 10  # abnormal ones of a first volume, normal ones of a second: without either nothing can be learnt
+
+
+class SomeVolumes(Sources):
+    """Sources with some of the volumes."""
+
+    def __init__(self, fold: str, seed: int, chosen: list[int]) -> None:
+        self.chosen = chosen
+        super().__init__(fold, seed)
+
+    def volumes(self, fold: str) -> list[int]:
+        return self.chosen
+
+
+def chosen_volumes(count: int, fold: str) -> list[int]:
+    """As many of the fold's volumes, or all; fewer are among more."""
+    return _in_order(fold)[:count]
+
+
+@functools.cache
+def _in_order(fold: str) -> list[int]:
+    """The fold's volumes, shuffled, but one with abnormal slices first, and one with normal ones second."""
+    order = np.random.default_rng(data.folds().index(fold)).permutation(data.trained_volumes(fold)).tolist()
+    slices = labelled_slices(data.opacity_masks(order))
+    labels = {volume: slices.label[slices.group == str(volume)] for volume in order}
+    abnormal = next(volume for volume in order if (labels[volume] == 1).sum() >= MIN_SLICES)
+    normal = next(volume for volume in order if volume != abnormal and (labels[volume] == 0).sum() >= MIN_SLICES)
+    return [abnormal, normal, *(volume for volume in order if volume not in (abnormal, normal))]
+
+
+def said_path(count: int, images: int, fold: str) -> Path:
+    return data.RUNS / f"learning_curve-{fold}-{count}-{images}.npz"
+
+
+def train(count: int, images: int, fold: str, seed: int) -> SliceClassifier:
+    settings = data.protocol()["slice_classifier"] | {"images": images}
+    torch.manual_seed(seed)
+    averages: list[SliceClassifier] = []
+    fit(from_imagenet(), SomeVolumes(fold, seed, chosen_volumes(count, fold)), settings, seed, averages.append)
+    return averages[-1]
+
+
+def seen_by(network: SliceClassifier) -> Seen:
+    def seen(image: Tensor, lung: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode():
+            logit, locations = network(image, lung)
+        return logit.sigmoid(), locations.sigmoid()
+
+    return seen
+
+
+def point(count: int, images: int, network_of: Callable[[str], SliceClassifier]) -> dict:
+    """Figures of networks of all folds that learnt from ``count`` volumes (or all that a fold has)."""
+    for fold in data.folds():
+        path = said_path(count, images, fold)
+        if not path.exists():
+            network = network_of(fold).eval().to(data.device())
+            keep_said(seen_by(network), fold, data.device(), path)
+            print(path.name, flush=True)
+    return {
+        "volumes": float(np.mean([len(chosen_volumes(count, fold)) for fold in data.folds()])),
+        "images": images,
+        **figures(partial(said_path, count, images), partial(chosen_volumes, count)),
+    }
+
+
+def main() -> None:
+    settings, seed = data.protocol()["learning_curve"], data.protocol()["seeds"]["slice_classifier"][0]
+    images = settings["images"]
+    points = [
+        point(count, images, lambda fold, count=count: train(count, images, fold, seed))
+        for count in settings["volumes"]
+    ]
+
+    def released_run(fold: str) -> SliceClassifier:
+        network = SliceClassifier()
+        data.load_run("slice_classifier", fold, seed, network)
+        return network
+
+    points.append(point(settings["volumes"][-1], data.protocol()["slice_classifier"]["images"], released_run))
+    measured = {"command": "python -m analysis.training.learning_curve", "commit": data.commit(), "seed": seed}
+    (FOLDER / "learning_curve.json").write_text(json.dumps(measured | {"points": points}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
