@@ -114,7 +114,7 @@ def _peaks(response: Float, hull: Mask) -> npt.NDArray[np.int64]:
     """Cells (n, 3) of the hull, not at the edge, with a clear response and none higher among their 26 neighbours."""
     cells = np.argwhere((response > MIN_RESPONSE_HU) & hull)
     cells = cells[((cells > 0) & (cells < np.array(response.shape) - 1)).all(1)]
-    for offset in product((-1, 0, 1), repeat=3):
+    for offset in sorted(product((-1, 0, 1), repeat=3), key=np.count_nonzero):  # faces first: they rule out most
         cells = cells[response[tuple(cells.T)] >= response[tuple((cells + offset).T)]]
     return cells
 

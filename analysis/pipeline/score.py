@@ -8,6 +8,9 @@ import numpy.typing as npt
 GATE_HU = -750.0
 """Aerated lung lies below, ground-glass above (−750…−300 HU; Ohno et al. 2022, Wang et al. 2021 use −750 or −700).
 The map's cells are 11 mm wide: the gate takes the healthy lung out of them."""
+GATE_MM = 8.0
+"""Thickness of the slices that the gate is applied to: thinner ones are averaged to about this. A thick slice takes a
+little of what borders an opacity for opaque, so that a score of thin slices and one of thick ones would differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +45,24 @@ def corona_scores(
 
     ``activation``: (slice, row, column) in [0, 1], 0 outside the lung; ``hu``: the same grid; ``positive``: (slice,).
     The paper's score is the sum of the activation over positive slices × voxel volume; the headline score counts
-    only voxels denser than ``GATE_HU``. Areas and distances come in as mm² and mm, so neither depends on the grid.
+    only voxels denser than ``GATE_HU`` in slices of ``GATE_MM``. Areas and distances come in as mm² and mm, so neither
+    depends on the grid.
     """
-    gated = activation * (hu > GATE_HU)
     to_cm2 = cell_area_mm2 / 100
     paper_cm2 = activation.sum((1, 2), dtype=np.float64) * to_cm2
-    gated_cm2 = gated.sum((1, 2), dtype=np.float64) * to_cm2
+    gated_cm2 = _gated(activation, hu, max(1, round(GATE_MM / slice_spacing_mm))) * to_cm2
     depth_cm = slice_spacing_mm / 10
     return Scores(
         activation_cm2=gated_cm2,
         corona_score_cm3=float(gated_cm2[positive].sum() * depth_cm),
         corona_score_paper_cm3=float(paper_cm2[positive].sum() * depth_cm),
     )
+
+
+def _gated(activation: npt.NDArray[np.float32], hu: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float64]:
+    """Sum over each slice of the activation where the mean of ``count`` neighbouring slices passes the gate."""
+    sums = np.zeros(len(hu))
+    for start in range(0, len(hu), count):
+        group = slice(start, start + count)
+        sums[group] = activation[group].sum((1, 2), dtype=np.float64, where=hu[group].mean(0) > GATE_HU)
+    return sums

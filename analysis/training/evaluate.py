@@ -46,6 +46,7 @@ PHANTOM_PERCENTS = (0.0, 4.0, 15.0)
 HELD_OUT_BY_ALL = ("covid_P001", "normal_001")  # the fold models are asked about these as well
 SUMMARIES = {"mean": np.mean, "min": np.min, "max": np.max}  # over the runs
 MIN_VOLUMES = 3  # different ones in a draw of the bootstrap, for a correlation over volumes
+OPACITY_PIXELS = (data.POSITIVE_PIXELS, 100, 200, 1000)  # of a slice, from which a class of its sensitivity begins
 MIN_SLICES_PER_CLASS = 10  # for an AUC of one volume, or a correlation over its positive slices
 
 
@@ -110,7 +111,21 @@ def slice_figures(cases: list[Case]) -> dict:
         "slice_threshold": threshold,
         "sensitivity": float((probability[positive] >= threshold).mean()),
         "specificity": float((probability[~positive] < threshold).mean()),
+        "sensitivity_by_pixels": sensitivity_by_pixels(cases, threshold),
     }
+
+
+def sensitivity_by_pixels(cases: list[Case], threshold: float) -> dict[str, dict[str, float]]:
+    """Sensitivity of slices by their pixels of opacity at 256²."""
+    probability, _ = pooled(cases)
+    pixels = np.concatenate([case.truth.opacity[case.counts].sum((1, 2)) for case in cases])
+    figures = {}
+    for low, high in itertools.pairwise([*OPACITY_PIXELS, np.inf]):
+        own = (pixels >= low) & (pixels < high)
+        name = f"{low} to {high - 1}" if np.isfinite(high) else f"from {low}"
+        if own.any():
+            figures[name] = {"slices": int(own.sum()), "sensitivity": float((probability[own] >= threshold).mean())}
+    return figures
 
 
 def temperature_figures(cases: list[Case]) -> dict[str, float]:
@@ -285,13 +300,15 @@ def ct_figures(models_by_name: dict[str, Models]) -> dict:
         for which, models in models_by_name.items():
             if name not in HELD_OUT_BY_ALL and which != "released":
                 continue
-            report = analyse_volume(volume, models).report
+            analysis = analyse_volume(volume, models)
+            report, alone = analysis.report, np.nan_to_num(analysis.probability_alone)
             scored = [one_slice for one_slice in report.slices if one_slice.probability is not None]
             figures[name][which] = {
                 "suspected": report.suspected,
                 "positive_ratio": report.positive_ratio,
                 "auc_of_labels": labelled_auc(name, report),
                 "positive_slices": sum(bool(one_slice.positive) for one_slice in scored),
+                "positive_alone": int((alone >= report.slice_threshold).sum()),
                 "lung_slices": len(scored),
                 "lung_volume_ml": report.lung_volume_ml,
                 "corona_score_cm3": report.corona_score_cm3,

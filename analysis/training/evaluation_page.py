@@ -33,6 +33,7 @@ def write_page(results: dict) -> None:
             _score(results),
             _opacity(results),
             _plain(FOLDER / "plain_network.json"),
+            _curve(json.loads((FOLDER / "learning_curve.json").read_text())),
             nodules(results),
             change(json.loads((FOLDER / "change.json").read_text())),
             "![ROC curve of held-out slices](roc.png) ![Reliability of the probabilities](reliability.png)"
@@ -81,6 +82,31 @@ fold's training volumes; score as a share of the reference lung. Pooled slice AU
 against the true opacity: {correlation}.
 
 {table(["volume", "true", "score, % of lung", "pixel AUC", "Dice"], rows)}"""
+
+
+def _curve(curve: dict) -> str:
+    rows = [
+        [
+            f"{one['volumes']:.1f}",
+            f"{one['images']}",
+            one["auc"],
+            one["sensitivity"],
+            one["specificity"],
+            one["pixel_auc_median"],
+            one["dice_median"],
+            one["without_volume_9"]["r"],
+        ]
+        for one in curve["points"]
+    ]
+    heads = ["volumes", "images", "slice AUC", "sensitivity", "specificity", "pixel AUC", "Dice", "score, r without 9"]
+    return f"""## Learning curve
+
+`{curve["command"]}`, commit {curve["commit"]}. The slice classifier, seed {curve["seed"]}, trained on fewer of the
+volumes with opacity masks (mean over the folds; all other sources stay) or on fewer images, then measured on the
+held-out volumes, bare: without neighbours, mirror image and density gate, with thresholds of the volumes it learnt
+from; score by the paper's definition. The last line is the run that the other figures are of.
+
+{table(heads, rows)}"""
 
 
 def _head(results: dict) -> str:
@@ -137,6 +163,9 @@ def _slices(results: dict) -> str:
     one, scaled = (results["held_out"]["mean"][part] for part in ("slices", "temperature_scaled"))
     low, high = results["auc_interval"]
     per_volume = one["auc_per_volume"]
+    by_pixels = [
+        [name, f"{own['slices']:.0f}", own["sensitivity"]] for name, own in one["sensitivity_by_pixels"].items()
+    ]
     return f"""## Slices
 
 {one["slices"]:.0f} lung slices of volumes never trained on, {one["positive"]:.0f} of them abnormal
@@ -152,7 +181,11 @@ scaled by the temperature of the other volumes (mean {scaled["temperature"]:.2f}
 {_ranged(results, "temperature_scaled", "calibration_error")}.
 AUC of the volumes with at least 10 slices of either kind:
 
-{table(list(per_volume), [list(per_volume.values())])}"""
+{table(list(per_volume), [list(per_volume.values())])}
+
+Sensitivity of slices by their pixels of opacity at 256² (of about 2 mm² each in a usual field of view):
+
+{table(["pixels", "slices", "sensitivity"], by_pixels)}"""
 
 
 def _heat(results: dict) -> str:
@@ -228,6 +261,7 @@ consolidation is as light as ground-glass), so the dense part is not compared wi
 _CT_FIGURES = {  # name in results.json: (head of the column, digits)
     "positive_ratio": ("ratio", 3),
     "positive_slices": ("positive slices", 0),
+    "positive_alone": ("without neighbours", 0),
     "lung_slices": ("lung slices", 0),
     "auc_of_labels": ("slice AUC", 3),
     "lung_volume_ml": ("lung, ml", 0),

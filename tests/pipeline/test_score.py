@@ -56,6 +56,18 @@ def test_score_does_not_change_with_finer_cells_and_slices(factor: int) -> None:
     assert fine.corona_score_paper_cm3 == pytest.approx(coarse.corona_score_paper_cm3)
 
 
+def test_the_gate_sees_thin_slices_as_thick_ones() -> None:
+    """Two slices of 4 mm, of one side opaque and one aerated, pass the gate as the 8 mm slice that holds both."""
+    activation = np.ones((4, 1, 1), np.float32)
+    hu = np.array([-100, -900, -900, -900], np.float32).reshape(4, 1, 1)
+    scores = corona_scores(activation, hu, np.ones(4, bool), cell_area_mm2=100.0, slice_spacing_mm=4.0)
+    assert scores.activation_cm2.tolist() == [1, 1, 0, 0]
+    thick = corona_scores(
+        activation[::2], hu.reshape(2, 2, 1, 1).mean(1), np.ones(2, bool), cell_area_mm2=100.0, slice_spacing_mm=8.0
+    )
+    assert scores.corona_score_cm3 == pytest.approx(thick.corona_score_cm3)
+
+
 def test_nothing_positive_scores_zero() -> None:
     activation = np.ones((2, 2, 2), np.float32)
     scores = corona_scores(activation, activation, np.zeros(2, bool), cell_area_mm2=1.0, slice_spacing_mm=1.0)

@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 from analysis.training import evaluation_page
-from analysis.training.evaluate import temperature_figures
+from analysis.training.evaluate import sensitivity_by_pixels, temperature_figures
 
 
 def case(volume: int, factor: float):
@@ -38,3 +38,17 @@ def test_a_volume_has_no_say_in_its_own_temperature() -> None:
 
 def test_the_page_says_where_the_plain_network_was_not_measured(tmp_path) -> None:
     assert "Not measured" in evaluation_page._plain(tmp_path / "plain_network.json")
+
+
+def test_sensitivity_is_told_apart_by_the_size_of_opacities() -> None:
+    opacity = np.zeros((4, 256, 256), bool)
+    for one_slice, pixels in zip(opacity, (0, 50, 99, 1500), strict=True):
+        one_slice.flat[:pixels] = True
+    volume = SimpleNamespace(
+        probability=np.array([0.9, 0.2, 0.8, 0.9]),
+        counts=np.ones(4, bool),
+        truth=SimpleNamespace(opacity=opacity, label=np.array([0, 1, 1, 1])),
+    )
+    figures = sensitivity_by_pixels([volume], threshold=0.5)
+    assert figures["20 to 99"] == {"slices": 2, "sensitivity": 0.5}
+    assert figures["from 1000"] == {"slices": 1, "sensitivity": 1.0}
