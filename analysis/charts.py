@@ -35,7 +35,7 @@ def trend_figures(points: Sequence[TimePoint], *, here: Study | None = None) -> 
         points,
         here,
         lambda point: point.relative_corona_score,
-        lambda point: point.relative_noise,
+        lambda point: point.since_first.noise if point.since_first else None,
         "Relative Corona score",
     )
     relative.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
@@ -125,7 +125,7 @@ def _hover(point: TimePoint, decision: str) -> list[str]:
     """What a point says: its address (for the click), date, score, relative score with change, decision and flags."""
     relative = relative_text(point.relative_corona_score)
     if point.relative_corona_score is not None:
-        relative += f" ({change_words(point)})"
+        relative += f" ({change_words(point.since_first)})"
     return [
         reverse("pages:study", args=[point.study.pk]),
         date_format(point.date, DATE_FORMAT),

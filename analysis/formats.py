@@ -12,7 +12,7 @@ from django.utils.formats import date_format
 
 if TYPE_CHECKING:
     from .models import Analysis
-    from .trend import TimePoint
+    from .trend import ScoreChange, TimePoint
 
 DASH = "–"
 MINUS = "−"
@@ -253,12 +253,12 @@ def relative_note(point: "TimePoint | None", points: Sequence["TimePoint"]) -> s
         return "this time point is still being analysed"
     if point.study.pk == first.study.pk:
         return "this is the first time point"
-    return change_words(point, f" since {first_date}")
+    return change_words(point.since_first, f" since {first_date}")
 
 
-def change_words(point: "TimePoint", since: str = "") -> str:
-    """The change since the first time point, and whether it says anything: ``+3 %; within the measurement noise``."""
-    if not point.change_counts:
+def change_words(change: "ScoreChange", since: str = "") -> str:
+    """A change of the Corona score, and whether it says anything: ``+3 %; within the measurement noise``."""
+    if not change.counts:
         return "both scores are as low as those of healthy lungs"
-    noise = "; within the measurement noise" if point.change_is_noise else ""
-    return f"{change_text(point.relative_corona_score)}{since}{noise}"
+    noise = "; within the measurement noise" if change.is_noise else ""
+    return f"{change_text(change.factor)}{since}{noise}"

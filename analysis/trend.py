@@ -23,13 +23,45 @@ still no sign of disease, and a quotient of two such scores says nothing. Dense 
 
 
 @dataclass(frozen=True)
+class ScoreChange:
+    """From the Corona score of one result to that of a later one, or of the same."""
+
+    before: Analysis
+    now: Analysis
+
+    @property
+    def factor(self) -> float | None:
+        """None where a score is not known, or the one before is 0."""
+        before, now = self.before.corona_score_cm3, self.now.corona_score_cm3
+        return now / before if before and now is not None else None
+
+    @property
+    def counts(self) -> bool:
+        """Whether either score is higher than those of healthy lungs."""
+        return max(self.before.corona_score_cm3 or 0, self.now.corona_score_cm3 or 0) >= HEALTHY_SCORE_CM3
+
+    @property
+    def noise(self) -> float | None:
+        """Half of the 95 % interval that the factor's logarithm would have between variants of one scan."""
+        if self.before == self.now:
+            return 0.0
+        both = self.before.score_variation, self.now.score_variation
+        return None if None in both else NORMAL_95 * math.hypot(*both)
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether variants of one scan would differ as much; False where not known."""
+        return bool(self.factor and self.noise and abs(math.log(self.factor)) <= self.noise)
+
+
+@dataclass(frozen=True)
 class TimePoint:
     """One study. ``analysis``: the newest done run of its chosen series, else the newest not cancelled.
 
     ``pending``: a run that waits or works, which may be newer than ``analysis``.
     ``failed``: the newest run where it failed although an older one, ``analysis``, is done.
-    ``days_since_first`` and ``relative_corona_score`` are None where they are not defined (yet).
-    ``first``: the analysis of the first time point, itself at that point.
+    ``days_since_first`` is None where the study is no point of the trend; else ``first`` is the analysis of the first
+    time point, itself at that point, and ``prior`` the result before this one.
     """
 
     study: Study
@@ -37,38 +69,31 @@ class TimePoint:
     pending: Analysis | None
     failed: Analysis | None
     days_since_first: int | None
-    corona_score_cm3: float | None
-    relative_corona_score: float | None
     first: Analysis | None = None
+    prior: Analysis | None = None
 
     @property
-    def change_counts(self) -> bool:
-        """Whether this score or the first one is higher than those of healthy lungs."""
-        first_score = self.first.corona_score_cm3 if self.first else None
-        return max(self.corona_score_cm3 or 0, first_score or 0) >= HEALTHY_SCORE_CM3
+    def corona_score_cm3(self) -> float | None:
+        return self.analysis.corona_score_cm3 if self.analysis else None
+
+    @property
+    def since_first(self) -> ScoreChange | None:
+        return ScoreChange(self.first, self.analysis) if self.first and self.analysis else None
+
+    @property
+    def since_prior(self) -> ScoreChange | None:
+        return ScoreChange(self.prior, self.analysis) if self.prior and self.analysis else None
+
+    @property
+    def relative_corona_score(self) -> float | None:
+        """None where it is not defined (yet)."""
+        return self.since_first.factor if self.since_first else None
 
     @property
     def score_noise(self) -> float | None:
         """Half of the 95 % interval of scores that variants of this scan would have, as a part of the score."""
         variation = self.analysis.score_variation if self.analysis else None
         return None if variation is None else NORMAL_95 * variation
-
-    @property
-    def relative_noise(self) -> float | None:
-        """The same of the relative score, in which the first score's noise is as well; 0 at the first time point."""
-        if not self.analysis or not self.first:
-            return None
-        if self.analysis == self.first:
-            return 0.0
-        both = self.analysis.score_variation, self.first.score_variation
-        return None if None in both else NORMAL_95 * math.hypot(*both)
-
-    @property
-    def change_is_noise(self) -> bool:
-        """Whether variants of one scan would differ as much as this score from the first; False where not known."""
-        if not self.relative_corona_score or not self.relative_noise:
-            return False
-        return abs(math.log(self.relative_corona_score)) <= self.relative_noise
 
     @property
     def date(self) -> date | None:
@@ -111,7 +136,7 @@ def compared(points: Iterable[TimePoint]) -> Iterator[tuple[TimePoint, TimePoint
 
 def since_last(points: Iterable[TimePoint], analysis: Analysis | None) -> Comparison | None:
     """The comparison of a result with the one before it; None where it is the first or another speaks for its study."""
-    prior = next((before.analysis for before, now in compared(points) if now.analysis == analysis), None)
+    prior = next((point.prior for point in points if point.analysis == analysis), None)
     rows = Comparison.objects.select_related("prior__series__study").defer("prior__report")
     return rows.filter(analysis=analysis, prior=prior).first() if prior else None
 
@@ -119,15 +144,15 @@ def since_last(points: Iterable[TimePoint], analysis: Analysis | None) -> Compar
 def _time_points(studies: list[Study], runs: dict[int, list[Analysis]]) -> list[TimePoint]:
     first_date: date | None = None
     first: Analysis | None = None
+    prior: Analysis | None = None
     points = []
     for study in studies:
         own = runs.get(study.chosen_series_id or 0, [])
         analysis = current(own)
-        score = analysis.corona_score_cm3 if analysis else None
-        counts = study.study_date is not None and analysis is not None and (score is not None or analysis.is_active)
+        has_score = analysis is not None and analysis.corona_score_cm3 is not None
+        counts = study.study_date is not None and analysis is not None and (has_score or analysis.is_active)
         if counts and first_date is None:
             first_date, first = study.study_date, analysis
-        first_score = first.corona_score_cm3 if first else None
         points.append(
             TimePoint(
                 study=study,
@@ -135,9 +160,10 @@ def _time_points(studies: list[Study], runs: dict[int, list[Analysis]]) -> list[
                 pending=next((run for run in own if run.is_active), None),
                 failed=own[0] if own and own[0] != analysis and own[0].state == Analysis.State.FAILED else None,
                 days_since_first=(study.study_date - first_date).days if counts and first_date else None,
-                corona_score_cm3=score,
-                relative_corona_score=score / first_score if counts and first_score and score is not None else None,
-                first=first,
+                first=first if counts else None,
+                prior=prior if counts else None,
             )
         )
+        if counts and has_score:
+            prior = analysis
     return points

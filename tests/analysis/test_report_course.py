@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from reportlab.graphics.shapes import Circle, PolyLine, String
 
+from analysis.models import Analysis
 from analysis.report_course import LABEL_ROOM, trend_drawing
 from analysis.report_style import INK, register_fonts
 from analysis.trend import TimePoint
@@ -13,18 +14,18 @@ from analysis.trend import TimePoint
 START = datetime.date(2020, 3, 3)
 
 
-def points(*scores: tuple[int, float | None], first: float = 100.0) -> list[TimePoint]:
+def points(*scores: tuple[int, float | None]) -> list[TimePoint]:
+    results = [Analysis(pk=number, corona_score_cm3=score) for number, (_, score) in enumerate(scores)]
     return [
         TimePoint(
             study=SimpleNamespace(pk=number, study_date=START + datetime.timedelta(days=day)),
-            analysis=None,
+            analysis=results[number],
             pending=None,
             failed=None,
             days_since_first=day,
-            corona_score_cm3=score,
-            relative_corona_score=score / first if first and score is not None else None,
+            first=results[0],
         )
-        for number, (day, score) in enumerate(scores)
+        for number, (day, _) in enumerate(scores)
     ]
 
 
@@ -51,13 +52,13 @@ def test_one_score_is_no_trend():
 
 
 def test_the_scores_themselves_are_drawn_where_none_is_relative():
-    words = [part.text for part in parts(drawn(points((0, 0.0), (5, 30.0), first=0)), String)]
+    words = [part.text for part in parts(drawn(points((0, 0.0), (5, 30.0))), String)]
     assert "Corona score, cm³" in words
     assert "30" in words or "40" in words
 
 
 def test_scores_of_0_only_and_scans_of_one_day_are_drawn():
-    assert len(parts(drawn(points((0, 0.0), (5, 0.0), first=0)), PolyLine)) == 1
+    assert len(parts(drawn(points((0, 0.0), (5, 0.0))), PolyLine)) == 1
     assert len(parts(drawn(points((0, 10.0), (0, 5.0))), Circle)) == 2
 
 

@@ -49,7 +49,7 @@ def test_a_change_between_scores_of_healthy_lungs_does_not_count(patient):
     time_point(patient, 90, 4.4)
     time_point(patient, 180, 40.0)
     points = trend(patient)
-    assert [point.change_counts for point in points] == [False, False, True]
+    assert [point.since_first.counts for point in points] == [False, False, True]
     assert relative_words(points[1], points) == "2.10 (both scores are as low as those of healthy lungs)"
     assert "healthy" not in relative_words(points[2], points)
 
@@ -57,19 +57,29 @@ def test_a_change_between_scores_of_healthy_lungs_does_not_count(patient):
 def test_recovery_to_the_score_of_healthy_lungs_counts(patient):
     time_point(patient, 0, 200.0)
     time_point(patient, 30, 4.0)
-    assert [point.change_counts for point in trend(patient)] == [True, True]
+    assert [point.since_first.counts for point in trend(patient)] == [True, True]
 
 
 def test_a_change_no_larger_than_the_noise_is_said_to_be_noise(patient):
     """The logarithm of a quotient of two scores of variation 5 % has a standard deviation of 7.1 %: 14.9 % at most."""
     for day, score in ((0, 200.0), (9, 228.0), (18, 232.0), (27, 170.0), (36, 176.0)):
         time_point(patient, day, score)
-    assert not any(point.change_is_noise for point in trend(patient))  # not known
+    assert not any(point.since_first.is_noise for point in trend(patient))  # not known
     Analysis.objects.update(score_variation=0.05)
     points = trend(patient)
-    assert [point.change_is_noise for point in points] == [False, True, False, False, True]
+    assert [point.since_first.is_noise for point in points] == [False, True, False, False, True]
     assert relative_words(points[1], points).endswith("; within the measurement noise)")
     assert "noise" not in relative_words(points[2], points)
+
+
+def test_a_result_is_set_against_the_one_before_it_too(patient):
+    time_point(patient, 0, 200.0)
+    time_point(patient, 4, state="FAILED")
+    time_point(patient, 9, 300.0)
+    time_point(patient, 12, 30.0)
+    time_point(patient, None, 90.0)
+    points = trend(patient)
+    assert [point.since_prior and point.since_prior.factor for point in points] == [None, None, 1.5, 0.1, None]
 
 
 def test_relative_scores_wait_for_the_first_time_point(patient):
