@@ -31,6 +31,7 @@ export default defineConfig({
         upload: 'static/src/upload.ts',
         patient: 'static/src/patient.ts',
         study: 'static/src/study.ts',
+        worklist: 'static/src/worklist.ts',
       },
       output: {
         ...hashed,

@@ -189,11 +189,6 @@ def is_severe(flag: dict[str, Any]) -> bool:
     return bool(flag.get("severe", flag["code"] in SEVERE_BEFORE))
 
 
-def needs_check(flags: Sequence[dict[str, Any]]) -> bool:
-    """Whether a result is to be checked before it is believed."""
-    return any(map(is_severe, flags))
-
-
 def quality_text(flags: Sequence[dict[str, Any]]) -> str:
     """What stands against a result, in a few words: ``check: lungs cut off; note: thick slices``; "" for nothing."""
     severe, slight = [flag for flag in flags if is_severe(flag)], [flag for flag in flags if not is_severe(flag)]

@@ -62,6 +62,7 @@ class Analysis(Job):
     suspected = models.BooleanField(null=True)
     lung_volume_ml = models.FloatField(null=True, blank=True)
     quality = models.JSONField(default=list, blank=True, help_text="[{code, message}], as in the report")
+    needs_check = models.BooleanField(default=False, help_text="One of the quality flags is severe")
     model_versions = models.JSONField(default=list, blank=True, help_text="[{name, version, sha256}], as in the report")
     opacity_percent = models.FloatField(null=True, blank=True, help_text="Of the lung volume")
     heatmap = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
@@ -82,7 +83,10 @@ class Analysis(Job):
                 fields=["series"], condition=models.Q(state="QUEUED"), name="analysis_one_queued_per_series"
             ),
         ]
-        indexes = [models.Index(fields=["state", "priority", "created_at"], name="analysis_queue")]
+        indexes = [
+            models.Index(fields=["state", "priority", "created_at"], name="analysis_queue"),
+            models.Index(fields=["series", "state", "-created_at"], name="analysis_current"),
+        ]
         ordering = ["-created_at", "-pk"]
         verbose_name_plural = "analyses"
 
@@ -234,6 +238,21 @@ class NetworkSet(models.Model):
     def weights(self) -> frozenset[str]:
         """The sha256 of each file, as ``Analysis.weights`` has them."""
         return frozenset(model["sha256"] for model in self.versions)
+
+
+class SavedFilter(models.Model):
+    """A user's filter of the worklist under a name."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_filters")
+    name = models.CharField(max_length=40)
+    address = models.CharField(max_length=400, help_text="As worklist.Filter writes it: show=suspected&site=main")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="saved_filter_name_once")]
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return f"filter {self.pk}"
 
 
 class WorkerSeen(models.Model):

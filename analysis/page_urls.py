@@ -2,16 +2,21 @@
 
 from django.urls import path
 
-from . import file_views, upload_views, views
+from . import file_views, upload_views, views, worklist_views
 from .storage import MAPS
 
 app_name = "pages"
 urlpatterns = [
-    path("", views.home, name="home"),
+    path("", worklist_views.worklist, name="home"),
+    path("worklist.csv", worklist_views.worklist_csv, name="worklist_csv"),
+    path("worklist/", worklist_views.act, name="worklist_act"),
+    path("worklist/filters/", worklist_views.save_filter, name="save_filter"),
+    path("worklist/filters/<int:pk>/forget/", worklist_views.forget_filter, name="forget_filter"),
     path("about/", views.about, name="about"),
     path("upload/", upload_views.upload, name="upload"),
     path("uploads/<uuid:pk>/", upload_views.upload_status, name="upload_status"),
     path("uploads/<uuid:pk>/<str:decision>/", upload_views.decide_upload, name="decide_upload"),
+    path("patients/", views.patients, name="patients"),
     path("patients/new/", views.new_patient, name="new_patient"),
     path("patients/<int:pk>/", views.patient, name="patient"),
     path("studies/<int:pk>/", views.study, name="study"),

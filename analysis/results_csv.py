@@ -1,9 +1,13 @@
-"""The numbers of an analysis as one flat CSV table for research: a row per slice, UTF-8, comma, CRLF."""
+"""Numbers as flat CSV tables for research, UTF-8, comma, CRLF: of one analysis a row per slice, of the worklist a row
+per study."""
 
 import csv
 import io
+from collections.abc import Iterable
+from typing import Any
 
 from .models import Analysis
+from .worklist import Row
 
 USE = "Research use only, not for diagnosis"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -27,7 +31,7 @@ def render(analysis: Analysis) -> str:
         "series_instance_uid": report["series_instance_uid"],
         "analysis": analysis.pk,
         "analysed_at": analysis.finished_at.isoformat(timespec="seconds") if analysis.finished_at else None,
-        "models": "; ".join(f"{model['name']} {model['version']} {model['sha256'][:12]}" for model in report["models"]),
+        "models": _models(report["models"]),
         "software_version": report.get("software_version"),
         "slice_spacing_mm": analysis.slice_spacing_mm,
         "lung_volume_ml": report["lung_volume_ml"],
@@ -56,10 +60,55 @@ def render(analysis: Analysis) -> str:
         }
         for number, each in enumerate(report["slices"], start=1)
     ]
+    return _written(rows)
+
+
+def of_studies(rows: Iterable[Row]) -> str:
+    """A row per study, as the worklist orders them; its numbers are those of its current result."""
+    return _written([_of_study(row) for row in rows])
+
+
+def _of_study(row: Row) -> dict[str, Any]:
+    study, point, done = row.study, row.point, row.done
+    return {
+        "site": study.patient.site.code,
+        "patient_id": study.patient.patient_id,
+        "synthetic_patient": study.patient.synthetic,
+        "age": study.patient.age_on(study.study_date),
+        "sex": study.patient.sex,
+        "study_date": study.study_date,
+        "days_since_first": point.days_since_first,
+        "study_instance_uid": study.study_instance_uid,
+        "state": point.analysis.state if point.analysis else None,
+        "analysis": done.pk if done else None,
+        "analysed_at": done.finished_at.isoformat(timespec="seconds") if done and done.finished_at else None,
+        "models": _models(done.model_versions) if done else None,
+        "suspected": done.suspected if done else None,
+        "positive_ratio": done.positive_ratio if done else None,
+        "corona_score_cm3": done.corona_score_cm3 if done else None,
+        "corona_score_paper_cm3": done.corona_score_paper_cm3 if done else None,
+        "relative_corona_score": point.relative_corona_score,
+        "score_over_prior_score": row.change.factor if row.change else None,
+        "opacity_percent_of_lung": done.opacity_percent if done else None,
+        "lung_volume_ml": done.lung_volume_ml if done else None,
+        "findings": row.findings,
+        "quality": "; ".join(flag["code"] for flag in done.quality) if done else None,
+        "reader": study.reader.get_username() if study.reader else None,
+        "use": USE,
+    }
+
+
+def _models(models: Iterable[dict[str, Any]]) -> str:
+    return "; ".join(f"{model['name']} {model['version']} {model['sha256'][:12]}" for model in models)
+
+
+def _written(rows: list[dict[str, Any]]) -> str:
+    """The table; without rows not even a header, as nothing has named the columns."""
     text = io.StringIO()
-    table = csv.DictWriter(text, fieldnames=list(rows[0]))
-    table.writeheader()
-    table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    if rows:
+        table = csv.DictWriter(text, fieldnames=list(rows[0]))
+        table.writeheader()
+        table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -110,6 +110,7 @@ def save_result(analysis: Analysis, result: "Result", and_then: Callable[[], Non
                 lung_volume_ml=report.lung_volume_ml,
                 opacity_percent=report.opacity.percent_of_lung,
                 quality=as_json["quality"],
+                needs_check=any(flag.severe for flag in report.quality),
                 model_versions=as_json["models"],
                 **names,
             )

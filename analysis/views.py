@@ -1,7 +1,5 @@
 """The pages: find what the user may see, show it; moving parts answer htmx with their fragment."""
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -26,6 +24,7 @@ from . import services
 from .charts import trend_figures
 from .checks import EVALUATION
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
+from .live import live, state
 from .models import Analysis, Comparison
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
@@ -70,45 +69,25 @@ class PatientRow:
         return sum(1 for point in self.points if point.pending)
 
 
-def _live(request: HttpRequest, page: str, part: str, seen: Any, context: Callable[[], dict[str, Any]]) -> HttpResponse:
-    """The page; for htmx its moving part alone, or nothing where the one on screen shows the same (``seen``).
-
-    Open pages ask every second, so ``context``, the expensive part, is made only where something is shown.
-    """
-    fingerprint = hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
-    from_htmx = bool(request.headers.get("HX-Request"))
-    if from_htmx and request.GET.get("seen") == fingerprint:
-        return HttpResponse(status=204)
-    return render(request, part if from_htmx else page, context() | {"seen": fingerprint, "in_part": from_htmx})
-
-
-def _state(points: list[TimePoint]) -> list[Any]:
-    """What decides how time points look, but for the progress that each run's own fragment shows."""
-    runs = [(p.analysis, p.pending, p.failed) for p in points]
-    shown = [[run and (run.pk, run.state) for run in own] for own in runs]
-    return [(p.study.pk, p.date, own) for p, own in zip(points, shown, strict=True)]
-
-
 @require_safe
 @never_cache
 @vary_on_headers("HX-Request")
-def home(request: HttpRequest) -> HttpResponse:
+def patients(request: HttpRequest) -> HttpResponse:
     """The patients of the user's sites, the newest study first; ``?q=`` words of name or ID."""
     query = request.GET.get("q", "").strip()
-    patients = visible(Patient, request.user).select_related("site").annotate(newest=Max("studies__study_date"))
-    patients = matching(patients, query)
-    patients = patients.order_by(F("newest").desc(nulls_last=True), "patient_name", "pk")
-    page = Paginator(patients, PATIENTS_A_PAGE).get_page(request.GET.get("page"))
-    found = trends(page.object_list)
-    rows = [PatientRow(patient, found[patient.pk]) for patient in page.object_list]
+    found = visible(Patient, request.user).select_related("site").annotate(newest=Max("studies__study_date"))
+    found = matching(found, query).order_by(F("newest").desc(nulls_last=True), "patient_name", "pk")
+    page = Paginator(found, PATIENTS_A_PAGE).get_page(request.GET.get("page"))
+    courses = trends(page.object_list)
+    rows = [PatientRow(patient, courses[patient.pk]) for patient in page.object_list]
     runs = [(row.pending.pk, row.pending.state, row.pending.stage, row.pending.progress) for row in rows if row.pending]
-    seen = [(row.patient.pk, _state(row.points)) for row in rows], runs, page.paginator.count
+    seen = [(row.patient.pk, state(row.points)) for row in rows], runs, page.paginator.count
 
     def context() -> dict[str, Any]:
         sites = visible(Site, request.user)
         return {"section": "patients", "query": query, "page": page, "rows": rows, "sites": sites}
 
-    return _live(request, "pages/home.html", "parts/patient_list.html", seen, context)
+    return live(request, "pages/patients.html", "parts/patient_list.html", seen, context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -135,7 +114,7 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
         waiting = waiting_uploads(request).filter(patient=patient)
         return {"section": "patients", "patient": patient, "waiting": waiting} | _trend_context(points)
 
-    return _live(request, "pages/patient.html", "parts/timeline.html", [_state(points), reasons], context)
+    return live(request, "pages/patient.html", "parts/timeline.html", [state(points), reasons], context)
 
 
 def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[str, Any]:
@@ -204,8 +183,8 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
             "heat_threshold": HEAT_THRESHOLD,
         }
 
-    seen = [_state(points), misfit, comparison and (comparison.pk, comparison.state)]
-    return _live(request, "pages/study.html", "parts/study_moving.html", seen, context)
+    seen = [state(points), misfit, comparison and (comparison.pk, comparison.state)]
+    return live(request, "pages/study.html", "parts/study_moving.html", seen, context)
 
 
 def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:

@@ -118,6 +118,14 @@ class Study(models.Model):
         help_text="The one that is analysed",
     )
     chosen_by_hand = models.BooleanField(default=False, help_text="A user chose the series; uploads do not change it")
+    reader = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="studies_to_read",
+        help_text="Who is to read it",
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["patient", "study_instance_uid"], name="study_once_per_patient")]

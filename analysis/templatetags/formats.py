@@ -28,7 +28,6 @@ for written in (
     formats.date_text,
     formats.quality_text,
     formats.is_severe,
-    formats.needs_check,
     formats.decision_words,
     formats.relative_words,
     formats.relative_note,

@@ -77,7 +77,6 @@ def test_flags_are_said_in_a_few_words():
     assert formats.quality_text([slight, severe]) == "check: lungs cut off; note: noise"
     assert formats.quality_text([slight]) == "note: noise"
     assert formats.quality_text([]) == ""
-    assert (formats.needs_check([slight, severe]), formats.needs_check([slight])) == (True, False)
 
 
 def test_flags_of_earlier_versions_which_did_not_tell_are_severe_by_their_code():

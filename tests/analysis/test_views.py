@@ -37,7 +37,9 @@ def actions(analysis, upload):
 
 
 def test_without_log_in_every_page_leads_to_it(client, analysis, held):
-    plain = [reverse(f"pages:{name}") for name in ("home", "upload", "new_patient", "about")]
+    plain = [
+        reverse(f"pages:{name}") for name in ("home", "worklist_csv", "patients", "upload", "new_patient", "about")
+    ]
     for address in [*addresses(analysis, held), *plain]:
         assert client.get(address).headers["Location"].startswith("/accounts/login/"), address
     for address, fields in actions(analysis, held):
@@ -45,7 +47,7 @@ def test_without_log_in_every_page_leads_to_it(client, analysis, held):
 
 
 def test_a_moving_part_without_log_in_makes_the_page_load_anew(client, analysis, held):
-    for address in [*addresses(analysis, held), reverse("pages:home")]:
+    for address in [*addresses(analysis, held), reverse("pages:home"), reverse("pages:patients")]:
         answer = client.get(address, headers=HTMX)
         assert (answer.status_code, answer.headers.get("HX-Refresh"), answer.content) == (204, "true", b""), address
     for address, fields in actions(analysis, held):
@@ -63,6 +65,7 @@ def test_other_sites_pages_files_and_buttons_do_not_exist(client, stranger, anal
     held.refresh_from_db()
     assert held.state == Upload.State.NEEDS_CONFIRMATION
     assert "Doe" not in client.get(reverse("pages:home")).content.decode()
+    assert "Doe" not in client.get(reverse("pages:patients")).content.decode()
 
 
 def test_every_page_opens_with_its_numbers(browser, analysis, held):
@@ -71,18 +74,19 @@ def test_every_page_opens_with_its_numbers(browser, analysis, held):
     assert "10.0 cm³" in browser.get(reverse("pages:study", args=[analysis.series.study_id])).content.decode()
     assert "10.0 cm³" in browser.get(reverse("pages:patient", args=[analysis.series.study.patient_id])).content.decode()
     assert "10.0 cm³" in browser.get(reverse("pages:home")).content.decode()
+    assert "10.0 cm³" in browser.get(reverse("pages:patients")).content.decode()
 
 
 def test_the_list_is_searched_by_every_word_of_name_or_id(browser, site, patient):
     Patient.objects.create(site=site, patient_id="77", patient_name="Roe^Richard")
     for words, found in (("", 2), ("doe", 1), ("jane 0193", 1), ("jane roe", 0), ("7", 1), ("do\0", 1)):
-        answer = browser.get(reverse("pages:home"), {"q": words})
+        answer = browser.get(reverse("pages:patients"), {"q": words})
         assert len(answer.context["rows"]) == found, words
 
 
 def test_a_patient_made_by_hand_takes_the_upload_on_its_page(browser, site):
     address = reverse("pages:new_patient")
-    assert address in browser.get(reverse("pages:home")).content.decode()
+    assert address in browser.get(reverse("pages:patients")).content.decode()
     assert "Patient ID" in browser.get(address).content.decode()
     page = browser.post(address, {"patient_id": "55", "patient_name": "Roe, Rita"}, follow=True)
     patient = Patient.objects.get(site=site, patient_id="55")
@@ -102,7 +106,7 @@ def test_a_user_without_a_site_makes_no_patient(client, django_user_model):
 
 def test_names_are_never_taken_for_html(browser, site):
     evil = Patient.objects.create(site=site, patient_id="<b>9", patient_name="<script>alert(1)</script>")
-    for address in (reverse("pages:home"), reverse("pages:patient", args=[evil.pk])):
+    for address in (reverse("pages:home"), reverse("pages:patients"), reverse("pages:patient", args=[evil.pk])):
         assert "<script>alert" not in browser.get(address).content.decode()
         assert "<b>9" not in browser.get(address).content.decode()
 
@@ -123,10 +127,13 @@ def test_an_open_page_that_shows_all_there_is_costs_few_queries_and_no_chart(
     for day in range(4):
         finished_analysis(patient, tmp_path / str(day), date=DAY + datetime.timedelta(days=day))
     study = reverse("pages:study", args=[Study.objects.first().pk])
-    asked = [question(browser, page) for page in (reverse("pages:home"), patient_page(patient), study)]
+    asked = [
+        question(browser, page)
+        for page in (reverse("pages:home"), reverse("pages:patients"), patient_page(patient), study)
+    ]
     monkeypatch.setattr(views, "trend_figures", None)
     for address in asked:
-        with django_assert_max_num_queries(6):
+        with django_assert_max_num_queries(7):
             assert browser.get(address, headers=HTMX).status_code == 204
 
 
@@ -147,6 +154,7 @@ def test_pages_take_as_many_queries_for_many_time_points_as_for_two(
     study = Study.objects.first()
     pages = [
         reverse("pages:home"),
+        reverse("pages:patients"),
         reverse("pages:patient", args=[patient.pk]),
         reverse("pages:study", args=[study.pk]),
     ]
@@ -182,7 +190,12 @@ def test_a_patient_with_a_birth_date_opens_before_the_first_result(browser, site
     study.chosen_series = Series.objects.create(study=study, series_instance_uid="9.1", usable=True)
     study.save()
     Analysis.objects.create(series=study.chosen_series)
-    for address in (patient_page(patient), reverse("pages:study", args=[study.pk]), reverse("pages:home")):
+    for address in (
+        patient_page(patient),
+        reverse("pages:study", args=[study.pk]),
+        reverse("pages:home"),
+        reverse("pages:patients"),
+    ):
         assert browser.get(address).status_code == 200, address
 
 
@@ -197,7 +210,7 @@ def test_the_chart_says_that_its_points_come_from_different_networks(browser, pa
 
 
 def test_what_stands_against_a_result_is_said_on_timeline_chart_and_list(browser, patient, analysis):
-    for address in (patient_page(patient), reverse("pages:home")):
+    for address in (patient_page(patient), reverse("pages:home"), reverse("pages:patients")):
         text = browser.get(address).content.decode()
         assert "note: thick slices" in text
         assert analysis.report["quality"][0]["message"] in text
@@ -205,14 +218,14 @@ def test_what_stands_against_a_result_is_said_on_timeline_chart_and_list(browser
     chart = browser.get(patient_page(patient)).context["figures"]["absolute"]
     assert "note: thick slices" in str(chart)
     Analysis.objects.update(quality=[])
-    for address in (patient_page(patient), reverse("pages:home")):
+    for address in (patient_page(patient), reverse("pages:home"), reverse("pages:patients")):
         assert "note:" not in browser.get(address).content.decode()
 
 
 def test_a_result_with_a_severe_flag_is_marked_check_wherever_its_decision_stands(browser, patient, analysis):
     flag = {"code": "lungs_cut_off", "message": "The lungs are cut off.", "severe": True}
-    Analysis.objects.update(quality=[flag], report=analysis.report | {"quality": [flag]})
-    for address in (patient_page(patient), reverse("pages:home"), study_page(analysis)):
+    Analysis.objects.update(quality=[flag], needs_check=True, report=analysis.report | {"quality": [flag]})
+    for address in (patient_page(patient), reverse("pages:home"), reverse("pages:patients"), study_page(analysis)):
         assert "Check</span>" in browser.get(address).content.decode()
     assert "<strong>Check:</strong> The lungs are cut off." in browser.get(study_page(analysis)).content.decode()
 
@@ -242,6 +255,6 @@ def test_two_scores_of_healthy_lungs_show_no_change(browser, patient, tmp_path):
     for days, activation_cm2 in ((0, 4.0), (30, 8.4)):  # of one slice of 5 mm: 2.0 and 4.2 cm³
         date = DAY + datetime.timedelta(days=days)
         finished_analysis(patient, tmp_path / str(days), date=date, activation_cm2={5: activation_cm2})
-    text = browser.get(reverse("pages:home")).content.decode()
+    text = browser.get(reverse("pages:patients")).content.decode()
     assert "as low as healthy lungs" in text
     assert "110 % higher" not in text

@@ -33,7 +33,7 @@ def main() -> None:
                         page.goto(stack.url + path)
                         _settle(page)
                         _take(page, ALL / f"{name}-{width}-{theme}.png")
-    for name, theme in (("patients", "light"), ("timeline", "light"), ("study", "dark")):
+    for name, theme in (("worklist", "light"), ("timeline", "light"), ("study", "dark")):
         README.mkdir(parents=True, exist_ok=True)
         (README / f"{name}.png").write_bytes((ALL / f"{name}-1440-{theme}.png").read_bytes())
 
@@ -48,8 +48,10 @@ def _pages(stack: Stack) -> dict[str, str]:
     points = stack.get(f"/api/v1/patients/{patient['id']}/trend/")["points"]
     worst = max(points, key=lambda point: point["corona_score_cm3"])
     return {
-        "patients": "/",
-        "no-patients": "/?q=nobody",
+        "worklist": "/",
+        "worklist-filtered": "/?show=suspected&q=demo&since=2026-01-01",
+        "no-studies": "/?q=nobody",
+        "patients": "/patients/",
         "timeline": f"/patients/{patient['id']}/",
         "study": f"/studies/{worst['study']}/",
         "upload": "/upload/",

@@ -64,7 +64,8 @@ def test_a_run_is_followed_on_every_page_within_two_seconds_without_a_reload(
     _write(stack, analysis["id"], state="CANCELLED")
     study = stack.get(f"/api/v1/studies/{analysis['study']}/")
     places = {
-        "/": f"[data-patient='{study['patient']}'] .state",
+        "/": f"[data-study='{study['id']}'] .state",
+        "/patients/": f"[data-patient='{study['patient']}'] .state",
         f"/patients/{study['patient']}/": f"[data-study='{study['id']}']",
         f"/studies/{study['id']}/": "#headline",
     }

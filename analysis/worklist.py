@@ -1,0 +1,175 @@
+"""The worklist: every study of the user's sites, whom to look at first on top."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce
+from django.utils.dateparse import parse_date
+
+from patients.access import visible
+from patients.models import Patient, Study
+from patients.search import searchable
+
+from .models import ACTIVE, Analysis, Finding
+from .trend import ScoreChange, TimePoint, trends
+
+SHOWN = {
+    "": "All",
+    "suspected": "Suspected",
+    "running": "Running",
+    "check": "Check",
+    "problem": "Problems",
+    "mine": "Mine",
+    "unassigned": "Unassigned",
+}
+"""What ``show`` may say, and the words for it."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What of the worklist is shown, as its address says. ``until`` includes its day."""
+
+    q: str = ""
+    show: str = ""
+    site: str = ""
+    since: date | None = None
+    until: date | None = None
+
+    @classmethod
+    def of(cls, query: Any) -> "Filter":
+        """From a query string's parameters; what makes no sense is left out."""
+
+        def day(name: str) -> date | None:
+            try:
+                return parse_date(query.get(name, ""))
+            except ValueError:  # 31 February
+                return None
+
+        show = query.get("show", "")
+        return cls(
+            q=query.get("q", "").strip(),
+            show=show if show in SHOWN else "",
+            site=query.get("site", ""),
+            since=day("since"),
+            until=day("until"),
+        )
+
+    @property
+    def address(self) -> str:
+        """The query string that says it, "" where all is shown."""
+        return urlencode({each.name: value for each in fields(self) if (value := getattr(self, each.name))})
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it hides anything for other reasons than the state."""
+        return bool(replace(self, show="").address)
+
+    def showing(self, show: str) -> "Filter":
+        return replace(self, show=show)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One study, with its place in the patient's course. ``finding_counts``: of each analysis that has some."""
+
+    study: Study
+    point: TimePoint
+    finding_counts: Mapping[int, int]
+
+    @property
+    def patient(self) -> Patient:
+        return self.study.patient
+
+    @property
+    def done(self) -> Analysis | None:
+        """The result whose numbers the line shows."""
+        analysis = self.point.analysis
+        return analysis if analysis and analysis.state == Analysis.State.DONE else None
+
+    @property
+    def findings(self) -> int | None:
+        """None where nobody looked for any."""
+        return self.finding_counts.get(self.done.pk, 0) if self.done and self.done.findings_map else None
+
+    @property
+    def change(self) -> ScoreChange | None:
+        """Since the scan before this one."""
+        return self.point.since_prior
+
+
+def studies(user: Any, filter: Filter) -> QuerySet[Study]:
+    """What the user may see of it, suspected first, then what has no result yet; by score, then the newest."""
+    rows = _in(_of(user), filter).filter(_condition(filter.show, user))
+    first = Case(When(suspected=True, then=Value(0)), When(suspected=None, then=Value(1)), default=Value(2))
+    newest = F("study_date").desc(nulls_last=True)
+    return rows.order_by(first, F("score").desc(nulls_last=True), newest, "-pk").select_related(
+        "patient__site", "reader"
+    )
+
+
+def counts(user: Any, filter: Filter) -> dict[str, int]:
+    """How many studies each state would show."""
+    wanted = {f"of_{show}": Count("pk", filter=_condition(show, user)) for show in SHOWN}
+    counted = _in(_of(user), filter).order_by().aggregate(**wanted)
+    return {show: counted[f"of_{show}"] for show in SHOWN}
+
+
+def rows_of(found: Iterable[Study]) -> list[Row]:
+    """The lines of studies, with a few queries for all of them."""
+    found = list(found)
+    patients = {study.patient_id: study.patient for study in found}
+    points = {point.study.pk: point for own in trends(patients.values()).values() for point in own}
+    runs = [point.analysis.pk for point in points.values() if point.analysis]
+    finding_counts = Counter(Finding.objects.filter(analysis__in=runs).values_list("analysis", flat=True))
+    return [Row(study, points[study.pk], finding_counts) for study in found]
+
+
+def _of(user: Any) -> QuerySet[Study]:
+    """Studies with what the order and the states go by: the current run's numbers (``trend.current``)."""
+    runs = Analysis.objects.filter(series=OuterRef("chosen_series")).exclude(state=Analysis.State.CANCELLED)
+    done = runs.filter(state=Analysis.State.DONE)
+    return visible(Study, user).annotate(
+        newest_state=Subquery(runs.values("state")[:1]),
+        suspected=Subquery(done.values("suspected")[:1]),
+        score=Subquery(done.values("corona_score_cm3")[:1]),
+        check=Coalesce(Subquery(done.values("needs_check")[:1]), Value(False)),
+        running=Exists(runs.filter(state__in=ACTIVE)),
+    )
+
+
+def _in(rows: QuerySet[Study], filter: Filter) -> QuerySet[Study]:
+    for word in searchable(filter.q).split():
+        rows = rows.filter(patient__search_text__contains=word)
+    narrowed = {
+        "patient__site__code": filter.site,
+        "study_date__gte": filter.since,
+        "study_date__lte": filter.until,
+    }
+    return rows.filter(**{name: value for name, value in narrowed.items() if value})
+
+
+def _condition(show: str, user: Any) -> Q:
+    not_analysed = Q(newest_state=None) | Q(newest_state=Analysis.State.FAILED)
+    conditions = {
+        "suspected": Q(suspected=True),
+        "running": Q(running=True),
+        "check": Q(check=True),
+        "problem": not_analysed,
+        "mine": Q(reader=user.pk),
+        "unassigned": Q(reader=None),
+    }
+    return conditions.get(show, Q(pk__isnull=False))
+
+
+def in_parts(found: QuerySet[Study], size: int = 500) -> Iterator[Row]:
+    """The lines of many studies, some hundred at a time."""
+    pks = list(found.values_list("pk", flat=True))
+    for start in range(0, len(pks), size):
+        part = pks[start : start + size]
+        by_pk = found.in_bulk(part)
+        yield from rows_of(by_pk[pk] for pk in part if pk in by_pk)

@@ -1,0 +1,152 @@
+"""The worklist's page, its table as a file, what is done with many studies at a time, and saved filters."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import get_user_model
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from patients.access import visible
+from patients.models import Site, Study
+
+from . import results_csv, services
+from .live import live, state
+from .models import PRIORITY_BATCH, SavedFilter
+from .worklist import SHOWN, Filter, Row, counts, in_parts, rows_of, studies
+
+STUDIES_A_PAGE = 50
+AT_ONCE = 500  # studies of one action: each is looked at in the request
+
+
+@require_safe
+@never_cache
+@vary_on_headers("HX-Request")
+def worklist(request: HttpRequest) -> HttpResponse:
+    """Every study, whom to look at first on top; the address says the filter."""
+    shown = Filter.of(request.GET)
+    counted = counts(request.user, shown)
+    page = Paginator(studies(request.user, shown), STUDIES_A_PAGE)
+    page.count = counted[shown.show]  # known already
+    page = page.get_page(request.GET.get("page"))
+    rows = rows_of(page.object_list)
+
+    def context() -> dict[str, Any]:
+        return {
+            "section": "worklist",
+            "query": shown.q,
+            "filter": shown,
+            "tabs": [(show, word, counted[show], shown.showing(show).address) for show, word in SHOWN.items()],
+            "page": page,
+            "rows": rows,
+            "sites": visible(Site, request.user),
+            "readers": _readers(request.user),
+            "saved": request.user.saved_filters.all(),
+        }
+
+    return live(request, "pages/worklist.html", "parts/worklist.html", _seen(rows, counted), context)
+
+
+def _seen(rows: list[Row], counted: dict[str, int]) -> list[Any]:
+    """What decides how the list looks."""
+    runs = [row.point.pending for row in rows]
+    progress = [run and (run.stage, run.progress) for run in runs]
+    return [state(row.point for row in rows), [row.study.reader_id for row in rows], progress, counted]
+
+
+def _readers(user: Any) -> QuerySet[Any]:
+    """Who can be asked to read: the users of the user's sites."""
+    return (
+        get_user_model().objects.filter(is_active=True, sites__in=visible(Site, user)).distinct().order_by("username")
+    )
+
+
+@require_safe
+@never_cache
+def worklist_csv(request: HttpRequest) -> HttpResponse:
+    """The studies of the filter, all pages of it."""
+    return _csv(studies(request.user, Filter.of(request.GET)))
+
+
+def _csv(found: QuerySet[Study]) -> HttpResponse:
+    headers = {"Content-Disposition": 'attachment; filename="worklist.csv"', "Cache-Control": "private, no-store"}
+    return HttpResponse(results_csv.of_studies(in_parts(found)), content_type="text/csv", headers=headers)
+
+
+@require_POST
+def act(request: HttpRequest) -> HttpResponse:
+    """Do one thing with the studies that were ticked: ``action`` is assign, reanalyse or export."""
+    back = _worklist(request)
+    named = [pk for pk in request.POST.getlist("study") if pk.isdecimal()][:AT_ONCE]
+    chosen = studies(request.user, Filter()).filter(pk__in=named)
+    action = {"assign": _assign, "reanalyse": _reanalyse}.get(request.POST.get("action", ""))
+    if request.POST.get("action") == "export":
+        return _csv(chosen)
+    if action is None:
+        raise Http404
+    if chosen:
+        action(request, chosen)
+    else:
+        messages.error(request, "Tick the studies first.")
+    return back
+
+
+def _assign(request: HttpRequest, chosen: QuerySet[Study]) -> None:
+    named = request.POST.get("reader", "")
+    reader = _readers(request.user).filter(username=named).first()
+    if named and reader is None:
+        messages.error(request, "There is no such reader at your sites.")
+        return
+    count = Study.objects.filter(pk__in=[study.pk for study in chosen]).update(reader=reader)
+    whom = f"assigned to {reader.get_username()}" if reader else "assigned to nobody now"
+    messages.success(request, f"{_studies(count)} {whom}.")
+
+
+def _reanalyse(request: HttpRequest, chosen: QuerySet[Study]) -> None:
+    queued, refused = 0, []
+    for study in chosen:
+        try:
+            services.reanalyse(study, priority=PRIORITY_BATCH)
+            queued += 1
+        except services.Refusal as refusal:
+            refused.append(str(refusal))
+    if queued:
+        messages.success(request, f"{_studies(queued)} will be analysed again; the present results count until then.")
+    for reason in dict.fromkeys(refused):
+        messages.error(request, f"{_studies(refused.count(reason))} not queued: {reason}")
+
+
+def _studies(count: int) -> str:
+    return f"{count} stud{'y' if count == 1 else 'ies'}"
+
+
+@require_POST
+def save_filter(request: HttpRequest) -> HttpResponse:
+    """Keep the filter on show under a name; a name used before now means this one."""
+    name, address = (
+        request.POST.get("name", "").strip()[:40],
+        Filter.of(QueryDict(request.POST.get("filter", ""))).address,
+    )
+    if name and address:
+        SavedFilter.objects.update_or_create(user=request.user, name=name, defaults={"address": address})
+    else:
+        messages.error(request, "Choose a filter and a name for it.")
+    return _worklist(request)
+
+
+@require_POST
+def forget_filter(request: HttpRequest, pk: int) -> HttpResponse:
+    request.user.saved_filters.filter(pk=pk).delete()
+    return _worklist(request)
+
+
+def _worklist(request: HttpRequest) -> HttpResponse:
+    """Back to the list as it was filtered."""
+    shown = Filter.of(QueryDict(request.POST.get("filter", "")))
+    return redirect(f"{reverse('pages:home')}?{shown.address}" if shown.address else "pages:home")

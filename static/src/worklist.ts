@@ -1,0 +1,47 @@
+/** The worklist by keyboard, and the bar for what is ticked. */
+const links = () => [...document.querySelectorAll<HTMLAnchorElement>('#worklist .row-link')];
+const ticks = () => [...document.querySelectorAll<HTMLInputElement>('#worklist input[name=study]')];
+const bar = document.getElementById('bulk')!;
+
+function showTicked(): void {
+  const count = ticks().filter((tick) => tick.checked).length;
+  bar.hidden = count === 0;
+  document.getElementById('bulk-count')!.textContent = `${count} stud${count === 1 ? 'y' : 'ies'} ticked`;
+}
+
+document.addEventListener('change', (event) => {
+  if ((event.target as HTMLElement).matches('#worklist input[name=study]')) showTicked();
+});
+document.body.addEventListener('htmx:afterSettle', showTicked); // a ticked study may have left the page
+document.getElementById('bulk-none')!.addEventListener('click', () => {
+  for (const tick of ticks()) tick.checked = false;
+  showTicked();
+});
+
+function focusRow(move: (at: number, last: number) => number): void {
+  const all = links();
+  const row = document.activeElement?.closest('tr[data-study]');
+  const at = all.findIndex((link) => link.closest('tr') === row);
+  const next = all[Math.max(0, Math.min(all.length - 1, move(at, all.length - 1)))];
+  next?.focus();
+  next?.closest('tr')!.scrollIntoView({ block: 'nearest' });
+}
+
+const keys: Record<string, () => void> = {
+  ArrowDown: () => focusRow((at) => at + 1),
+  ArrowUp: () => focusRow((at) => at - 1),
+  Home: () => focusRow(() => 0),
+  End: () => focusRow((_, last) => last),
+  x: () => document.activeElement?.closest('tr[data-study]')?.querySelector('input')?.click(),
+};
+
+document.addEventListener('keydown', (event) => {
+  const target = event.target as HTMLElement;
+  if (event.altKey || event.ctrlKey || event.metaKey || target.matches('input:not([type=checkbox]), select, textarea')) return;
+  const act = keys[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+showTicked(); // the browser may have kept what was ticked

@@ -1,0 +1,190 @@
+"""The worklist: which studies it shows, in which order, and what is done with many at a time."""
+
+import csv
+import datetime
+import io
+
+import pytest
+from django.urls import reverse
+
+from analysis.models import Analysis, SavedFilter
+from analysis.worklist import Filter
+from patients.models import Membership, Patient, Series, Site, Study
+from tests.analysis.pages import DAY, HTMX
+
+HOME = reverse("pages:home")
+
+
+def a_study(site, number, *, score=None, suspected=None, state="DONE", day=DAY, patient=None, **fields):
+    """One study with one run; ``state`` None: none was made."""
+    patient = patient or Patient.objects.create(site=site, patient_id=f"P{number}", patient_name=f"Doe^Number {number}")
+    study = Study.objects.create(patient=patient, study_instance_uid=f"1.{number}", study_date=day)
+    study.chosen_series = Series.objects.create(study=study, series_instance_uid=f"1.{number}.1", usable=True)
+    study.save()
+    if state:
+        report = {} if state == "DONE" else None
+        numbers = {"corona_score_cm3": score, "suspected": suspected, "positive_ratio": 0.5, "threshold": 0.1}
+        fields |= numbers if state == "DONE" else {}
+        Analysis.objects.create(series=study.chosen_series, state=state, report=report, **fields)
+    return study
+
+
+@pytest.fixture
+def five(site):
+    """Not suspected, suspected with a low and a high score, failed, running."""
+    return [
+        a_study(site, 1, score=2.0, suspected=False),
+        a_study(site, 2, score=30.0, suspected=True, needs_check=True),
+        a_study(site, 3, score=300.0, suspected=True),
+        a_study(site, 4, state="FAILED", error="Slices are missing.", day=DAY - datetime.timedelta(days=30)),
+        a_study(site, 5, state="RUNNING"),
+    ]
+
+
+def shown(browser, **query):
+    return [row.study.pk for row in browser.get(HOME, query).context["rows"]]
+
+
+def test_suspected_studies_come_first_then_those_without_a_result(browser, five):
+    normal, low, high, failed, running = (study.pk for study in five)
+    assert shown(browser) == [high, low, running, failed, normal]
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ({"show": "suspected"}, [3, 2]),
+        ({"show": "running"}, [5]),
+        ({"show": "check"}, [2]),
+        ({"show": "problem"}, [4]),
+        ({"show": "mine"}, []),
+        ({"show": "unassigned", "q": "doe 3"}, [3]),
+        ({"q": "p4"}, [4]),
+        ({"since": "2020-03-01"}, [3, 2, 5, 1]),
+        ({"until": "2020-03-04"}, [4]),
+        ({"site": "nowhere"}, []),
+        ({"show": "nonsense", "since": "2020-02-31", "page": "x"}, [3, 2, 5, 4, 1]),
+    ],
+)
+def test_the_address_says_what_is_shown(browser, five, query, numbers):
+    assert shown(browser, **query) == [five[number - 1].pk for number in numbers]
+
+
+def test_the_tabs_count_what_they_would_show_of_the_filter(browser, five):
+    counted = {show: count for show, _, count, _ in browser.get(HOME, {"q": "doe"}).context["tabs"]}
+    states = {"suspected": 2, "running": 1, "check": 1, "problem": 1, "mine": 0, "unassigned": 5}
+    assert counted == {"": 5} | states
+    assert browser.get(HOME, {"q": "p3", "show": "check"}).context["tabs"][0][2] == 1
+
+
+def test_a_newer_run_does_not_hide_the_result_until_it_is_done(browser, five):
+    """It shows under both: suspected, and running."""
+    Analysis.objects.create(series=five[2].chosen_series, state="RUNNING", progress=0.4)
+    assert shown(browser, show="suspected") == [five[2].pk, five[1].pk]
+    assert five[2].pk in shown(browser, show="running")
+
+
+def test_an_open_list_is_told_of_a_new_study_and_of_nothing_else(browser, site, five):
+    seen = browser.get(HOME).context["seen"]
+    assert browser.get(HOME, {"seen": seen}, headers=HTMX).status_code == 204
+    new = a_study(site, 6, state="QUEUED")
+    news = browser.get(HOME, {"seen": seen}, headers=HTMX)
+    assert f'data-study="{new.pk}"' in news.content.decode()
+    assert "<html" not in news.content.decode()
+
+
+def test_the_change_since_the_last_scan_stands_in_the_line(browser, site):
+    patient = Patient.objects.create(site=site, patient_id="1")
+    days = {0: 100.0, 9: 400.0, 20: 100.0}
+    for day, score in days.items():
+        a_study(site, day, score=score, suspected=True, patient=patient, day=DAY + datetime.timedelta(days=day))
+    rows = browser.get(HOME).context["rows"]
+    assert {row.point.days_since_first: row.change and row.change.factor for row in rows} == {0: None, 9: 4.0, 20: 0.25}
+    assert "75 % lower" in browser.get(HOME).content.decode()
+
+
+def test_ticked_studies_are_given_to_a_reader_of_the_site(browser, user, site, five, django_user_model):
+    other_site = Site.objects.create(code="south", name="South")
+    colleague, stranger = (django_user_model.objects.create_user(name) for name in ("colleague", "outsider"))
+    Membership.objects.create(site=site, user=colleague)
+    Membership.objects.create(site=other_site, user=stranger)
+    ticked = {"action": "assign", "study": [five[0].pk, five[1].pk], "filter": "show=unassigned"}
+    answer = browser.post(reverse("pages:worklist_act"), ticked | {"reader": user.username})
+    assert answer.headers["Location"] == f"{HOME}?show=unassigned"
+    assert shown(browser, show="mine") == [five[1].pk, five[0].pk]
+    page = browser.post(reverse("pages:worklist_act"), ticked | {"reader": "outsider"}, follow=True)
+    assert "no such reader" in page.content.decode()
+    browser.post(reverse("pages:worklist_act"), ticked | {"reader": "colleague"})
+    assert set(Study.objects.filter(reader=colleague)) == {five[0], five[1]}
+    browser.post(reverse("pages:worklist_act"), ticked | {"reader": ""})
+    assert len(shown(browser, show="unassigned")) == 5
+
+
+def test_ticked_studies_are_analysed_again_and_refusals_are_said_once(browser, five):
+    ticked = {"action": "reanalyse", "study": [each.pk for each in five]}
+    page = browser.post(reverse("pages:worklist_act"), ticked, follow=True).content.decode()
+    assert "4 studies will be analysed again" in page
+    assert "1 study not queued" in page
+    assert Analysis.objects.filter(state="QUEUED").count() == 4
+
+
+def test_studies_of_other_sites_are_neither_shown_nor_touched(client, stranger, five, django_user_model):
+    client.force_login(stranger)
+    assert shown(client) == []
+    for action in ("assign", "reanalyse"):
+        fields = {"action": action, "study": [five[0].pk], "reader": stranger.username}
+        client.post(reverse("pages:worklist_act"), fields)
+    assert not Study.objects.exclude(reader=None).exists()
+    assert not Analysis.objects.filter(state="QUEUED").exists()
+    fields = {"action": "export", "study": [five[0].pk]}
+    assert client.post(reverse("pages:worklist_act"), fields).content == b""
+
+
+def test_the_list_is_a_table_of_all_pages_without_names(browser, site, five):
+    text = browser.get(reverse("pages:worklist_csv"), {"show": "suspected"}).content.decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["patient_id"], row["corona_score_cm3"], row["suspected"]) for row in rows] == [
+        ("P3", "300.0", "true"),
+        ("P2", "30.0", "true"),
+    ]
+    assert "Doe" not in text
+    ticked = {"action": "export", "study": [five[0].pk]}
+    only = browser.post(reverse("pages:worklist_act"), ticked).content.decode()
+    assert [row["patient_id"] for row in csv.DictReader(io.StringIO(only))] == ["P1"]
+
+
+def test_a_filter_is_saved_under_a_name_and_forgotten(browser, user, five):
+    save = {"name": "Mine to check", "filter": "show=check&since=2020-03-01&evil=1"}
+    answer = browser.post(reverse("pages:save_filter"), save)
+    assert answer.headers["Location"] == f"{HOME}?show=check&since=2020-03-01"
+    (saved,) = SavedFilter.objects.filter(user=user)
+    assert saved.address == "show=check&since=2020-03-01"
+    assert "Mine to check" in browser.get(HOME).content.decode()
+    browser.post(reverse("pages:save_filter"), save | {"filter": "show=problem"})
+    assert SavedFilter.objects.get().address == "show=problem"
+    browser.post(reverse("pages:forget_filter", args=[saved.pk]))
+    assert not SavedFilter.objects.exists()
+
+
+def test_the_filter_comes_back_from_its_own_address():
+    from django.http import QueryDict
+
+    one = Filter(q="doe 1", show="mine", site="north", since=datetime.date(2020, 1, 2))
+    assert Filter.of(QueryDict(one.address)) == one
+    assert Filter().address == ""
+
+
+def test_pages_of_50_take_as_many_queries_as_one_line(browser, site, django_assert_max_num_queries):
+    def queries():
+        with django_assert_max_num_queries(40) as taken:
+            assert browser.get(HOME).status_code == 200
+        return len(taken)
+
+    a_study(site, 1, score=5.0, suspected=True)
+    browser.get(HOME)
+    few = queries()
+    for number in range(2, 62):
+        a_study(site, number, score=float(number), suspected=True)
+    assert queries() == few
+    assert len(shown(browser)) == 50
+    assert len(shown(browser, page=2)) == 11
