@@ -34,7 +34,7 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
         page.on("pageerror", lambda error: complaints.append(str(error)))
 
         log_in(page, stack.url)
-        page.locator(f"[data-patient='{patient}'] a").click()
+        page.locator(f"#worklist a[href='/patients/{patient}/']").first.click()
         expect(page.locator("[data-chart]")).to_have_attribute("data-points", "1")
 
         page.locator("input[type=file]:not([webkitdirectory])").set_input_files(follow_up)

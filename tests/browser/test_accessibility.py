@@ -1,0 +1,47 @@
+"""What axe (WCAG 2.2 A and AA, and its best practices) finds on the pages, in both themes and at both widths."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.browser import chromium, log_in
+from tests.dicom_series import make_series
+from tests.stack import ROOT, Stack
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Every page; those of a scan that waits to be analysed, as no worker is needed for these."""
+    folder = tmp_path_factory.mktemp("accessible")
+    make_series(folder, PatientName="Every^Page", PatientID="AXE-1")
+    upload = json.loads(stack.manage("import_dicom", str(folder), "--site", "demo", "--json"))
+    study = stack.get(f"/api/v1/studies/{upload['studies'][0]}/")
+    of_scan = [f"/patients/{study['patient']}/", f"/studies/{study['id']}/"]
+    lists = ["/", "/?show=mine&q=nobody", "/?q=axe", "/patients/", "/patients/?q=nobody"]
+    return [*lists, *of_scan, "/upload/", "/patients/new/", "/about/", "/accounts/password/change/", "/nowhere/"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_page_has_a_fault_that_axe_finds(stack: Stack, addresses: list[str], width: int, theme: str) -> None:
+    with chromium(width, 900, theme) as browser:
+        page = browser.new_page()
+        page.goto(f"{stack.url}/accounts/login/")
+        faults = {"/accounts/login/": _faults(page)}
+        log_in(page, stack.url)
+        for address in addresses:
+            page.goto(stack.url + address)
+            faults[address] = _faults(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{address} is wider than the window"
+    assert {address: found for address, found in faults.items() if found} == {}
+
+
+def _faults(page: Page) -> list[dict[str, Any]]:
+    """Rule and places of what axe finds; run past the content security policy, as a browser's own tools are."""
+    page.evaluate(AXE.read_text() + "; null")
+    violations = page.evaluate("axe.run().then((result) => result.violations)")
+    return [{"rule": each["id"], "at": [node["html"][:120] for node in each["nodes"]][:4]} for each in violations]
