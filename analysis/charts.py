@@ -4,14 +4,17 @@ Traces carry no colours: the page's Plotly template gives each trace its colour 
 (measurement noise, line, suspected, not suspected, this time point).
 """
 
+import html
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import plotly.graph_objects as go
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from patients.models import Study
+from patients.models import PatientEvent, Study
 
 from .formats import DATE_FORMAT, change_words, quality_text, relative_text, score_text
 from .trend import TimePoint
@@ -24,38 +27,74 @@ SHORTEST_DAYS = 7  # a trend of fewer days is drawn on an axis of a week
 BAND_OPACITY = 0.5  # of Plotly's fill, which is half transparent itself
 HEADROOM = 1.15  # the end of the vertical axis ÷ the highest value
 
+EVENT_LETTERS = 24  # that a note on the chart has at most
+
 Number = Callable[[TimePoint], float | None]
+Events = Sequence[PatientEvent]
 
-HOVER = "<b>%{customdata[1]}</b> · day %{x}<br>%{customdata[2]}<br>relative %{customdata[3]}<br>%{customdata[4]}"
+HOVER = "<b>%{customdata[1]}</b><br>%{customdata[2]}<br>relative %{customdata[3]}<br>%{customdata[4]}"
 
 
-def trend_figures(points: Sequence[TimePoint], *, here: Study | None = None) -> dict[str, Any]:
-    """``{"relative": figure, "absolute": figure}`` as plain JSON; ``here``: the study to mark as the one on show."""
-    relative = _figure(
-        points,
-        here,
+@dataclass(frozen=True)
+class Axis:
+    """What the horizontal axis says of a day. ``origin``: day 0, None where the axis shows dates."""
+
+    title: str
+    origin: date | None
+
+    def at(self, day: date) -> int | str:
+        return (day - self.origin).days if self.origin else day.isoformat()
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the vertical axis shows. ``noise``: half of the 95 % interval, as a part of the value."""
+
+    title: str
+    value: Number
+    noise: Number = lambda point: None
+
+
+MEASURES = {
+    "relative": Measure(
+        "Relative Corona score",
         lambda point: point.relative_corona_score,
         lambda point: point.since_first.noise if point.since_first else None,
-        "Relative Corona score",
-    )
-    relative.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
-    absolute = _figure(
-        points, here, lambda point: point.corona_score_cm3, lambda point: point.score_noise, "Corona score, cm³"
-    )
-    return {"relative": relative.to_plotly_json(), "absolute": absolute.to_plotly_json()}
+    ),
+    "absolute": Measure("Corona score, cm³", lambda point: point.corona_score_cm3, lambda point: point.score_noise),
+    "opacity": Measure("Opacity, % of the lungs", lambda point: point.analysis and point.analysis.opacity_percent),
+}
 
 
-def _figure(points: Sequence[TimePoint], here: Study | None, value: Number, noise: Number, title: str) -> go.Figure:
+def trend_figures(
+    points: Sequence[TimePoint], *, here: Study | None = None, onset: date | None = None, events: Events = ()
+) -> dict[str, dict[str, Any]]:
+    """Figures as plain JSON by axis (days, date and, where the ``onset`` of symptoms is known, onset) and measure
+    (``MEASURES``). ``here``: the study to mark as the one on show; ``events``: what happened to the patient."""
+    first = next((point.date for point in points if point.in_trend), None)
+    axes = {"days": Axis("Days since the first CT", first), "date": Axis("Date", None)}
+    if onset:
+        axes["onset"] = Axis("Days since the first symptoms", onset)
+    return {
+        name: {which: _figure(points, here, axis, measure, events) for which, measure in MEASURES.items()}
+        for name, axis in axes.items()
+    }
+
+
+def _figure(
+    points: Sequence[TimePoint], here: Study | None, axis: Axis, measure: Measure, events: Events
+) -> dict[str, Any]:
+    value, noise = measure.value, measure.noise
     drawn = [point for point in points if point.in_trend and value(point) is not None]
-    days = [point.days_since_first for point in drawn]
+    x = [axis.at(point.date) for point in drawn]
     shown = [point for point in drawn if here and point.study.pk == here.pk]
     traces = [
-        _noise_band(drawn, value, noise),
-        go.Scatter(x=days, y=[value(point) for point in drawn], mode="lines", hoverinfo="skip", line_width=2.5),
-        _markers([point for point in drawn if point.analysis.suspected], value, "suspected", "triangle-up"),
-        _markers([point for point in drawn if not point.analysis.suspected], value, "not suspected", "circle"),
+        _noise_band(drawn, axis, measure),
+        go.Scatter(x=x, y=[value(point) for point in drawn], mode="lines", hoverinfo="skip", line_width=2.5),
+        _markers([point for point in drawn if point.analysis.suspected], axis, value, "suspected", "triangle-up"),
+        _markers([point for point in drawn if not point.analysis.suspected], axis, value, "not suspected", "circle"),
         go.Scatter(
-            x=[point.days_since_first for point in shown],
+            x=[axis.at(point.date) for point in shown],
             y=[value(point) for point in shown],
             mode="markers",
             hoverinfo="skip",
@@ -64,16 +103,31 @@ def _figure(points: Sequence[TimePoint], here: Study | None, value: Number, nois
         ),
     ]
     highest = [(value(point) or 0) * (1 + (noise(point) or 0)) for point in drawn]
-    return go.Figure(traces, _layout(days, highest, title))
+    dates = [point.date for point in drawn] + [event.date for event in events if drawn]
+    figure = go.Figure(traces, _layout(axis, dates, highest, measure.title))
+    if measure is MEASURES["relative"]:
+        figure.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
+    for event in events if drawn else ():
+        _add_event(figure, axis.at(event.date), event.text)
+    return figure.to_plotly_json()
 
 
-def _noise_band(points: Sequence[TimePoint], value: Number, noise: Number) -> go.Scatter:
+def _add_event(figure: go.Figure, x: int | str, text: str) -> None:
+    """A dashed line over the day, its words beside it at the top."""
+    figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line={"dash": "dash", "width": 1})
+    shortened = text if len(text) <= EVENT_LETTERS else f"{text[: EVENT_LETTERS - 1]}…"
+    words = {"text": html.escape(shortened), "hovertext": html.escape(text), "showarrow": False, "textangle": -90}
+    figure.add_annotation(x=x, y=1, yref="paper", xanchor="right", yanchor="top", font={"size": 11}, **words)
+
+
+def _noise_band(points: Sequence[TimePoint], axis: Axis, measure: Measure) -> go.Scatter:
     """The 95 % interval of the score around the line; empty where a point's noise is not known."""
+    value, noise = measure.value, measure.noise
     known = [] if any(noise(point) is None for point in points) else points
-    days = [point.days_since_first for point in known]
+    x = [axis.at(point.date) for point in known]
     ends = [[(value(point) or 0) * (1 + sign * (noise(point) or 0)) for point in known] for sign in (1, -1)]
     return go.Scatter(
-        x=days + days[::-1],
+        x=x + x[::-1],
         y=ends[0] + ends[1][::-1],
         mode="lines",
         line_width=0,
@@ -83,8 +137,7 @@ def _noise_band(points: Sequence[TimePoint], value: Number, noise: Number) -> go
     )
 
 
-def _layout(days: Sequence[int], values: Sequence[float], title: str) -> dict[str, Any]:
-    longest = max([SHORTEST_DAYS, *days])
+def _layout(axis: Axis, dates: Sequence[date], values: Sequence[float], title: str) -> dict[str, Any]:
     return {
         "template": None,
         "margin": {"l": 58, "r": 12, "t": 8, "b": 44},
@@ -92,11 +145,11 @@ def _layout(days: Sequence[int], values: Sequence[float], title: str) -> dict[st
         "dragmode": False,
         "showlegend": False,  # the page says in words and icons what the marks mean
         "xaxis": {
-            "title": {"text": "Days since the first CT", "standoff": 8, "font": {"size": TITLE_SIZE}},
-            "range": [-MARGIN_DAYS * longest, (1 + MARGIN_DAYS) * longest],
-            "tickformat": "d",
+            "title": {"text": axis.title, "standoff": 8, "font": {"size": TITLE_SIZE}},
+            "range": _range(axis, dates),
+            "tickformat": "d" if axis.origin else "%-d %b %Y",
             "ticklabelstandoff": 5,
-            "nticks": 8,
+            "nticks": 8 if axis.origin else 5,
             "zeroline": False,
             "fixedrange": True,
         },
@@ -109,9 +162,22 @@ def _layout(days: Sequence[int], values: Sequence[float], title: str) -> dict[st
     }
 
 
-def _markers(points: Sequence[TimePoint], value: Number, decision: str, symbol: str) -> go.Scatter:
+def _range(axis: Axis, dates: Sequence[date]) -> list[Any] | None:
+    """From before the first day to after the last, a week at least; None (Plotly's choice) without days."""
+    if not dates:
+        return None
+    first, last = min(dates), max(dates)
+    margin = timedelta(days=MARGIN_DAYS * max(SHORTEST_DAYS, (last - first).days))
+    last = max(last, first + timedelta(days=SHORTEST_DAYS))
+    ends = [datetime.combine(day, time()) + sign * margin for day, sign in ((first, -1), (last, 1))]
+    if axis.origin is None:
+        return [end.isoformat() for end in ends]
+    return [(end - datetime.combine(axis.origin, time())) / timedelta(days=1) for end in ends]
+
+
+def _markers(points: Sequence[TimePoint], axis: Axis, value: Number, decision: str, symbol: str) -> go.Scatter:
     return go.Scatter(
-        x=[point.days_since_first for point in points],
+        x=[axis.at(point.date) for point in points],
         y=[value(point) for point in points],
         mode="markers",
         cliponaxis=False,
@@ -128,7 +194,7 @@ def _hover(point: TimePoint, decision: str) -> list[str]:
         relative += f" ({change_words(point.since_first)})"
     return [
         reverse("pages:study", args=[point.study.pk]),
-        date_format(point.date, DATE_FORMAT),
+        f"{date_format(point.date, DATE_FORMAT)} · day {point.days_since_first}",
         score_text(point.corona_score_cm3),
         relative,
         " · ".join(filter(None, [decision, quality_text(point.analysis.quality)])),

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Exists, F, Max, OuterRef, prefetch_related_objects
+from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,8 +16,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from patients.access import visible, visible_or_404
-from patients.forms import NewPatientForm
-from patients.models import Patient, Series, Site, Study
+from patients.forms import NewPatientForm, PatientEventForm, SymptomOnsetForm
+from patients.models import Patient, PatientEvent, Series, Site, Study
 from patients.search import matching
 
 from . import about as ai
@@ -112,19 +113,55 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
 
     def context() -> dict[str, Any]:
         waiting = waiting_uploads(request).filter(patient=patient)
-        return {"section": "patients", "patient": patient, "waiting": waiting} | _trend_context(points)
+        return {"section": "patients", "waiting": waiting} | _trend_context(patient, points)
 
     return live(request, "pages/patient.html", "parts/timeline.html", [state(points), reasons], context)
 
 
-def _trend_context(points: list[TimePoint], here: Study | None = None) -> dict[str, Any]:
+@require_POST
+def symptom_onset(request: HttpRequest, pk: int) -> HttpResponse:
+    """The user says on which day the symptoms began, or that it is not known."""
+    patient = visible_or_404(Patient, request.user, pk)
+    form = SymptomOnsetForm(request.POST, instance=patient)
+    return _saved(request, form, patient.pk)
+
+
+@require_POST
+def add_event(request: HttpRequest, pk: int) -> HttpResponse:
+    """The user notes what happened to the patient."""
+    patient = visible_or_404(Patient, request.user, pk)
+    form = PatientEventForm(request.POST, instance=PatientEvent(patient=patient, user=request.user))
+    return _saved(request, form, patient.pk)
+
+
+def _saved(request: HttpRequest, form: ModelForm, patient_pk: int) -> HttpResponse:
+    """Back to the patient, with what is wrong if the form was not saved."""
+    if form.is_valid():
+        form.save()
+    for errors in form.errors.values():
+        for error in errors:
+            messages.error(request, error)
+    return redirect("pages:patient", patient_pk)
+
+
+@require_POST
+def forget_event(request: HttpRequest, pk: int) -> HttpResponse:
+    event = visible_or_404(PatientEvent, request.user, pk)
+    event.delete()
+    return redirect("pages:patient", event.patient_id)
+
+
+def _trend_context(patient: Patient, points: list[TimePoint], here: Study | None = None) -> dict[str, Any]:
+    events = list(patient.events.all())
     charted = [point for point in points if point.in_trend and point.corona_score_cm3 is not None]
     return {
+        "patient": patient,
         "points": points,
+        "events": events,
         "charted": charted,
         "newest": charted[-1] if charted else None,
         "relative_defined": any(point.relative_corona_score is not None for point in charted),
-        "figures": trend_figures(points, here=here),
+        "figures": trend_figures(points, here=here, onset=patient.symptom_onset, events=events),
         "noise_drawn": len({point.date for point in charted}) > 1 and all(point.score_noise for point in charted),
         "running": any(point.pending for point in points),
         "mixed_versions": len({point.analysis.weights for point in charted}) > 1,
@@ -160,10 +197,9 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     misfit = study.chosen_series.reason if study.chosen_series else ""
 
     def context() -> dict[str, Any]:
-        return _trend_context(points, here=study) | {
+        return _trend_context(study.patient, points, here=study) | {
             "section": "patients",
             "study": study,
-            "patient": study.patient,
             "point": point,
             "done": done,
             "on_show": on_show,

@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from .access import visible
-from .models import Patient, Site
+from .models import Patient, PatientEvent, Site
 
 EARLIEST_BIRTH = date(1880, 1, 1)
 SEXES = [("", "Not given"), ("F", "Female"), ("M", "Male"), ("O", "Other")]
@@ -61,6 +61,41 @@ class NewPatientForm(forms.ModelForm):
         if site and patient_id and Patient.objects.filter(site=site, patient_id=patient_id).exists():
             self.add_error("patient_id", f"A patient with this ID is known at {site} already: upload the CT there.")
         return self.cleaned_data
+
+
+class SymptomOnsetForm(forms.ModelForm):
+    """The first day of symptoms; empty to forget it."""
+
+    class Meta:
+        model = Patient
+        fields = ("symptom_onset",)
+
+    def clean_symptom_onset(self) -> date | None:
+        return _past(self.cleaned_data["symptom_onset"], self.instance)
+
+
+class PatientEventForm(forms.ModelForm):
+    """What happened on a day."""
+
+    class Meta:
+        model = PatientEvent
+        fields = ("date", "text")
+        error_messages = {"date": {"required": "Say on which day."}, "text": {"required": "Say what happened."}}
+
+    def clean_date(self) -> date | None:
+        return _past(self.cleaned_data["date"], self.instance.patient)
+
+    def clean_text(self) -> str:
+        return _one_line(self.cleaned_data["text"])
+
+
+def _past(day: date | None, patient: Patient) -> date | None:
+    """A day of the patient's life so far."""
+    if day and day > timezone.localdate():
+        raise forms.ValidationError("This day is yet to come.")
+    if day and day < (patient.birth_date or EARLIEST_BIRTH):
+        raise forms.ValidationError("This day is before the patient's birth.")
+    return day
 
 
 def _one_line(text: str) -> str:

@@ -66,6 +66,7 @@ class Patient(models.Model):
     patient_name = models.CharField(max_length=324, blank=True, help_text="PatientName as in the file: Family^Given")
     birth_date = models.DateField(null=True, blank=True)
     sex = models.CharField(max_length=1, blank=True)
+    symptom_onset = models.DateField(null=True, blank=True, help_text="First day of symptoms, as a user said")
     synthetic = models.BooleanField(default=False, help_text="Made by a generator, not a person")
     search_text = models.TextField(editable=False, help_text="Name and ID as they are searched (search.py)")
 
@@ -95,6 +96,24 @@ class Patient(models.Model):
         if born is None or day is None:
             return None
         return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
+class PatientEvent(models.Model):
+    """What happened to a patient on a day, in a few words: admission, a treatment."""
+
+    SITE_PATH = "patient__site"
+
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="events")
+    date = models.DateField()
+    text = models.CharField(max_length=60)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["date", "pk"]
+
+    def __str__(self) -> str:
+        return f"event {self.pk}"
 
 
 class Study(models.Model):

@@ -5,12 +5,8 @@ export interface Figure {
   layout: Record<string, unknown>;
 }
 
-interface ChartData {
-  relative: Figure;
-  absolute: Figure;
-}
-
-type Measure = keyof ChartData;
+/** By axis (days, date, onset) and measure (relative, absolute, opacity). */
+type ChartData = Record<string, Record<string, Figure>>;
 
 interface ClickEvent {
   points: { customdata?: [string, ...unknown[]] }[];
@@ -71,35 +67,55 @@ export async function drawFigure(
   return Plotly!.react(element, figure.data, { ...figure.layout, template: template(colours) }, CONFIG);
 }
 
-/** One chart with its relative/absolute switch; a click on a point calls `open` with the point's address. */
-export class TrendChart {
-  private readonly figures: ChartData;
-  private readonly canvas: HTMLElement;
-  private measure: Measure;
-  private listens = false;
-
+/** What the user chose last in this window, where the chart at hand has it. */
+class Choice {
   constructor(
     private readonly root: HTMLElement,
-    private readonly open: (address: string) => void,
+    private readonly name: 'axis' | 'measure',
+    changed: () => void,
   ) {
-    this.figures = JSON.parse(root.querySelector('script[type="application/json"]')?.textContent ?? '') as ChartData;
-    this.canvas = root.querySelector<HTMLElement>('[data-chart-canvas]')!;
-    this.measure = (sessionStorage.getItem('measure') as Measure | null) ?? 'relative';
-    if (root.dataset.relativeDefined === 'false') this.measure = 'absolute';
-    for (const button of root.querySelectorAll<HTMLButtonElement>('[data-measure]')) {
+    for (const button of this.buttons) {
       button.addEventListener('click', () => {
-        this.measure = button.dataset.measure as Measure;
-        sessionStorage.setItem('measure', this.measure);
-        void this.draw();
+        sessionStorage.setItem(name, button.dataset[name]!);
+        changed();
       });
     }
   }
 
+  private get buttons(): HTMLButtonElement[] {
+    return [...this.root.querySelectorAll<HTMLButtonElement>(`[data-${this.name}]`)];
+  }
+
+  /** The chosen value, shown as pressed; the first button's where nothing that is here was chosen. */
+  show(): string {
+    const offered = this.buttons.map((button) => button.dataset[this.name]!);
+    const stored = sessionStorage.getItem(this.name) ?? '';
+    const chosen = offered.includes(stored) ? stored : offered[0]!;
+    for (const button of this.buttons) button.setAttribute('aria-pressed', String(button.dataset[this.name] === chosen));
+    return chosen;
+  }
+}
+
+/** One chart with its switches; a click on a point calls `open` with the point's address. */
+export class TrendChart {
+  private readonly figures: ChartData;
+  private readonly canvas: HTMLElement;
+  private readonly axis: Choice;
+  private readonly measure: Choice;
+  private listens = false;
+
+  constructor(
+    root: HTMLElement,
+    private readonly open: (address: string) => void,
+  ) {
+    this.figures = JSON.parse(root.querySelector('script[type="application/json"]')?.textContent ?? '') as ChartData;
+    this.canvas = root.querySelector<HTMLElement>('[data-chart-canvas]')!;
+    this.axis = new Choice(root, 'axis', () => void this.draw());
+    this.measure = new Choice(root, 'measure', () => void this.draw());
+  }
+
   async draw(): Promise<void> {
-    for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-measure]')) {
-      button.setAttribute('aria-pressed', String(button.dataset.measure === this.measure));
-    }
-    const figure = this.figures[this.measure];
+    const figure = this.figures[this.axis.show()]![this.measure.show()]!;
     const plot = await drawFigure(this.canvas, figure, TREND_COLOURS);
     if (this.listens) return;
     this.listens = true;

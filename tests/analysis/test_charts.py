@@ -7,7 +7,7 @@ import pytest
 from analysis.charts import HEADROOM, trend_figures
 from analysis.models import Analysis
 from analysis.trend import trend
-from patients.models import Patient, Series, Study
+from patients.models import Patient, PatientEvent, Series, Study
 
 NOISE, LINE, SUSPECTED, NOT_SUSPECTED, HERE = range(5)
 
@@ -38,7 +38,7 @@ def test_points_stand_at_their_days_by_decision(patient):
     time_point(patient, 0, 200.0)
     time_point(patient, 6, 300.0)
     time_point(patient, 20, 10.0, suspected=False)
-    figures = trend_figures(trend(patient))
+    figures = trend_figures(trend(patient))["days"]
     absolute, relative = figures["absolute"]["data"], figures["relative"]["data"]
     assert drawn(absolute[LINE]) == [(0, 200.0), (6, 300.0), (20, 10.0)]
     assert drawn(absolute[SUSPECTED]) == [(0, 200.0), (6, 300.0)]
@@ -49,16 +49,16 @@ def test_points_stand_at_their_days_by_decision(patient):
 def test_a_point_says_date_score_and_change_and_leads_to_its_study(patient):
     time_point(patient, 0, 200.0)
     second = time_point(patient, 6, 300.0)
-    address, *words = trend_figures(trend(patient))["relative"]["data"][SUSPECTED]["customdata"][1]
+    address, *words = trend_figures(trend(patient))["days"]["relative"]["data"][SUSPECTED]["customdata"][1]
     assert address == f"/studies/{second.pk}/"
-    assert words == ["7 Mar 2020", "300.0 cm³", "1.50 (+50 %)", "suspected"]
+    assert words == ["7 Mar 2020 · day 6", "300.0 cm³", "1.50 (+50 %)", "suspected"]
 
 
 def test_the_band_holds_95_percent_of_what_the_noise_would_give(patient):
     time_point(patient, 0, 200.0)
     time_point(patient, 6, 100.0)
     Analysis.objects.update(score_variation=0.05)
-    figures = trend_figures(trend(patient))
+    figures = trend_figures(trend(patient))["days"]
     noise = 1.96 * 0.05
     upper, lower = [200 * (1 + noise), 100 * (1 + noise)], [100 * (1 - noise), 200 * (1 - noise)]
     assert figures["absolute"]["data"][NOISE]["y"] == pytest.approx(upper + lower)
@@ -72,13 +72,13 @@ def test_no_band_is_drawn_where_the_noise_of_a_point_is_not_known(patient):
     time_point(patient, 0, 200.0)
     Analysis.objects.update(score_variation=0.05)
     time_point(patient, 6, 100.0)
-    assert not drawn(trend_figures(trend(patient))["absolute"]["data"][NOISE])
+    assert not drawn(trend_figures(trend(patient))["days"]["absolute"]["data"][NOISE])
 
 
 def test_a_point_says_what_stands_against_it(patient):
     time_point(patient, 0, 200.0)
     Analysis.objects.update(quality=[{"code": "lungs_cut_off", "message": "The scan ends inside the lungs."}])
-    words = trend_figures(trend(patient))["relative"]["data"][SUSPECTED]["customdata"][0]
+    words = trend_figures(trend(patient))["days"]["relative"]["data"][SUSPECTED]["customdata"][0]
     assert words[-1] == "suspected · check: lungs cut off"
 
 
@@ -87,13 +87,13 @@ def test_undated_failed_and_waiting_studies_are_no_points(patient):
     time_point(patient, 3, None, state="FAILED")
     time_point(patient, 5, None, state="QUEUED")
     time_point(patient, None, 40.0)
-    assert drawn(trend_figures(trend(patient))["absolute"]["data"][LINE]) == [(0, 80.0)]
+    assert drawn(trend_figures(trend(patient))["days"]["absolute"]["data"][LINE]) == [(0, 80.0)]
 
 
 def test_without_a_relative_score_its_chart_is_empty_and_the_other_is_not(patient):
     time_point(patient, 0, 0.0, suspected=False)
     time_point(patient, 5, 12.0)
-    figures = trend_figures(trend(patient))
+    figures = trend_figures(trend(patient))["days"]
     assert drawn(figures["relative"]["data"][LINE]) == []
     assert drawn(figures["absolute"]["data"][LINE]) == [(0, 0.0), (5, 12.0)]
 
@@ -101,15 +101,44 @@ def test_without_a_relative_score_its_chart_is_empty_and_the_other_is_not(patien
 def test_the_study_on_show_is_ringed(patient):
     time_point(patient, 0, 200.0)
     second = time_point(patient, 6, 100.0)
-    figures = trend_figures(trend(patient), here=second)
+    figures = trend_figures(trend(patient), here=second)["days"]
     assert drawn(figures["relative"]["data"][HERE]) == [(6, 0.5)]
-    assert drawn(trend_figures(trend(patient))["relative"]["data"][HERE]) == []
+    assert drawn(trend_figures(trend(patient))["days"]["relative"]["data"][HERE]) == []
+
+
+def test_the_axis_says_days_dates_or_days_since_the_first_symptoms(patient):
+    time_point(patient, 0, 200.0)
+    time_point(patient, 6, 300.0)
+    assert set(trend_figures(trend(patient))) == {"days", "date"}
+    figures = trend_figures(trend(patient), onset=datetime.date(2020, 2, 26))
+    x = {axis: figures[axis]["relative"]["data"][LINE]["x"] for axis in figures}
+    assert x == {"days": [0, 6], "date": ["2020-03-01", "2020-03-07"], "onset": [4, 10]}
+    low, high = figures["date"]["relative"]["layout"]["xaxis"]["range"]
+    assert low < "2020-03-01"
+    assert high > "2020-03-07"
+
+
+def test_opacity_is_drawn_where_it_was_computed(patient):
+    time_point(patient, 0, 200.0)
+    Analysis.objects.update(opacity_percent=12.5)
+    time_point(patient, 6, 100.0)
+    assert drawn(trend_figures(trend(patient))["days"]["opacity"]["data"][LINE]) == [(0, 12.5)]
+
+
+def test_what_happened_stands_at_its_day_and_cannot_be_markup(patient):
+    time_point(patient, 0, 200.0)
+    happened = PatientEvent(patient=patient, date=datetime.date(2020, 3, 12), text="<b>Steroids</b> for ten days")
+    layout = trend_figures(trend(patient), events=[happened])["days"]["absolute"]["layout"]
+    assert [(line["x0"], line["x1"]) for line in layout["shapes"]] == [(11, 11)]
+    (note,) = layout["annotations"]
+    assert (note["x"], note["hovertext"]) == (11, "&lt;b&gt;Steroids&lt;/b&gt; for ten days")
+    assert layout["xaxis"]["range"][1] > 11
 
 
 def test_axes_hold_all_points(patient):
     time_point(patient, 0, 200.0)
     time_point(patient, 40, 500.0)
-    layout = trend_figures(trend(patient))["absolute"]["layout"]
+    layout = trend_figures(trend(patient))["days"]["absolute"]["layout"]
     low, high = layout["xaxis"]["range"]
     assert low < 0
     assert high > 40

@@ -31,6 +31,8 @@ def actions(analysis, upload):
         (reverse("pages:choose_series", args=[analysis.series.study_id]), {"series": analysis.series_id}),
         (reverse("pages:reanalyse", args=[analysis.series.study_id]), {}),
         (reverse("pages:date_study", args=[analysis.series.study_id]), {"date": "2020-01-01"}),
+        (reverse("pages:symptom_onset", args=[analysis.series.study.patient_id]), {"symptom_onset": "2020-02-20"}),
+        (reverse("pages:add_event", args=[analysis.series.study.patient_id]), {"date": "2020-02-20", "text": "Fever"}),
         (reverse("pages:decide_upload", args=[upload.pk, "confirm"]), {}),
         (reverse("pages:decide_upload", args=[upload.pk, "discard"]), {}),
     ]
@@ -215,7 +217,7 @@ def test_what_stands_against_a_result_is_said_on_timeline_chart_and_list(browser
         assert "note: thick slices" in text
         assert analysis.report["quality"][0]["message"] in text
         assert "Check</span>" not in text
-    chart = browser.get(patient_page(patient)).context["figures"]["absolute"]
+    chart = browser.get(patient_page(patient)).context["figures"]["days"]["absolute"]
     assert "note: thick slices" in str(chart)
     Analysis.objects.update(quality=[])
     for address in (patient_page(patient), reverse("pages:home"), reverse("pages:patients")):
