@@ -21,7 +21,7 @@ from patients.models import Patient, PatientEvent, Series, Site, Study
 from patients.search import matching
 
 from . import about as ai
-from . import services
+from . import lesions, services
 from .charts import trend_figures
 from .checks import EVALUATION
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
@@ -34,6 +34,7 @@ from .trend import TimePoint, since_last, trend, trends
 from .upload_views import waiting_uploads
 
 PATIENTS_A_PAGE = 50
+MAX_LESIONS = 15  # rows of the table on the patient's page, the largest first
 STOP_POLLING = 286  # htmx: take this answer and ask no more
 
 
@@ -110,12 +111,21 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
     points = trend(patient)
     prefetch_related_objects([point.study for point in points], "series")
     reasons = [series.reason for point in points for series in point.study.series.all()]
+    compared = lesions.comparisons(points)
 
     def context() -> dict[str, Any]:
-        waiting = waiting_uploads(request).filter(patient=patient)
-        return {"section": "patients", "waiting": waiting} | _trend_context(patient, points)
+        shown = _trend_context(patient, points)
+        followed = lesions.followed(points, compared)
+        return shown | {
+            "section": "patients",
+            "waiting": waiting_uploads(request).filter(patient=patient),
+            "lesions": [(lesion, lesion.along(shown["charted"])) for lesion in followed[:MAX_LESIONS]],
+            "more_lesions": max(0, len(followed) - MAX_LESIONS),
+            "comparing": any(one.is_active for one in compared.values()),
+        }
 
-    return live(request, "pages/patient.html", "parts/timeline.html", [state(points), reasons], context)
+    seen = [state(points), reasons, sorted((one.pk, one.state) for one in compared.values())]
+    return live(request, "pages/patient.html", "parts/timeline.html", seen, context)
 
 
 @require_POST

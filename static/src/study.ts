@@ -65,8 +65,7 @@ class Viewer {
       threshold: Number(this.input('threshold').value) / 100,
     };
     this.outlined = { opacity: false, findings: true, lungs: false, change: false, ...kept?.outlined };
-    const wanted = new URLSearchParams(location.search).get('level');
-    this.index = (wanted === null ? null : sliceAt(scan, Number(wanted))) ?? mostAffected(scan);
+    this.index = askedFor(scan) ?? mostAffected(scan);
     this.corners = new Corners(root);
     this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, scan.slices, (index) => void this.ct?.go(index));
     const place = root.querySelector<HTMLElement>('[data-correction]');
@@ -294,6 +293,15 @@ void viewer?.open().catch((error: unknown) => {
   place.hidden = false;
   console.error(error);
 });
+
+/** The slice that the page's address asks for: `level`, between the ends of the lungs, or `z`, in mm. */
+function askedFor(scan: Scan): number | null {
+  const asked = new URLSearchParams(location.search);
+  const level = asked.get('level');
+  const z = asked.get('z');
+  if (level !== null) return sliceAt(scan, Number(level));
+  return z !== null && Number.isFinite(Number(z)) ? nearest(scan, Number(z)) : null;
+}
 
 /** The address of a time point, opened at the level on show here. */
 function atLevel(address: string): string {

@@ -1,0 +1,82 @@
+"""Lesions followed through a patient's course."""
+
+import datetime
+
+import pytest
+
+from analysis.lesions import comparisons, followed
+from analysis.models import Analysis, Comparison, Finding
+from analysis.trend import trend
+from patients.models import Series, Study
+from tests.analysis.finished import FINDINGS
+from tests.analysis.pages import DAY, patient_page
+
+
+def scan(patient, day, *volumes_ml):
+    """A finished analysis with findings of these volumes."""
+    uid = f"1.{Study.objects.count() + 1}"
+    date = DAY + datetime.timedelta(days=day)
+    study = Study.objects.create(patient=patient, study_instance_uid=uid, study_date=date)
+    study.chosen_series = Series.objects.create(study=study, series_instance_uid=uid + ".1", usable=True)
+    study.save()
+    analysis = Analysis.objects.create(series=study.chosen_series, state="DONE", report={}, corona_score_cm3=50.0)
+    for number, ml in enumerate(volumes_ml, start=1):
+        Finding.objects.create(analysis=analysis, number=number, **(FINDINGS[0] | {"volume_ml": ml}))
+    return analysis
+
+
+def compare(prior, now, *lesions):
+    """``lesions``: (status, number now, number then, doubling time)."""
+    named = ("status", "number", "prior_number", "doubling_time_days")
+    change = {"lesions": [dict(zip(named, each, strict=True)) for each in lesions]}
+    Comparison.objects.create(analysis=now, prior=prior, days=9, state="DONE", change=change)
+
+
+@pytest.fixture
+def course(patient):
+    first, second, third = scan(patient, 0, 4.0, 0.5), scan(patient, 9, 1.0, 2.0), scan(patient, 40, 3.0)
+    compare(first, second, ("shrunk", 2, 1, None), ("resolved", None, 2, None), ("new", 1, None, None))
+    compare(second, third, ("grown", 1, 2, 45.0), ("part of another", None, 1, None))
+    return first, second, third
+
+
+def lanes(patient):
+    points = trend(patient)
+    lesions = followed(points, comparisons(points))
+    seen = [
+        [one and (one.status, one.finding and one.finding.volume_ml) for _, one, _ in lesion.along(points)]
+        for lesion in lesions
+    ]
+    return lesions, seen
+
+
+def test_a_lesion_is_followed_through_all_scans_the_largest_first(patient, course):
+    lesions, seen = lanes(patient)
+    assert seen == [
+        [("", 4.0), ("shrunk", 2.0), ("grown", 3.0)],
+        [None, ("new", 1.0), ("part of another", None)],
+        [("", 0.5), ("resolved", None), None],
+    ]
+    assert [lesion.doubling_time_days for lesion in lesions] == [45.0, None, None]
+    assert [lesion.status for lesion in lesions] == ["grown", "part of another", "resolved"]
+
+
+def test_lesions_begin_anew_where_scans_are_not_compared_yet(patient, course):
+    Comparison.objects.filter(analysis=course[1]).update(state="QUEUED", change=None)
+    _, seen = lanes(patient)
+    assert seen == [[None, ("", 2.0), ("grown", 3.0)], [None, ("", 1.0), ("part of another", None)]]
+
+
+def test_the_table_leads_to_the_slice_and_says_how_fast_a_lesion_doubles(browser, patient, course):
+    text = browser.get(patient_page(patient)).content.decode()
+    z_mm = FINDINGS[0]["centroid_mm"][2]
+    assert f"/studies/{course[2].series.study_id}/?z={z_mm}" in text
+    assert "doubles in 45 days" in text
+
+
+def test_an_open_timeline_is_told_of_a_comparison(browser, patient, course):
+    seen = browser.get(patient_page(patient)).context["seen"]
+    news = {"seen": seen}, {"HX-Request": "true"}
+    assert browser.get(patient_page(patient), news[0], headers=news[1]).status_code == 204
+    Comparison.objects.filter(analysis=course[1]).update(state="FAILED", change=None)
+    assert browser.get(patient_page(patient), news[0], headers=news[1]).status_code == 200
