@@ -4,13 +4,14 @@ import logging
 from typing import Any
 
 from django.db.models.fields.files import FieldFile
-from django.http import FileResponse, Http404, HttpRequest
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from patients.access import visible_or_404
 from patients.models import Instance
 from patients.part10 import as_part10
 
+from . import report_images
 from .models import Analysis, Comparison
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,17 @@ def analysis_map(request: HttpRequest, pk: int, name: str) -> FileResponse:
 def change_map(request: HttpRequest, pk: int) -> FileResponse:
     """The map of what changed since an earlier result, as the maps of an analysis are sent."""
     return _map_file(visible_or_404(Comparison.objects.only("change_map"), request.user, pk).change_map)
+
+
+@require_safe
+def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
+    """A done run's slice at the level of the slice that the run ``of``, of the same patient, finds most affected."""
+    done = Analysis.objects.filter(state=Analysis.State.DONE)
+    shown, leading = (visible_or_404(done, request.user, each) for each in (pk, of))
+    jpeg = report_images.thumbnail(shown, report_images.most_affected_level(leading.report["slices"]))
+    if jpeg is None:
+        raise Http404
+    return HttpResponse(jpeg, content_type="image/jpeg", headers={"Cache-Control": KEPT_BY_THE_BROWSER})
 
 
 def _map_file(stored: FieldFile) -> FileResponse:

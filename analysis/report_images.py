@@ -48,6 +48,7 @@ PIXELS_WIDE = 640
 HEAT_EDGE = 12 / 255
 """Activations above the threshold over which the colour fades in, as in ``static/src/viewer/heatmap.ts``."""
 JPEG_QUALITY = 90
+THUMBNAIL, THUMBNAIL_QUALITY = (400, 300), 80  # pixels, twice what the timeline shows
 SCALE_BAR_MM = 50
 
 Grey = npt.NDArray[np.uint8]
@@ -87,12 +88,39 @@ def choose_slices(slices: Sequence[dict[str, Any]]) -> list[int]:
     return sorted(chosen)
 
 
+def most_affected_level(slices: Sequence[dict[str, Any]]) -> float:
+    """Where the slice with the most activation lies between the first (0) and the last (1) of the lungs."""
+    lung = [each for each in slices if each["probability"] is not None]
+    if len(lung) < 2:
+        return 0.5
+    worst = max(lung, key=lambda each: each["activation_cm2"])
+    return float((lung[0]["z_mm"] - worst["z_mm"]) / (lung[0]["z_mm"] - lung[-1]["z_mm"]))
+
+
+def thumbnail(analysis: Analysis, level: float) -> bytes | None:
+    """A small JPEG of the slice at a level of the lungs, with the heat map; None where it cannot be read."""
+    slices = analysis.report["slices"]
+    lung = [index for index, each in enumerate(slices) if each["probability"] is not None] or list(range(len(slices)))
+    top_mm, bottom_mm = (slices[lung[end]]["z_mm"] for end in (0, -1))
+    wanted_mm = top_mm + level * (bottom_mm - top_mm)
+    images = _images(analysis, [min(lung, key=lambda index: abs(slices[index]["z_mm"] - wanted_mm))])
+    if not images:
+        return None
+    jpeg = io.BytesIO()
+    images[0].overlay.resize(THUMBNAIL, Image.Resampling.LANCZOS).save(jpeg, "JPEG", quality=THUMBNAIL_QUALITY)
+    return jpeg.getvalue()
+
+
 def key_images(analysis: Analysis) -> list[KeyImage]:
-    """The chosen slices of a finished analysis; one whose image cannot be read is left out.
+    """The chosen slices of a finished analysis."""
+    return _images(analysis, choose_slices(analysis.report["slices"]))
+
+
+def _images(analysis: Analysis, chosen: Sequence[int]) -> list[KeyImage]:
+    """Slices in one frame; one whose image cannot be read is left out.
 
     None at all where the heat map cannot be read: a CT alone would pass for one without findings.
     """
-    chosen = choose_slices(analysis.report["slices"])
     read = [(index, *found) for index in chosen if (found := _read(analysis, index))]
     if not read:
         return []
@@ -100,7 +128,7 @@ def key_images(analysis: Analysis) -> list[KeyImage]:
         heatmap = storage.read_heatmap(analysis)
         planes = [heatmap[index] for index, _, _ in read]
     except (OSError, EOFError, ValueError, IndexError, zlib.error) as fault:
-        log.error("report of analysis %s: the heat map cannot be read: %s", analysis.pk, fault)
+        log.error("images of analysis %s: the heat map cannot be read: %s", analysis.pk, fault)
         return []
     spacing_mm = read[0][1].pixel_spacing_mm
     assert spacing_mm is not None  # an analysed series has one, the same on all slices
@@ -121,7 +149,7 @@ def _read(analysis: Analysis, index: int) -> tuple[SliceHeader, npt.NDArray[np.i
             header = read_header(Path(paths[0]))
             return header, decoder.read_hu(header)
     except (UnusableSeries, OSError) as fault:
-        log.warning("report of analysis %s: slice %s cannot be shown: %s", analysis.pk, index + 1, fault)
+        log.warning("images of analysis %s: slice %s cannot be shown: %s", analysis.pk, index + 1, fault)
         return None
 
 

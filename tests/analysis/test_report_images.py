@@ -1,11 +1,13 @@
 """Which slices a report shows, and that the heat map lies where it belongs."""
 
 import datetime
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from analysis.report_images import choose_slices, heat_rgba, key_images
+from analysis.report_images import choose_slices, heat_rgba, key_images, most_affected_level, thumbnail
 from patients.models import Patient
 
 from .finished import finished_analysis
@@ -92,3 +94,24 @@ def test_lungs_are_dark_and_the_body_bright_at_the_lung_window(image):
 
 def test_the_patients_right_is_at_the_left_of_an_axial_image(image):
     assert (image.left, image.right) == ("R", "L")
+
+
+def test_a_thumbnail_shows_the_level_asked_for_with_its_heat_map(analysis):
+    """Slices 5 and 6 of 1 to 18 are positive: the level of slice 5 lies 4 of 17 steps down."""
+    level = most_affected_level(analysis.report["slices"])
+    assert level == pytest.approx(4 / 17)
+    coloured = [_colour(thumbnail(analysis, each)) for each in (level, 1.0)]
+    assert coloured[0] > 500
+    assert coloured[1] == 0
+
+
+def _colour(jpeg: bytes) -> int:
+    """Pixels that are clearly not grey."""
+    pixels = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")).astype(int)
+    assert pixels.shape == (300, 400, 3)
+    return int((np.ptp(pixels, axis=2) > 60).sum())
+
+
+def test_without_its_file_there_is_no_thumbnail(analysis):
+    analysis.heatmap.storage.delete(analysis.heatmap.name)
+    assert thumbnail(analysis, 0.5) is None

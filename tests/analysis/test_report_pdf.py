@@ -219,7 +219,7 @@ def test_without_its_heat_map_a_report_comes_without_pictures_and_says_so(patien
     assert "The stored images or their heat map could not be read" in text
     assert SCORE in text
     assert "of 20, z" not in text
-    assert f"report of analysis {analysis.pk}: the heat map cannot be read" in caplog.text
+    assert f"images of analysis {analysis.pk}: the heat map cannot be read" in caplog.text
 
 
 def test_the_file_names_no_patient_and_stays_small(patient, tmp_path):
