@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from patients.models import Job, Series
+from patients.models import Job, Series, Study
 
 ACTIVE = ("QUEUED", "RUNNING")
 
@@ -156,6 +156,49 @@ class SliceCorrection(models.Model):
 
     def __str__(self) -> str:
         return f"correction {self.pk}"
+
+
+class Reading(models.Model):
+    """What a reader says of a study, with one result in view. DRAFT → SIGNED, and what is signed never changes: an
+    addendum is the next version. A study has one draft at most."""
+
+    SITE_PATH = "study__patient__site"
+
+    class State(models.TextChoices):
+        DRAFT = "DRAFT", "Draft"
+        SIGNED = "SIGNED", "Signed"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="readings")
+    version = models.PositiveSmallIntegerField(help_text="1 is the report, later ones are addenda")
+    state = models.CharField(max_length=6, choices=State, default=State.DRAFT)
+    analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="readings", help_text="In view")
+    reader = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", help_text="Who saved it last"
+    )
+    suspected = models.BooleanField(help_text="What the reader decides, whatever the networks say")
+    reason = models.TextField(blank=True, help_text="Why the reader decides otherwise than the networks")
+    impression = models.TextField(blank=True)
+    saved_at = models.DateTimeField(default=timezone.now)
+    signed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "version"], name="reading_version_once"),
+            models.UniqueConstraint(fields=["study"], condition=models.Q(state="DRAFT"), name="reading_one_draft"),
+            models.CheckConstraint(
+                condition=models.Q(state="DRAFT", signed_at=None) | models.Q(state="SIGNED", signed_at__isnull=False),
+                name="reading_signed_when",
+            ),
+        ]
+        ordering = ["study", "-version"]
+
+    def __str__(self) -> str:
+        return f"reading {self.pk}"
+
+    @property
+    def overrules(self) -> bool:
+        """Whether the reader decides otherwise than the result in view."""
+        return self.suspected != self.analysis.suspected
 
 
 class Comparison(Job):

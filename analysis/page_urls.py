@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import file_views, upload_views, views, worklist_views
+from . import file_views, reading_views, upload_views, views, worklist_views
 from .storage import MAPS
 
 app_name = "pages"
@@ -25,6 +25,7 @@ urlpatterns = [
     path("studies/<int:pk>/", views.study, name="study"),
     path("studies/<int:pk>/series/", views.choose_series, name="choose_series"),
     path("studies/<int:pk>/reanalyse/", views.reanalyse, name="reanalyse"),
+    path("studies/<int:pk>/reading/", reading_views.save_reading, name="save_reading"),
     path("studies/<int:pk>/date/", views.date_study, name="date_study"),
     path("analyses/<int:pk>/progress/", views.analysis_progress, name="analysis_progress"),
     path("analyses/<int:pk>/retry/", views.retry, name="retry"),

@@ -16,7 +16,7 @@ from reportlab.platypus import BaseDocTemplate, Flowable, Frame, KeepTogether, P
 from patients.models import Patient, Site, Study
 
 from . import formats
-from .models import Analysis, Comparison
+from .models import Analysis, Comparison, Reading
 from .pipeline.opacity import HIGH_HU
 from .pipeline.report import software_version
 from .pipeline.score import GATE_HU
@@ -63,6 +63,7 @@ def render(analysis: Analysis, points: Sequence[TimePoint]) -> bytes:
         Spacer(0, GAP),
         _decision(analysis),
         *_to_check(analysis),
+        *_readings(study),
         Spacer(0, GAP),
         _numbers(analysis, marked, points),
         *_findings(analysis),
@@ -76,6 +77,8 @@ def render(analysis: Analysis, points: Sequence[TimePoint]) -> bytes:
 
 def _document(story: list[Flowable], study: Study, site: Site) -> bytes:
     printed = f"Printed {_local(timezone.now(), site)}"
+    if not study.readings.filter(state=Reading.State.SIGNED).exists():
+        printed += " · not reported by a reader yet"
 
     def frame_page(canvas: Canvas, document: BaseDocTemplate) -> None:
         _header(canvas, site)
@@ -199,6 +202,25 @@ def _to_check(analysis: Analysis) -> list[Flowable]:
     return [paragraph(printable(f"Check: {message}"), 8.5, SUSPECTED, bold=True) for message in severe]
 
 
+def _readings(study: Study) -> list[Flowable]:
+    """What readers signed, the report first; no draft."""
+    signed = study.readings.filter(state=Reading.State.SIGNED).select_related("reader", "analysis").order_by("version")
+    if not signed:
+        return []
+    parts: list[Flowable] = []
+    for each in signed:
+        who = each.reader.get_username() if each.reader else "a user who was deleted"
+        kind = "Report" if each.version == 1 else f"Addendum (version {each.version})"
+        decided = f"The reader decides: {'' if each.suspected else 'not '}suspected. {each.reason}"
+        when = _local(each.signed_at, study.patient.site)
+        parts += [
+            paragraph(printable(f"{kind}, signed by {who} on {when}"), 7.5, FAINT),
+            *([paragraph(printable(decided), 8.5, bold=True)] if each.overrules else []),
+            *(paragraph(printable(line), 8.5) for line in each.impression.splitlines()),
+        ]
+    return [Spacer(0, GAP / 2), *parts]
+
+
 def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[TimePoint]) -> Table:
     slices = analysis.report["slices"]
     positive = sum(each["positive"] is True for each in slices)
@@ -293,7 +315,7 @@ def _method_section(analysis: Analysis) -> list[Flowable]:
     report = analysis.report
     method = (
         "A U-Net finds the lungs, and a ResNet rates each slice of them and draws its heat map (0 to 1); the Corona "
-        "score adds up heat map × voxel volume over the positive slices where the tissue is denser than "
+        "score adds up heat map × voxel volume over the positive slices where slices of about 8 mm are denser than "
         f"{formats.hu_text(GATE_HU)}, the paper's score (Gozes et al. 2020) without that limit. The positive ratio is "
         "positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time point, and distances "
         "come from the slice positions. Opacity is what a third network outlines on all lung slices, dense "

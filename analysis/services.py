@@ -21,7 +21,7 @@ from patients import ingest
 from patients.models import Patient, Series, Site, Study, Upload, UploadPart
 
 from . import network_sets, queue, series_choice, storage
-from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison, SliceCorrection
+from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison, Reading, SliceCorrection
 from .pipeline.decoder import Decoder
 from .pipeline.series import Geometry, check_series, read_header
 from .trend import compared, current, trend
@@ -38,6 +38,7 @@ UNREADABLE = "This series could not be read for an unexpected reason, which is l
 NO_NETWORKS = "The networks that analyse are missing or damaged on the server: tell your IT, then try again."
 CANNOT_BE_ANALYSED = "This series cannot be analysed: {reason}"
 NO_RESULT = "This analysis has no result yet, so there is nothing to correct."
+NOTHING_TO_READ = "This CT has no result yet, so there is nothing to report."
 UNKNOWN_SLICE = "This slice is not part of the result: load the page again and look which one is meant."
 NEWER_RUN = {  # why an older one is not tried again
     Analysis.State.RUNNING: "is running already",
@@ -326,6 +327,38 @@ def correct(
     return SliceCorrection.objects.create(
         analysis=analysis, user=user, sop_instance_uid=sop_instance_uid, abnormal=abnormal, reason=reason
     )
+
+
+def save_draft(study: Study, *, user: Any, suspected: bool, reason: str, impression: str) -> Reading:
+    """Save the study's draft; after a signed version it is an addendum. Refusal where there is no result to read."""
+    with transaction.atomic():
+        Study.objects.select_for_update().get(pk=study.pk)  # two readers at a time
+        result = next(point.analysis for point in trend(study.patient) if point.study.pk == study.pk)
+        if result is None or result.state != Analysis.State.DONE:
+            raise Refusal(NOTHING_TO_READ)
+        newest = study.readings.first()
+        is_draft = newest is not None and newest.state == Reading.State.DRAFT
+        reading = newest if is_draft else Reading(study=study, version=newest.version + 1 if newest else 1)
+        reading.analysis, reading.reader, reading.suspected = result, user, suspected
+        reading.reason, reading.impression, reading.saved_at = reason.strip(), impression.strip(), timezone.now()
+        reading.save()
+        return reading
+
+
+def sign(reading: Reading, *, user: Any) -> None:
+    """Sign a draft for good. Refusal where something is missing, and where it is signed already."""
+    if reading.overrules and not reading.reason:
+        raise Refusal("Say why you decide otherwise than the networks; the draft is kept.")
+    if not reading.impression:
+        raise Refusal("A report without an impression cannot be signed; the draft is kept.")
+    draft = Reading.objects.filter(pk=reading.pk, state=Reading.State.DRAFT, saved_at=reading.saved_at)
+    if not draft.update(state=Reading.State.SIGNED, signed_at=timezone.now(), reader=user):
+        raise Refusal("Somebody else changed this report meanwhile: look at it again before you sign.")
+
+
+def discard_draft(study: Study) -> None:
+    """Forget what is not signed."""
+    study.readings.filter(state=Reading.State.DRAFT).delete()
 
 
 # --- Comparisons --------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from .live import live, state
 from .models import Analysis, Comparison
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
+from .reading_views import reading_context
 from .storage import MAP_SIZE, MAPS
 from .trend import TimePoint, since_last, trend, trends
 from .upload_views import waiting_uploads
@@ -207,27 +208,32 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     misfit = study.chosen_series.reason if study.chosen_series else ""
 
     def context() -> dict[str, Any]:
-        return _trend_context(study.patient, points, here=study) | {
-            "section": "patients",
-            "study": study,
-            "point": point,
-            "done": done,
-            "on_show": on_show,
-            "misfit": misfit,
-            "report": done.report if done else None,
-            "opacity": done.report["opacity"] if done else None,
-            "findings": done.report["findings"] if done else None,
-            "comparison": comparison,
-            "change_map": _map(comparison, "change_map"),
-            "opacity_rows": opacity_rows(done.report["opacity"]) if done else None,
-            "seconds": sum(done.report["seconds"].values()) if done else None,
-            "series": study.series.annotate(has_result=Exists(results)),
-            "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
-            "gate_hu": round(-GATE_HU),
-            "high_hu": round(-HIGH_HU),
-            "heat_opacity": HEAT_OPACITY,
-            "heat_threshold": HEAT_THRESHOLD,
-        }
+        reading = reading_context(point, points, comparison) if done else {}
+        return (
+            _trend_context(study.patient, points, here=study)
+            | reading
+            | {
+                "section": "patients",
+                "study": study,
+                "point": point,
+                "done": done,
+                "on_show": on_show,
+                "misfit": misfit,
+                "report": done.report if done else None,
+                "opacity": done.report["opacity"] if done else None,
+                "findings": done.report["findings"] if done else None,
+                "comparison": comparison,
+                "change_map": _map(comparison, "change_map"),
+                "opacity_rows": opacity_rows(done.report["opacity"]) if done else None,
+                "seconds": sum(done.report["seconds"].values()) if done else None,
+                "series": study.series.annotate(has_result=Exists(results)),
+                "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
+                "gate_hu": round(-GATE_HU),
+                "high_hu": round(-HIGH_HU),
+                "heat_opacity": HEAT_OPACITY,
+                "heat_threshold": HEAT_THRESHOLD,
+            }
+        )
 
     seen = [state(points), misfit, comparison and (comparison.pk, comparison.state)]
     return live(request, "pages/study.html", "parts/study_moving.html", seen, context)

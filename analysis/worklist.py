@@ -1,7 +1,7 @@
 """The worklist: every study of the user's sites, whom to look at first on top."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ from patients.access import visible
 from patients.models import Patient, Study
 from patients.search import searchable
 
-from .models import ACTIVE, Analysis, Finding
+from .models import ACTIVE, Analysis, Finding, Reading
 from .trend import ScoreChange, TimePoint, trends
 
 SHOWN = {
@@ -26,6 +26,7 @@ SHOWN = {
     "problem": "Problems",
     "mine": "Mine",
     "unassigned": "Unassigned",
+    "unreported": "To report",
 }
 """What ``show`` may say, and the words for it."""
 
@@ -75,11 +76,13 @@ class Filter:
 
 @dataclass(frozen=True)
 class Row:
-    """One study, with its place in the patient's course. ``finding_counts``: of each analysis that has some."""
+    """One study, with its place in the patient's course. ``finding_counts``: of each analysis that has some;
+    ``readings``: of the study, the newest first."""
 
     study: Study
     point: TimePoint
     finding_counts: Mapping[int, int]
+    readings: Sequence[Reading]
 
     @property
     def patient(self) -> Patient:
@@ -95,6 +98,20 @@ class Row:
     def findings(self) -> int | None:
         """None where nobody looked for any."""
         return self.finding_counts.get(self.done.pk, 0) if self.done and self.done.findings_map else None
+
+    @property
+    def report(self) -> str:
+        """How far the reader's report is: "", "draft", "signed" or "addendum begun"."""
+        states = [each.state for each in self.readings]
+        if Reading.State.DRAFT in states:
+            return "addendum begun" if Reading.State.SIGNED in states else "draft"
+        return "signed" if states else ""
+
+    @property
+    def overruled(self) -> bool | None:
+        """What the signed report decides where it is not what the result on show does; else None."""
+        signed = next((each for each in self.readings if each.state == Reading.State.SIGNED), None)
+        return signed.suspected if signed and self.done and signed.suspected != self.done.suspected else None
 
     @property
     def change(self) -> ScoreChange | None:
@@ -126,7 +143,10 @@ def rows_of(found: Iterable[Study]) -> list[Row]:
     points = {point.study.pk: point for own in trends(patients.values()).values() for point in own}
     runs = [point.analysis.pk for point in points.values() if point.analysis]
     finding_counts = Counter(Finding.objects.filter(analysis__in=runs).values_list("analysis", flat=True))
-    return [Row(study, points[study.pk], finding_counts) for study in found]
+    readings: dict[int, list[Reading]] = defaultdict(list)
+    for reading in Reading.objects.filter(study__in=found):
+        readings[reading.study_id].append(reading)
+    return [Row(study, points[study.pk], finding_counts, readings[study.pk]) for study in found]
 
 
 def _of(user: Any) -> QuerySet[Study]:
@@ -139,6 +159,7 @@ def _of(user: Any) -> QuerySet[Study]:
         score=Subquery(done.values("corona_score_cm3")[:1]),
         check=Coalesce(Subquery(done.values("needs_check")[:1]), Value(False)),
         running=Exists(runs.filter(state__in=ACTIVE)),
+        reading=Subquery(Reading.objects.filter(study=OuterRef("pk")).values("state")[:1]),
     )
 
 
@@ -162,6 +183,7 @@ def _condition(show: str, user: Any) -> Q:
         "problem": not_analysed,
         "mine": Q(reader=user.pk),
         "unassigned": Q(reader=None),
+        "unreported": Q(reading=None) | Q(reading=Reading.State.DRAFT),
     }
     return conditions.get(show, Q(pk__isnull=False))
 

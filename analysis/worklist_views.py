@@ -57,7 +57,8 @@ def _seen(rows: list[Row], counted: dict[str, int]) -> list[Any]:
     """What decides how the list looks."""
     runs = [row.point.pending for row in rows]
     progress = [run and (run.stage, run.progress) for run in runs]
-    return [state(row.point for row in rows), [row.study.reader_id for row in rows], progress, counted]
+    people = [(row.study.reader_id, row.report, row.overruled) for row in rows]
+    return [state(row.point for row in rows), people, progress, counted]
 
 
 def _readers(user: Any) -> QuerySet[Any]:

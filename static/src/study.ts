@@ -328,5 +328,10 @@ document.body.addEventListener('htmx:afterSettle', () => {
   drawCharts(document, openAtLevel);
   viewer?.compared();
 });
-// A newer result, or another series: numbers, images and heat map change together.
-document.body.addEventListener('result-changed', () => location.replace(atLevel(location.pathname)));
+// A newer result, or another series: numbers, images and heat map change together, but not under a reader who types.
+let typed = false;
+document.querySelector('.reading form')?.addEventListener('input', () => (typed = true));
+document.body.addEventListener('result-changed', () => {
+  if (typed) document.getElementById('newer-result')!.hidden = false;
+  else location.replace(atLevel(location.pathname));
+});

@@ -72,7 +72,7 @@ def test_the_address_says_what_is_shown(browser, five, query, numbers):
 
 def test_the_tabs_count_what_they_would_show_of_the_filter(browser, five):
     counted = {show: count for show, _, count, _ in browser.get(HOME, {"q": "doe"}).context["tabs"]}
-    states = {"suspected": 2, "running": 1, "check": 1, "problem": 1, "mine": 0, "unassigned": 5}
+    states = {"suspected": 2, "running": 1, "check": 1, "problem": 1, "mine": 0, "unassigned": 5, "unreported": 5}
     assert counted == {"": 5} | states
     assert browser.get(HOME, {"q": "p3", "show": "check"}).context["tabs"][0][2] == 1
 

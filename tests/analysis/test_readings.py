@@ -1,0 +1,175 @@
+"""The reader's report: drafts, signatures, addenda, and the text proposed."""
+
+import datetime
+import io
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+from pypdf import PdfReader
+
+from analysis import services
+from analysis.impression import proposed
+from analysis.models import Analysis, Comparison, Reading
+from analysis.trend import trend
+from tests.analysis.finished import finished_analysis
+from tests.analysis.pages import DAY, study_page
+from tests.analysis.test_comparisons import CHANGE
+
+
+@pytest.fixture
+def study(analysis):
+    return analysis.series.study
+
+
+def post(browser, study, action, **fields):
+    fields = {"suspected": "yes", "impression": "Ground-glass in the right lung.", "action": action} | fields
+    return browser.post(reverse("pages:save_reading", args=[study.pk]), fields, follow=True).content.decode()
+
+
+def test_a_draft_is_saved_again_and_signed_once(browser, user, study, analysis):
+    assert "Not reported" in browser.get(study_page(analysis)).content.decode()
+    post(browser, study, "save", impression="Ground")
+    page = post(browser, study, "save")
+    assert "Draft of the report" in page
+    (draft,) = Reading.objects.all()
+    assert (draft.state, draft.version, draft.impression) == ("DRAFT", 1, "Ground-glass in the right lung.")
+    assert "Version 1 is signed." in post(browser, study, "sign")
+    (signed,) = Reading.objects.all()
+    assert (signed.state, signed.reader, signed.analysis) == ("SIGNED", user, analysis)
+    assert signed.signed_at is not None
+
+
+def test_what_is_signed_stays_and_an_addendum_follows_it(browser, study):
+    post(browser, study, "sign")
+    before = Reading.objects.values().get()
+    page = post(browser, study, "save", impression="Also a fracture of the sixth rib.")
+    assert "Draft of an addendum" in page
+    page = post(browser, study, "sign", impression="Also a fracture of the seventh rib.")
+    assert "Addendum, version 2" in page
+    assert Reading.objects.filter(version=1).values().get() == before
+    assert study.readings.first().impression == "Also a fracture of the seventh rib."
+
+
+def test_nothing_is_signed_that_another_reader_changed_meanwhile(user, study):
+    fields = {"user": user, "suspected": True, "reason": ""}
+    mine = services.save_draft(study, **fields, impression="Mine")
+    services.save_draft(study, **fields, impression="Somebody else's")
+    with pytest.raises(services.Refusal, match="Somebody else changed"):
+        services.sign(mine, user=user)
+    assert Reading.objects.get().state == "DRAFT"
+    newest = Reading.objects.get()
+    services.sign(newest, user=user)
+    with pytest.raises(services.Refusal):
+        services.sign(newest, user=user)
+
+
+def test_to_decide_otherwise_takes_a_reason_and_the_networks_decision_stays(browser, study, analysis):
+    page = post(browser, study, "sign", suspected="no")
+    assert "Say why you decide otherwise than the networks; the draft is kept." in page
+    assert Reading.objects.get().state == "DRAFT"
+    page = post(browser, study, "sign", suspected="no", reason="Dependent atelectasis.")
+    assert "The reader decides: not suspected." in page
+    assert "Dependent atelectasis." in page
+    analysis.refresh_from_db()
+    assert analysis.suspected is True
+
+
+def test_an_empty_report_is_not_signed_and_a_draft_is_discarded(browser, study):
+    assert "without an impression" in post(browser, study, "sign", impression=" ")
+    assert Reading.objects.get().state == "DRAFT"
+    post(browser, study, "discard")
+    assert not Reading.objects.exists()
+
+
+def test_a_study_without_a_result_is_not_reported(browser, study):
+    Analysis.objects.update(state="RUNNING", report=None)
+    assert "nothing to report" in post(browser, study, "save")
+    assert not Reading.objects.exists()
+
+
+def test_a_report_on_an_earlier_result_says_so(browser, study, analysis):
+    post(browser, study, "sign")
+    newer = Analysis.objects.get(pk=analysis.pk)
+    newer.pk = None
+    newer.created_at = analysis.created_at + datetime.timedelta(minutes=1)
+    newer.save()
+    assert "on an earlier result of the networks" in browser.get(study_page(newer)).content.decode()
+
+
+def test_other_sites_write_no_report(client, stranger, study):
+    client.force_login(stranger)
+    assert client.post(reverse("pages:save_reading", args=[study.pk]), {"action": "save"}).status_code == 404
+    assert not Reading.objects.exists()
+
+
+def test_the_database_keeps_one_draft_and_no_signature_without_its_time(study, analysis):
+    Reading.objects.create(study=study, version=1, analysis=analysis, suspected=True)
+    for fields in ({"version": 2}, {"version": 3, "state": "SIGNED"}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Reading.objects.create(study=study, analysis=analysis, suspected=True, **fields)
+
+
+def test_the_proposed_text_says_what_the_numbers_say(patient, analysis, tmp_path):
+    later = finished_analysis(
+        patient, tmp_path / "later", date=DAY + datetime.timedelta(days=9), activation_cm2={5: 3.0, 6: 2.0, 7: 1.0}
+    )
+    comparison = Comparison.objects.create(analysis=later, prior=analysis, days=9, state="DONE", change=CHANGE)
+    points = trend(patient)
+    text = proposed(points[1], points, comparison)
+    assert text.splitlines() == [
+        "Opacities as in COVID-19 on 3 of 18 lung slices, 12.4 % of the lungs, most in the right lower third. Not "
+        "specific to COVID-19.",
+        "Corona score 3.0 cm³ (−70 % since the last CT).",
+        "Focal findings: Part-solid nodule, left lung, upper third (14.2 × 11.0 mm); Solid nodule, calcified, right "
+        "lung, lower third (7.1 × 6.8 mm).",
+        "Compared with 5 Mar 2020: lesions 1 grown, 1 resolved, 1 part of another.",
+    ]
+
+
+def test_the_proposed_text_of_healthy_lungs_is_short_and_warns_of_a_bad_scan(patient, tmp_path):
+    healthy = finished_analysis(patient, tmp_path, date=DAY)
+    flag = {"code": "lungs_cut_off", "message": "The scan ends inside the lungs.", "severe": True}
+    Analysis.objects.filter(pk=healthy.pk).update(quality=[flag])
+    (point,) = trend(patient)
+    assert proposed(point, [point], None).splitlines() == [
+        "No extensive opacities as in COVID-19 (0 of 18 lung slices abnormal).",
+        "Corona score 0.0 cm³.",
+        "No nodule or focal opacity of 4 mm or more.",
+        "Limited by the scan: The scan ends inside the lungs.",
+    ]
+
+
+def test_the_worklist_says_which_studies_are_reported(browser, study, analysis):
+    home = reverse("pages:home")
+
+    def said(show=""):
+        return [(row.report, row.overruled) for row in browser.get(home, {"show": show}).context["rows"]]
+
+    assert said() == said("unreported") == [("", None)]
+    post(browser, study, "save")
+    assert said() == said("unreported") == [("draft", None)]
+    post(browser, study, "sign", suspected="no", reason="Dependent atelectasis.")
+    assert said() == [("signed", False)]
+    assert said("unreported") == []
+    text = browser.get(home).content.decode()
+    assert "reader: not suspected" in text
+    post(browser, study, "save", impression="More.", suspected="no")
+    assert said() == said("unreported") == [("addendum begun", False)]
+
+
+def test_the_pdf_holds_what_was_signed_and_no_draft(browser, study, analysis):
+    def pdf():
+        pages = PdfReader(io.BytesIO(browser.get(f"/api/v1/analyses/{analysis.pk}/report.pdf").content)).pages
+        return " ".join("".join(page.extract_text() for page in pages).split())
+
+    post(browser, study, "save", impression="Only a draft.")
+    assert "Only a draft" not in pdf()
+    assert "not reported by a reader yet" in pdf()
+    post(browser, study, "sign", suspected="no", reason="Dependent atelectasis.", impression="Clear <b>lungs.")
+    text = pdf()
+    assert "Clear <b>lungs." in text
+    assert "The reader decides: not suspected. Dependent atelectasis." in text
+    post(browser, study, "sign", suspected="no", reason="As before.", impression="A rib is broken.")
+    assert "Clear <b>lungs." in pdf()
+    assert "A rib is broken." in pdf()
