@@ -315,7 +315,7 @@ def _method_section(analysis: Analysis) -> list[Flowable]:
     report = analysis.report
     method = (
         "A U-Net finds the lungs, and a ResNet rates each slice of them and draws its heat map (0 to 1); the Corona "
-        "score adds up heat map × voxel volume over the positive slices where slices of about 8 mm are denser than "
+        "score adds up heat map × voxel volume over the positive slices where the tissue is denser than "
         f"{formats.hu_text(GATE_HU)}, the paper's score (Gozes et al. 2020) without that limit. The positive ratio is "
         "positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time point, and distances "
         "come from the slice positions. Opacity is what a third network outlines on all lung slices, dense "
