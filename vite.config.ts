@@ -28,6 +28,7 @@ export default defineConfig({
       input: {
         site: 'static/src/site.ts',
         about: 'static/src/about.ts',
+        compare: 'static/src/compare.ts',
         upload: 'static/src/upload.ts',
         patient: 'static/src/patient.ts',
         study: 'static/src/study.ts',

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import file_views, reading_views, upload_views, views, worklist_views
+from . import compare_views, file_views, reading_views, upload_views, views, worklist_views
 from .storage import MAPS
 
 app_name = "pages"
@@ -19,6 +19,7 @@ urlpatterns = [
     path("patients/", views.patients, name="patients"),
     path("patients/new/", views.new_patient, name="new_patient"),
     path("patients/<int:pk>/", views.patient, name="patient"),
+    path("patients/<int:pk>/compare/", compare_views.compare, name="compare"),
     path("patients/<int:pk>/symptom_onset/", views.symptom_onset, name="symptom_onset"),
     path("patients/<int:pk>/events/", views.add_event, name="add_event"),
     path("events/<int:pk>/forget/", views.forget_event, name="forget_event"),

@@ -10,7 +10,6 @@ from django.db.models import Exists, F, Max, OuterRef, prefetch_related_objects
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -26,13 +25,13 @@ from .charts import trend_figures
 from .checks import EVALUATION
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import live, state
-from .models import Analysis, Comparison
+from .models import Analysis
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
 from .reading_views import reading_context
-from .storage import MAP_SIZE, MAPS
 from .trend import TimePoint, since_last, trend, trends
 from .upload_views import waiting_uploads
+from .viewer_scan import map_of, scan_of
 
 PATIENTS_A_PAGE = 50
 MAX_LESIONS = 15  # rows of the table on the patient's page, the largest first
@@ -223,11 +222,11 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
                 "opacity": done.report["opacity"] if done else None,
                 "findings": done.report["findings"] if done else None,
                 "comparison": comparison,
-                "change_map": _map(comparison, "change_map"),
+                "change_map": map_of(comparison, "change_map"),
                 "opacity_rows": opacity_rows(done.report["opacity"]) if done else None,
                 "seconds": sum(done.report["seconds"].values()) if done else None,
                 "series": study.series.annotate(has_result=Exists(results)),
-                "scan": _scan(study.chosen_series, done) if study.chosen_series else None,
+                "scan": scan_of(study.chosen_series, done) if study.chosen_series else None,
                 "gate_hu": round(-GATE_HU),
                 "high_hu": round(-HIGH_HU),
                 "heat_opacity": HEAT_OPACITY,
@@ -237,64 +236,6 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
 
     seen = [state(points), misfit, comparison and (comparison.pk, comparison.state)]
     return live(request, "pages/study.html", "parts/study_moving.html", seen, context)
-
-
-def _scan(series: Series, done: Analysis | None) -> dict[str, Any]:
-    """What the viewer needs (``static/src/viewer/scan.ts``): the slices, head to feet, and the heat map's place.
-
-    The slices are those of the result, whatever came to the series later; without a result all that are stored.
-    """
-    stored = series.instances.values_list("pk", "sop_instance_uid", "z_mm")
-    if done:
-        pks = {sop_instance_uid: pk for pk, sop_instance_uid, _ in stored}
-        corrections = _corrections(done)
-        slices = [
-            _slice(
-                pks[each["sop_instance_uid"]],
-                each["z_mm"],
-                each | {"correction": corrections.get(each["sop_instance_uid"])},
-                plane,
-            )
-            for plane, each in enumerate(done.report["slices"])
-            if each["sop_instance_uid"] in pks
-        ]
-    else:  # a usable series may hold localisers, which have no place in it
-        slices = [_slice(pk, z_mm, {}, None) for pk, _, z_mm in stored if z_mm is not None or not series.usable]
-    return {"slices": slices, **{name: _map(done, name) for name in MAPS}}
-
-
-def _map(row: Analysis | Comparison | None, name: str) -> dict[str, Any] | None:
-    """Where a result's map is; None where it has none."""
-    if not row or not getattr(row, name):
-        return None
-    return {"address": reverse(f"pages:{name}", args=[row.pk]), "size": MAP_SIZE}
-
-
-def _slice(instance_pk: int, z_mm: float | None, result: dict[str, Any], plane: int | None) -> dict[str, Any]:
-    return {
-        "file": reverse("pages:instance_file", args=[instance_pk]),
-        "sop_instance_uid": result.get("sop_instance_uid"),
-        "z_mm": z_mm,
-        "probability": result.get("probability"),
-        "positive": result.get("positive"),
-        "activation_cm2": result.get("activation_cm2"),
-        "plane": plane,
-        "correction": result.get("correction"),
-    }
-
-
-def _corrections(analysis: Analysis) -> dict[str, dict[str, Any]]:
-    """What readers last said of each slice, as the API says it."""
-    oldest_first = analysis.corrections.select_related("user").reverse()
-    return {
-        each.sop_instance_uid: {
-            "abnormal": each.abnormal,
-            "reason": each.reason,
-            "user": each.user.get_username() if each.user else None,
-            "created_at": each.created_at.isoformat(),
-        }
-        for each in oldest_first
-    }
 
 
 @require_POST

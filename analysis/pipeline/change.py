@@ -35,6 +35,7 @@ TOLERANCE_MM = 3.0
 POOR_OVERLAP = 0.9  # Dice of the registered lungs
 THICK_MM = 2.55  # slices farther apart are too thick to measure small nodules, which then fill one or two of them
 BEYOND_LUNGS_MM = 10.0  # a place farther from the other scan's lungs was not scanned there, or is no lung there
+LEVEL_POINTS = 60  # of a slice's lung that say where it lies in the other scan
 REFUSED_OVERLAP = 0.8  # Dice of the registered lungs below which nothing is said
 BREATH_FACTOR = 1.25  # between the lungs' volumes: "the same breath" differs by less
 
@@ -106,12 +107,14 @@ class LesionChange:
 @dataclass(frozen=True)
 class Change:
     """``worse_ml``: newly opaque or denser, ``better_ml``: cleared or less dense, ``unchanged_ml``: opaque as before;
-    ``lung_overlap``: Dice of the registered lungs; ``lung_volume_factor``: current ÷ prior."""
+    ``prior_z_mm``: of each slice of the current scan, where its lung lies in the prior one on average, None where it
+    has no lung; ``lung_overlap``: Dice of the registered lungs; ``lung_volume_factor``: current ÷ prior."""
 
     lesions: tuple[LesionChange, ...]
     worse_ml: float
     better_ml: float
     unchanged_ml: float
+    prior_z_mm: tuple[float | None, ...]
     lung_overlap: float
     lung_volume_factor: float
     quality: tuple[QualityFlag, ...]
@@ -147,6 +150,7 @@ def compare(current: Scan, prior: Scan, days: int | None) -> tuple[Change, npt.N
         worse_ml=worse_ml,
         better_ml=better_ml,
         unchanged_ml=unchanged_ml,
+        prior_z_mm=prior_levels(current, motion),
         lung_overlap=overlap,
         lung_volume_factor=lung_ml / prior_lung_ml,
         quality=flags(
@@ -158,6 +162,22 @@ def compare(current: Scan, prior: Scan, days: int | None) -> tuple[Change, npt.N
         software_version=software_version(),
     )
     return change, labels, motion
+
+
+def prior_levels(current: Scan, motion: Motion) -> tuple[float | None, ...]:
+    """Of each slice: the mean z in the prior scan, mm, of points all over its lung; None without lung."""
+    levels: list[float | None] = []
+    for number, lung in enumerate(current.lungs):
+        cells = np.argwhere(lung)
+        if not len(cells):
+            levels.append(None)
+            continue
+        cells = cells[:: max(1, len(cells) // LEVEL_POINTS)]
+        index = np.column_stack([cells[:, ::-1], np.full(len(cells), number)])  # column, row, slice
+        affine_lps = current.volume.affine_lps
+        points_mm = index @ affine_lps[:3, :3].T + affine_lps[:3, 3]
+        levels.append(float(motion.to_prior(points_mm)[:, 2].mean()))
+    return tuple(levels)
 
 
 def _registered(current: Scan, prior: Scan) -> Motion:

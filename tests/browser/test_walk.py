@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from pypdf import PdfReader
 
 from tests.browser.browser import chromium, log_in
@@ -50,6 +50,8 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
         _keys_wheel_and_strip_go_through_the_slices(page)
         _keys_set_the_window(page)
         _another_time_point_opens_at_the_same_level(page)
+        page.go_back()
+        _two_scans_move_together(page, f"{stack.url}/patients/{patient}/compare/")
         page.go_back()
 
         with page.expect_download(timeout=60_000) as download:
@@ -167,6 +169,33 @@ def _another_time_point_opens_at_the_same_level(page: Page) -> None:
     assert abs(same_level - level) <= 0.51 * step
     expect(page.locator("[data-corner=window]")).to_have_text("W 400 · L 40 HU")
     expect(page.locator("[data-heatmap-switch]")).to_have_attribute("aria-pressed", "false")
+
+
+def _two_scans_move_together(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator("[data-compare]")).to_have_attribute("data-ready", "true", timeout=60_000)
+    now, then = (page.locator(f"[data-pane={name}]") for name in ("now", "then"))
+    expect(page.locator("[data-loading]:visible")).to_have_count(0, timeout=60_000)
+    before = [pane.get_attribute("data-slice-index") for pane in (now, then)]
+    page.keyboard.press("PageDown")
+    expect(now).not_to_have_attribute("data-slice-index", before[0] or "")
+    expect(then).not_to_have_attribute("data-slice-index", before[1] or "")
+    there = int(then.get_attribute("data-slice-index") or "")
+    page.locator("[data-move='1']").click()
+    expect(then).to_have_attribute("data-slice-index", str(there + 1))
+    expect(page.locator("[data-offset]")).to_have_text("+1 slice")
+    page.keyboard.press("2")
+    for pane in (now, then):
+        expect(pane.locator("[data-corner=window]")).to_have_text("W 400 · L 40 HU")
+    pictures = [_pane_picture(pane) for pane in (now, then)]
+    page.keyboard.press("h")
+    for pane, shown in zip((now, then), pictures, strict=True):
+        wait_until(lambda pane=pane, shown=shown: _pane_picture(pane) != shown, 10, "the heat map to go")
+    page.locator("[data-go-z]").first.click()
+
+
+def _pane_picture(pane: Locator) -> str:
+    return hashlib.sha256(pane.locator(".screen").screenshot()).hexdigest()
 
 
 def _level_on_show(page: Page) -> tuple[float, float]:

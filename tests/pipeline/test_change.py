@@ -301,3 +301,19 @@ def test_a_scan_on_another_matrix_lies_at_the_same_place():
     np.testing.assert_allclose(small.affine_lps @ middle, volume.affine_lps @ whole)
     assert small.hu[40, 32, 16] == pytest.approx(LUNG_HU, abs=15)
     assert small.spacing_mm == pytest.approx((SPACING_MM[0], SPACING_MM[1] * 130 / 64, SPACING_MM[2] * 260 / 64))
+
+
+class Lifted(Still):
+    """The patient lay 12 mm higher in the earlier scan."""
+
+    def to_prior(self, points_mm):
+        return points_mm + np.array([0.0, 0.0, 12.0])
+
+
+def test_each_slice_says_where_its_lung_lies_in_the_other_scan():
+    current = scan()
+    levels = change.prior_levels(current, Lifted())
+    assert len(levels) == SHAPE[0]
+    for level, z_mm, lung in zip(levels, current.volume.z_mm, current.lungs.any((1, 2)), strict=True):
+        assert level == (pytest.approx(z_mm + 12) if lung else None)
+    assert None in levels

@@ -1,5 +1,5 @@
 /** The CT slices in a Cornerstone stack viewport: loading, scrolling, window, zoom and pan. */
-import { Enums, RenderingEngine, cache, imageLoader, init as initCore, metaData } from '@cornerstonejs/core';
+import { Enums, RenderingEngine, cache, getRenderingEngine, imageLoader, init as initCore, metaData } from '@cornerstonejs/core';
 import type { Types } from '@cornerstonejs/core';
 import { init as initLoader } from '@cornerstonejs/dicom-image-loader';
 import {
@@ -16,9 +16,7 @@ import type { Types as ToolTypes } from '@cornerstonejs/tools';
 
 const { MouseBindings } = ToolEnums;
 
-const ENGINE = 'study';
-const VIEWPORT = 'ct';
-const TOOL_GROUP = 'ct';
+const ENGINE = 'ct';
 const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
 const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
 
@@ -43,6 +41,12 @@ const DRAG_TOOLS: Record<DragTool, string> = {
   zoom: ZoomTool.toolName,
 };
 
+/** Zoom (1: the whole image) and pan in CSS pixels. */
+export interface View {
+  zoom: number;
+  pan: Types.Point2;
+}
+
 export interface CtEvents {
   /** Something on screen moved: slice, zoom, pan, size. */
   drawn(): void;
@@ -50,6 +54,16 @@ export interface CtEvents {
   sliced(index: number): void;
   loaded(count: number): void;
   broken(index: number): void;
+}
+
+/** Starts Cornerstone; its viewports share one engine. */
+function firstEngine(): RenderingEngine {
+  initCore({ rendering: { webGlContextCount: 1 }, debug: {} }); // few viewports: more contexts only cost time
+  initTools();
+  initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) });
+  cache.setMaxCacheSize(CACHE_BYTES);
+  for (const tool of [WindowLevelTool, PanTool, ZoomTool, StackScrollTool]) addTool(tool);
+  return new RenderingEngine(ENGINE);
 }
 
 export class Ct {
@@ -61,15 +75,17 @@ export class Ct {
     private readonly events: CtEvents,
   ) {}
 
-  static async open(element: HTMLDivElement, files: string[], start: number, events: CtEvents): Promise<Ct> {
-    initCore({ rendering: { webGlContextCount: 1 }, debug: {} }); // one viewport: more contexts only cost time
-    initTools();
-    initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) });
-    cache.setMaxCacheSize(CACHE_BYTES);
-
-    const engine = new RenderingEngine(ENGINE);
-    engine.enableElement({ viewportId: VIEWPORT, type: Enums.ViewportType.STACK, element });
-    const viewport = engine.getViewport(VIEWPORT) as Types.IStackViewport;
+  /** `name`: of the viewport, one for each on the page. */
+  static async open(
+    element: HTMLDivElement,
+    files: string[],
+    start: number,
+    events: CtEvents,
+    name = 'ct',
+  ): Promise<Ct> {
+    const engine = getRenderingEngine(ENGINE) ?? firstEngine();
+    engine.enableElement({ viewportId: name, type: Enums.ViewportType.STACK, element });
+    const viewport = engine.getViewport(name) as Types.IStackViewport;
     const imageIds = files.map((file) => `wadouri:${new URL(file, location.href).href}`);
     const ct = new Ct(element, engine, viewport, imageIds, events);
     ct.bindTools();
@@ -98,13 +114,23 @@ export class Ct {
     this.viewport.render();
   }
 
+  get view(): View {
+    return { zoom: this.viewport.getZoom(), pan: this.viewport.getPan() };
+  }
+
+  setView({ zoom, pan }: View): void {
+    this.viewport.setZoom(zoom);
+    this.viewport.setPan(pan);
+    this.viewport.render();
+  }
+
   reset(): void {
     this.viewport.resetCamera();
     this.setWindow(PRESETS.lung!);
   }
 
   setDragTool(tool: DragTool): void {
-    const group = ToolGroupManager.getToolGroup(TOOL_GROUP)!;
+    const group = ToolGroupManager.getToolGroup(this.viewport.id)!;
     for (const name of Object.values(DRAG_TOOLS)) group.setToolPassive(name, { removeAllBindings: true });
     const others = { pan: MouseBindings.Auxiliary, zoom: MouseBindings.Secondary } as const;
     for (const [key, name] of Object.entries(DRAG_TOOLS) as [DragTool, string][]) {
@@ -142,10 +168,9 @@ export class Ct {
   }
 
   private bindTools(): void {
-    for (const tool of [WindowLevelTool, PanTool, ZoomTool, StackScrollTool]) addTool(tool);
-    const group = ToolGroupManager.createToolGroup(TOOL_GROUP)!;
+    const group = ToolGroupManager.createToolGroup(this.viewport.id)!;
     for (const tool of [WindowLevelTool, PanTool, ZoomTool, StackScrollTool]) group.addTool(tool.toolName);
-    group.addViewport(VIEWPORT, ENGINE);
+    group.addViewport(this.viewport.id, ENGINE);
     group.setToolActive(StackScrollTool.toolName, {
       bindings: [{ mouseButton: MouseBindings.Wheel }, { numTouchPoints: 1 }],
     });
