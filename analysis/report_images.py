@@ -89,11 +89,12 @@ def choose_slices(slices: Sequence[dict[str, Any]]) -> list[int]:
 
 
 def most_affected_level(slices: Sequence[dict[str, Any]]) -> float:
-    """Where the slice with the most activation lies between the first (0) and the last (1) of the lungs."""
+    """Where the slice with the most activation lies between the first (0) and the last (1) of the lungs; their middle
+    where there is none."""
     lung = [each for each in slices if each["probability"] is not None]
-    if len(lung) < 2:
+    worst = max(lung, key=lambda each: each["activation_cm2"], default=None)
+    if worst is None or not worst["activation_cm2"] or len(lung) < 2:
         return 0.5
-    worst = max(lung, key=lambda each: each["activation_cm2"])
     return float((lung[0]["z_mm"] - worst["z_mm"]) / (lung[0]["z_mm"] - lung[-1]["z_mm"]))
 
 

@@ -32,9 +32,9 @@ def worklist(request: HttpRequest) -> HttpResponse:
     """Every study, whom to look at first on top; the address says the filter."""
     shown = Filter.of(request.GET)
     counted = counts(request.user, shown)
-    page = Paginator(studies(request.user, shown), STUDIES_A_PAGE)
-    page.count = counted[shown.show]  # known already
-    page = page.get_page(request.GET.get("page"))
+    paginator = Paginator(studies(request.user, shown), STUDIES_A_PAGE)
+    paginator.count = counted[shown.show]  # else asked of the database once more
+    page = paginator.get_page(request.GET.get("page"))
     rows = rows_of(page.object_list)
 
     def context() -> dict[str, Any]:

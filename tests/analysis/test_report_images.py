@@ -105,6 +105,11 @@ def test_a_thumbnail_shows_the_level_asked_for_with_its_heat_map(analysis):
     assert coloured[1] == 0
 
 
+def test_without_any_activation_the_middle_of_the_lungs_is_shown():
+    assert most_affected_level(slices(None, 0, 0, 0, None)) == 0.5
+    assert most_affected_level(slices(None, None)) == 0.5
+
+
 def _colour(jpeg: bytes) -> int:
     """Pixels that are clearly not grey."""
     pixels = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")).astype(int)
