@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from patients.admin import LookOnly, OfTheUsersSites
 
 from . import about, network_sets
-from .models import Analysis, Comparison, NetworkSet, SliceCorrection, WorkerSeen
+from .models import Analysis, Comparison, NetworkSet, Reading, SliceCorrection, WorkerSeen
 
 
 @admin.register(Analysis)
@@ -27,6 +27,18 @@ class ComparisonAdmin(LookOnly, OfTheUsersSites):
     list_display = ("pk", "analysis", "prior", "days", "state", "attempt", "created_at", "error")
     list_filter = ("state",)
     list_select_related = ("analysis", "prior")
+
+
+@admin.register(Reading)
+class ReadingAdmin(LookOnly, OfTheUsersSites):
+    """Reports are written and signed on the pages; what is signed stays."""
+
+    list_display = ("pk", "study", "version", "state", "reader", "saved_at", "signed_at")
+    list_filter = ("state",)
+    list_select_related = ("study", "reader")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(NetworkSet)

@@ -103,8 +103,7 @@ def _figure(
         ),
     ]
     highest = [(value(point) or 0) * (1 + (noise(point) or 0)) for point in drawn]
-    dates = [point.date for point in drawn] + [event.date for event in events if drawn]
-    figure = go.Figure(traces, _layout(axis, dates, highest, measure.title))
+    figure = go.Figure(traces, _layout(axis, _days(drawn, events), highest, measure.title))
     if measure is MEASURES["relative"]:
         figure.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
     for event in events if drawn else ():
@@ -112,11 +111,25 @@ def _figure(
     return figure.to_plotly_json()
 
 
+def _days(drawn: Sequence[TimePoint], events: Events) -> list[date]:
+    """The days that the axis must hold: of the points, and of what happened as near to them as they lie apart."""
+    days = [point.date for point in drawn]
+    if not days:
+        return []
+    span = max(timedelta(days=SHORTEST_DAYS), max(days) - min(days))
+    return days + [event.date for event in events if min(days) - span <= event.date <= max(days) + span]
+
+
 def _add_event(figure: go.Figure, x: int | str, text: str) -> None:
     """A dashed line over the day, its words beside it at the top."""
     figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line={"dash": "dash", "width": 1})
     shortened = text if len(text) <= EVENT_LETTERS else f"{text[: EVENT_LETTERS - 1]}…"
-    words = {"text": html.escape(shortened), "hovertext": html.escape(text), "showarrow": False, "textangle": -90}
+    words = {
+        "text": html.escape(shortened, quote=False),
+        "hovertext": html.escape(text, quote=False),
+        "showarrow": False,
+        "textangle": -90,
+    }
     figure.add_annotation(x=x, y=1, yref="paper", xanchor="right", yanchor="top", font={"size": 11}, **words)
 
 

@@ -29,7 +29,9 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
     then, now = _pair(request, points)
     found = lesions.comparisons(points)
     comparison = found.get((then.analysis.pk, now.analysis.pk))
-    both = [(lesion, lesion.along([then, now])) for lesion in lesions.followed(points, found)]
+    both = [
+        (lesion, lesion.along([then, now]), lesion.between(then, now)) for lesion in lesions.followed(points, found)
+    ]
     context = {
         "section": "patients",
         "patient": patient,
@@ -41,7 +43,9 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
         "change_map": map_of(comparison, "change_map"),
         "prior_z_mm": _prior_z_mm(comparison),
         "waiting": bool(comparison and comparison.is_active),
-        "lesions": [(lesion, lane) for lesion, lane in both if any(one for _, one, _ in lane)],
+        "failed": comparison.error if comparison and not comparison.is_active else "",
+        "adjacent": points.index(now) - points.index(then) == 1,
+        "lesions": [row for row in both if row[-1]],
         "heat_opacity": HEAT_OPACITY,
         "heat_threshold": HEAT_THRESHOLD,
         "address": reverse("pages:compare", args=[patient.pk]),

@@ -35,7 +35,8 @@ def change_map(request: HttpRequest, pk: int) -> FileResponse:
 def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
     """A done run's slice at the level of the slice that the run ``of``, of the same patient, finds most affected."""
     done = Analysis.objects.filter(state=Analysis.State.DONE)
-    shown, leading = (visible_or_404(done, request.user, each) for each in (pk, of))
+    shown = visible_or_404(done, request.user, pk)
+    leading = visible_or_404(done.filter(series__study__patient=shown.series.study.patient_id), request.user, of)
     jpeg = report_images.thumbnail(shown, report_images.most_affected_level(leading.report["slices"]))
     if jpeg is None:
         raise Http404

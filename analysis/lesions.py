@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from .models import Comparison, Finding
 from .trend import TimePoint, compared
 
+SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown, as in pipeline/change.py
+
 
 @dataclass(frozen=True)
 class Sighting:
@@ -45,6 +47,20 @@ class Lesion:
     def largest_ml(self) -> float:
         return max(one.finding.volume_ml for one in self.sightings.values() if one.finding)
 
+    def between(self, then: TimePoint, now: TimePoint) -> str | None:
+        """What became of it from one time point to a later one, whatever scans lie between; None where it is a finding
+        of neither."""
+        before, after = (self.sightings.get(point.study.pk) for point in (then, now))
+        if before and before.finding and after and after.finding:
+            factor = after.finding.volume_ml / before.finding.volume_ml
+            return "grown" if factor >= SIGNIFICANT else "shrunk" if factor <= 1 / SIGNIFICANT else "stable"
+        if before and before.finding:
+            later = [one.status for one in self.sightings.values() if then.date < one.point.date <= now.date]
+            return later[-1] if later else "not compared"
+        if after and after.finding:
+            return next(iter(self.sightings.values())).status or "not compared"
+        return None
+
     def along(self, points: Iterable[TimePoint]) -> list[tuple[TimePoint, Sighting | None, float]]:
         """Each time point with what was seen there, None where the lesion was not looked for, and the volume ÷ the
         largest one."""
@@ -55,9 +71,9 @@ class Lesion:
 
 
 def comparisons(points: Iterable[TimePoint]) -> dict[tuple[int, int], Comparison]:
-    """Those of the results on show, by (prior, analysis)."""
+    """Those of the results on show, by (prior, analysis); what changed, which is large, is read when asked for."""
     runs = [point.analysis.pk for point in points if point.analysis]
-    rows = Comparison.objects.filter(analysis__in=runs, prior__in=runs)
+    rows = Comparison.objects.filter(analysis__in=runs, prior__in=runs).defer("change")
     return {(row.prior_id, row.analysis_id): row for row in rows}
 
 

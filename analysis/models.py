@@ -171,7 +171,12 @@ class Reading(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="readings")
     version = models.PositiveSmallIntegerField(help_text="1 is the report, later ones are addenda")
     state = models.CharField(max_length=6, choices=State, default=State.DRAFT)
-    analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="readings", help_text="In view")
+    analysis = models.ForeignKey(
+        Analysis,
+        on_delete=models.RESTRICT,
+        related_name="readings",
+        help_text="The result in view, which stays with it",
+    )
     reader = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", help_text="Who saved it last"
     )
@@ -199,6 +204,11 @@ class Reading(models.Model):
     def overrules(self) -> bool:
         """Whether the reader decides otherwise than the result in view."""
         return self.suspected != self.analysis.suspected
+
+    @property
+    def token(self) -> str:
+        """Changes with every save: who writes on says which one they saw."""
+        return f"{self.pk}-{self.saved_at.isoformat()}"
 
 
 class Comparison(Job):
@@ -288,7 +298,7 @@ class SavedFilter(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_filters")
     name = models.CharField(max_length=40)
-    address = models.CharField(max_length=400, help_text="As worklist.Filter writes it: show=suspected&site=main")
+    address = models.CharField(max_length=1200, help_text="As worklist.Filter writes it: show=suspected&site=main")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "name"], name="saved_filter_name_once")]

@@ -13,20 +13,28 @@ from patients.models import Study
 
 from . import services
 from .impression import proposed
-from .models import Comparison, Reading
+from .models import Analysis, Comparison, Reading
 from .trend import TimePoint
 
+UNSAVED = "unsaved_reading"  # in the session, until the page shows it
 
-def reading_context(point: TimePoint, points: list[TimePoint], comparison: Comparison | None) -> dict[str, Any]:
-    """What the report's part of the study page shows; ``point``: of a done analysis."""
-    readings = list(point.study.readings.select_related("reader", "analysis"))
+
+def reading_context(
+    request: HttpRequest, study: Study, point: TimePoint, points: list[TimePoint], comparison: Comparison | None
+) -> dict[str, Any]:
+    """What the report's part of the study page shows; a text is proposed where the CT has a result."""
+    readings = list(study.readings.select_related("reader", "analysis").defer("analysis__report"))
     signed = [each for each in readings if each.state == Reading.State.SIGNED]
     draft = next((each for each in readings if each.state == Reading.State.DRAFT), None)
+    has_result = point.analysis is not None and point.analysis.state == Analysis.State.DONE
+    unsaved = request.session.pop(UNSAVED, {})
     return {
         "draft": draft,
         "signed": signed,
         "begun": draft or (signed[0] if signed else None),
-        "proposed": proposed(point, points, comparison),
+        "seen_reading": readings[0].token if readings else "",
+        "proposed": proposed(point, points, comparison) if has_result else "",
+        "unsaved": unsaved if unsaved.get("study") == study.pk else None,
     }
 
 
@@ -34,29 +42,36 @@ def reading_context(point: TimePoint, points: list[TimePoint], comparison: Compa
 def save_reading(request: HttpRequest, pk: int) -> HttpResponse:
     """Save the draft, sign it or forget it, as ``action`` says."""
     study = visible_or_404(Study.objects.select_related("patient"), request.user, pk)
-    action = request.POST.get("action")
-    if action == "discard":
-        services.discard_draft(study)
-    elif action in ("save", "sign"):
-        _save(request, study, sign=action == "sign")
-    else:
+    action, seen = request.POST.get("action"), request.POST.get("seen", "")
+    if action not in ("save", "sign", "discard"):
         raise Http404
+    try:
+        if action == "discard":
+            services.discard_draft(study, seen=seen)
+        else:
+            _save(request, study, seen, sign=action == "sign")
+    except services.Refusal as refusal:
+        messages.error(request, str(refusal))
     return redirect(f"{reverse('pages:study', args=[study.pk])}#reading")
 
 
-def _save(request: HttpRequest, study: Study, *, sign: bool) -> None:
-    """What cannot be signed is kept as a draft, so that no typing is lost."""
+def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:
+    """What cannot be signed is kept as a draft, and what cannot be saved is shown once more, so that no typing is
+    lost."""
+    said = {name: request.POST.get(name, "") for name in ("reason", "impression")}
+    suspected, result = request.POST.get("suspected") == "yes", request.POST.get("result", "")
     try:
         draft = services.save_draft(
             study,
             user=request.user,
-            suspected=request.POST.get("suspected") == "yes",
-            reason=request.POST.get("reason", ""),
-            impression=request.POST.get("impression", ""),
+            seen=seen,
+            result=int(result) if result.isdecimal() else 0,
+            suspected=suspected,
+            **said,
         )
-        if sign:
-            services.sign(draft, user=request.user)
-    except services.Refusal as refusal:
-        messages.error(request, str(refusal))
-        return
+    except services.Refusal:
+        request.session[UNSAVED] = said | {"study": study.pk, "suspected": suspected}
+        raise
+    if sign:
+        services.sign(draft, user=request.user)
     messages.success(request, f"Version {draft.version} is signed." if sign else "The draft is saved.")

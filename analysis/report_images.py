@@ -89,11 +89,11 @@ def choose_slices(slices: Sequence[dict[str, Any]]) -> list[int]:
 
 
 def most_affected_level(slices: Sequence[dict[str, Any]]) -> float:
-    """Where the slice with the most activation lies between the first (0) and the last (1) of the lungs; their middle
-    where there is none."""
+    """Where the positive slice with the most activation lies between the first (0) and the last (1) of the lungs; their
+    middle where none is positive."""
     lung = [each for each in slices if each["probability"] is not None]
-    worst = max(lung, key=lambda each: each["activation_cm2"], default=None)
-    if worst is None or not worst["activation_cm2"] or len(lung) < 2:
+    worst = max((each for each in lung if each["positive"]), key=lambda each: each["activation_cm2"], default=None)
+    if worst is None or len(lung) < 2:
         return 0.5
     return float((lung[0]["z_mm"] - worst["z_mm"]) / (lung[0]["z_mm"] - lung[-1]["z_mm"]))
 

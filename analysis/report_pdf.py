@@ -63,7 +63,7 @@ def render(analysis: Analysis, points: Sequence[TimePoint]) -> bytes:
         Spacer(0, GAP),
         _decision(analysis),
         *_to_check(analysis),
-        *_readings(study),
+        *_readings(analysis),
         Spacer(0, GAP),
         _numbers(analysis, marked, points),
         *_findings(analysis),
@@ -202,23 +202,28 @@ def _to_check(analysis: Analysis) -> list[Flowable]:
     return [paragraph(printable(f"Check: {message}"), 8.5, SUSPECTED, bold=True) for message in severe]
 
 
-def _readings(study: Study) -> list[Flowable]:
+def _readings(analysis: Analysis) -> list[Flowable]:
     """What readers signed, the report first; no draft."""
+    study = analysis.series.study
     signed = study.readings.filter(state=Reading.State.SIGNED).select_related("reader", "analysis").order_by("version")
-    if not signed:
-        return []
     parts: list[Flowable] = []
-    for each in signed:
+    for each in signed.defer("analysis__report"):
         who = each.reader.get_username() if each.reader else "a user who was deleted"
         kind = "Report" if each.version == 1 else f"Addendum (version {each.version})"
-        decided = f"The reader decides: {'' if each.suspected else 'not '}suspected. {each.reason}"
+        of_other = "" if each.analysis_id == analysis.pk else ", on another result than this one"
+        otherwise = "" if each.suspected == analysis.suspected else ", otherwise than the networks"
+        reason = f" {each.reason}" if each.overrules else ""
         when = _local(each.signed_at, study.patient.site)
         parts += [
-            paragraph(printable(f"{kind}, signed by {who} on {when}"), 7.5, FAINT),
-            *([paragraph(printable(decided), 8.5, bold=True)] if each.overrules else []),
+            paragraph(printable(f"{kind}, signed by {who} on {when}{of_other}"), 7.5, FAINT),
+            paragraph(
+                printable(f"The reader decides: {'' if each.suspected else 'not '}suspected{otherwise}.{reason}"),
+                8.5,
+                bold=True,
+            ),
             *(paragraph(printable(line), 8.5) for line in each.impression.splitlines()),
         ]
-    return [Spacer(0, GAP / 2), *parts]
+    return [Spacer(0, GAP / 2), *parts] if parts else []
 
 
 def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[TimePoint]) -> Table:

@@ -173,6 +173,7 @@ def _trend_context(patient: Patient, points: list[TimePoint], here: Study | None
         "relative_defined": any(point.relative_corona_score is not None for point in charted),
         "figures": trend_figures(points, here=here, onset=patient.symptom_onset, events=events),
         "noise_drawn": len({point.date for point in charted}) > 1 and all(point.score_noise for point in charted),
+        "opacity_known": any(point.analysis.opacity_percent is not None for point in charted),
         "running": any(point.pending for point in points),
         "mixed_versions": len({point.analysis.weights for point in charted}) > 1,
     }
@@ -207,7 +208,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     misfit = study.chosen_series.reason if study.chosen_series else ""
 
     def context() -> dict[str, Any]:
-        reading = reading_context(point, points, comparison) if done else {}
+        reading = reading_context(request, study, point, points, comparison)
         return (
             _trend_context(study.patient, points, here=study)
             | reading

@@ -1,5 +1,6 @@
 """The worklist: every study of the user's sites, whom to look at first on top."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -29,6 +30,8 @@ SHOWN = {
     "unreported": "To report",
 }
 """What ``show`` may say, and the words for it."""
+CODE = re.compile(r"[-a-zA-Z0-9_]*")  # of a site
+MAX_LETTERS = 100  # of a search: names and IDs have fewer
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,11 @@ class Filter:
             except ValueError:  # 31 February
                 return None
 
-        show = query.get("show", "")
+        show, site = query.get("show", ""), query.get("site", "")
         return cls(
-            q=query.get("q", "").strip(),
+            q=query.get("q", "").strip()[:MAX_LETTERS],
             show=show if show in SHOWN else "",
-            site=query.get("site", ""),
+            site=site if CODE.fullmatch(site) else "",
             since=day("since"),
             until=day("until"),
         )
@@ -159,7 +162,7 @@ def _of(user: Any) -> QuerySet[Study]:
         score=Subquery(done.values("corona_score_cm3")[:1]),
         check=Coalesce(Subquery(done.values("needs_check")[:1]), Value(False)),
         running=Exists(runs.filter(state__in=ACTIVE)),
-        reading=Subquery(Reading.objects.filter(study=OuterRef("pk")).values("state")[:1]),
+        reading=Subquery(Reading.objects.filter(study=OuterRef("pk")).order_by("-version").values("state")[:1]),
     )
 
 
@@ -183,7 +186,7 @@ def _condition(show: str, user: Any) -> Q:
         "problem": not_analysed,
         "mine": Q(reader=user.pk),
         "unassigned": Q(reader=None),
-        "unreported": Q(reading=None) | Q(reading=Reading.State.DRAFT),
+        "unreported": Q(suspected__isnull=False) & (Q(reading=None) | Q(reading=Reading.State.DRAFT)),
     }
     return conditions.get(show, Q(pk__isnull=False))
 

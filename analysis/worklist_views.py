@@ -58,7 +58,8 @@ def _seen(rows: list[Row], counted: dict[str, int]) -> list[Any]:
     runs = [row.point.pending for row in rows]
     progress = [run and (run.stage, run.progress) for run in runs]
     people = [(row.study.reader_id, row.report, row.overruled) for row in rows]
-    return [state(row.point for row in rows), people, progress, counted]
+    course = [(row.point.days_since_first, row.point.prior and row.point.prior.pk) for row in rows]
+    return [state(row.point for row in rows), people, course, progress, counted]
 
 
 def _readers(user: Any) -> QuerySet[Any]:
@@ -104,9 +105,17 @@ def _assign(request: HttpRequest, chosen: QuerySet[Study]) -> None:
     if named and reader is None:
         messages.error(request, "There is no such reader at your sites.")
         return
-    count = Study.objects.filter(pk__in=[study.pk for study in chosen]).update(reader=reader)
-    whom = f"assigned to {reader.get_username()}" if reader else "assigned to nobody now"
-    messages.success(request, f"{_studies(count)} {whom}.")
+    rows = Study.objects.filter(pk__in=[study.pk for study in chosen])
+    if reader:
+        rows = rows.filter(patient__site__in=reader.sites.all())
+    count = rows.update(reader=reader)
+    if count:
+        whom = f"assigned to {reader.get_username()}" if reader else "assigned to nobody now"
+        messages.success(request, f"{_studies(count)} {whom}.")
+    if count < len(chosen):
+        messages.error(
+            request, f"{_studies(len(chosen) - count)} of a site whose CTs {named} may not see: not assigned."
+        )
 
 
 def _reanalyse(request: HttpRequest, chosen: QuerySet[Study]) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils import timezone
@@ -91,7 +92,7 @@ class PatientEventForm(forms.ModelForm):
 
 def _past(day: date | None, patient: Patient) -> date | None:
     """A day of the patient's life so far."""
-    if day and day > timezone.localdate():
+    if day and day > timezone.localdate(timezone=ZoneInfo(patient.site.time_zone)):
         raise forms.ValidationError("This day is yet to come.")
     if day and day < (patient.birth_date or EARLIEST_BIRTH):
         raise forms.ValidationError("This day is before the patient's birth.")

@@ -104,7 +104,7 @@ def _curve(curve: dict) -> str:
 `{curve["command"]}`, commit {curve["commit"]}. The slice classifier, seed {curve["seed"]}, trained on fewer of the
 volumes with opacity masks (mean over the folds; all other sources stay) or on fewer images, then measured on the
 held-out volumes, bare: without neighbours, mirror image and density gate, with thresholds of the volumes it learnt
-from; score by the paper's definition. The last line is the run that the other figures are of.
+from; score by the paper's definition. The last line is that seed of the runs that the other figures are means of.
 
 {table(heads, rows)}"""
 

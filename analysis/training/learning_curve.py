@@ -2,7 +2,8 @@
 
 Trains the slice classifier on some of each fold's volumes, with fewer images than the release, and measures it bare
 (without neighbours, mirror image and decoder), beside the runs that are released. Writes
-docs/evaluation/learning_curve.json; runs that are there are not made again.
+docs/evaluation/learning_curve.json; runs/learning_curve-… that are there are not made again: delete them after a change
+of the settings.
 """
 
 import functools

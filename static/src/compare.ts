@@ -147,8 +147,7 @@ class Comparison {
 
   async open(): Promise<void> {
     const { now, then } = this.panes;
-    const asked = new URLSearchParams(location.search).get('level');
-    const start = (asked === null ? null : sliceAt(now.scan, Number(asked))) ?? mostAffected(now.scan);
+    const start = mostAffected(now.scan);
     await now.open(start);
     await then.open(this.matching(now, start));
     this.leader = now;
@@ -243,12 +242,16 @@ class Comparison {
   private key(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
     if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input, select, textarea')) return;
+    const named = event.key.length > 1; // arrows, Home and the like, which also scroll the page and its tables
+    if (named && target !== document.body && !target.closest('.compare')) return;
     const { ct } = this.panes.now;
     const press = (selector: string) => () => this.root.querySelector<HTMLElement>(selector)?.click();
     const last = this.panes.now.scan.slices.length - 1;
     const actions: Record<string, () => void> = {
       ArrowUp: () => void ct?.step(-1),
+      ArrowLeft: () => void ct?.step(-1),
       ArrowDown: () => void ct?.step(1),
+      ArrowRight: () => void ct?.step(1),
       PageUp: () => void ct?.step(-10),
       PageDown: () => void ct?.step(10),
       Home: () => void ct?.go(0),
@@ -262,7 +265,7 @@ class Comparison {
       '+': () => this.move(1),
       '-': () => this.move(-1),
     };
-    const action = actions[event.key.length > 1 ? event.key : event.key.toLowerCase()];
+    const action = actions[named ? event.key : event.key.toLowerCase()];
     if (!action) return;
     event.preventDefault();
     this.leader = this.panes.now;
@@ -278,7 +281,4 @@ if (root) {
     place.hidden = false;
     console.error(error);
   });
-}
-for (const select of document.querySelectorAll<HTMLSelectElement>('.compare-choice select')) {
-  select.addEventListener('change', () => select.form!.requestSubmit());
 }

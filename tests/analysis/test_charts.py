@@ -127,12 +127,20 @@ def test_opacity_is_drawn_where_it_was_computed(patient):
 
 def test_what_happened_stands_at_its_day_and_cannot_be_markup(patient):
     time_point(patient, 0, 200.0)
-    happened = PatientEvent(patient=patient, date=datetime.date(2020, 3, 12), text="<b>Steroids</b> for ten days")
+    happened = PatientEvent(patient=patient, date=datetime.date(2020, 3, 7), text='<b>Steroids</b>, "pulse"')
     layout = trend_figures(trend(patient), events=[happened])["days"]["absolute"]["layout"]
-    assert [(line["x0"], line["x1"]) for line in layout["shapes"]] == [(11, 11)]
+    assert [(line["x0"], line["x1"]) for line in layout["shapes"]] == [(6, 6)]
     (note,) = layout["annotations"]
-    assert (note["x"], note["hovertext"]) == (11, "&lt;b&gt;Steroids&lt;/b&gt; for ten days")
-    assert layout["xaxis"]["range"][1] > 11
+    assert (note["x"], note["hovertext"]) == (6, '&lt;b&gt;Steroids&lt;/b&gt;, "pulse"')
+    assert layout["xaxis"]["range"][1] > 6
+
+
+def test_what_happened_long_ago_does_not_squeeze_the_course(patient):
+    time_point(patient, 0, 200.0)
+    time_point(patient, 20, 100.0)
+    happened = PatientEvent(patient=patient, date=datetime.date(1998, 3, 12), text="Lobectomy")
+    with_event = trend_figures(trend(patient), events=[happened])["days"]["absolute"]["layout"]["xaxis"]["range"]
+    assert with_event == trend_figures(trend(patient))["days"]["absolute"]["layout"]["xaxis"]["range"]
 
 
 def test_axes_hold_all_points(patient):

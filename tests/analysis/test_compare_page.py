@@ -52,12 +52,21 @@ def test_change_map_and_lesions_stand_with_results_that_follow_each_other(browse
     assert reverse("pages:change_map", args=[comparison.pk]) in text
     assert "by registration of the lungs" in text
     volumes = [
-        [one and one.finding and one.finding.volume_ml for _, one, _ in lane] for _, lane in page.context["lesions"]
+        [one and one.finding and one.finding.volume_ml for _, one, _ in lane] for _, lane, _ in page.context["lesions"]
     ]
     assert volumes == [[0.2, 1.214], [1.214, None]]
+    assert [became for _, _, became in page.context["lesions"]] == ["grown", "resolved"]
     apart = browser.get(reverse("pages:compare", args=[patient.pk]), {"then": three[0].series.study_id})
     assert apart.context["change_map"] is None
     assert "by their height in the lungs" in apart.content.decode()
+
+
+def test_a_comparison_that_failed_says_why(browser, patient, three):
+    words = "The lungs of the two scans could not be laid over each other: compare them by eye."
+    Comparison.objects.create(analysis=three[2], prior=three[1], days=11, state="FAILED", error=words)
+    text = browser.get(reverse("pages:compare", args=[patient.pk])).content.decode()
+    assert words in text
+    assert "between CTs that follow each other" not in text
 
 
 def test_with_one_result_there_is_nothing_to_compare(browser, patient, analysis):

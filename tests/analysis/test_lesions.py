@@ -61,6 +61,24 @@ def test_a_lesion_is_followed_through_all_scans_the_largest_first(patient, cours
     assert [lesion.status for lesion in lesions] == ["grown", "part of another", "resolved"]
 
 
+def test_what_became_of_a_lesion_between_any_two_scans(patient, course):
+    first, second, third = trend(patient)
+    large, new, small = lanes(patient)[0]
+    assert [large.between(first, second), large.between(second, third), large.between(first, third)] == [
+        "shrunk",
+        "grown",
+        "shrunk",
+    ]  # 4, 2 and 3 ml
+    assert [new.between(first, second), new.between(second, third), new.between(first, third)] == [
+        "new",
+        "part of another",
+        None,
+    ]
+    assert [small.between(first, second), small.between(second, third), small.between(first, third)] == [
+        "resolved", None, "resolved",
+    ]  # fmt: skip
+
+
 def test_lesions_begin_anew_where_scans_are_not_compared_yet(patient, course):
     Comparison.objects.filter(analysis=course[1]).update(state="QUEUED", change=None)
     _, seen = lanes(patient)

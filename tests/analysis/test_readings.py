@@ -5,6 +5,7 @@ import io
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models import RestrictedError
 from django.urls import reverse
 from pypdf import PdfReader
 
@@ -22,8 +23,16 @@ def study(analysis):
     return analysis.series.study
 
 
+def seen(study):
+    """What the open page knows: the newest reading and the result."""
+    newest, result = study.readings.first(), Analysis.objects.filter(series__study=study).first()
+    return {"seen": newest.token if newest else "", "result": result.pk}
+
+
 def post(browser, study, action, **fields):
-    fields = {"suspected": "yes", "impression": "Ground-glass in the right lung.", "action": action} | fields
+    fields = (
+        seen(study) | {"suspected": "yes", "impression": "Ground-glass in the right lung.", "action": action} | fields
+    )
     return browser.post(reverse("pages:save_reading", args=[study.pk]), fields, follow=True).content.decode()
 
 
@@ -51,17 +60,44 @@ def test_what_is_signed_stays_and_an_addendum_follows_it(browser, study):
     assert study.readings.first().impression == "Also a fracture of the seventh rib."
 
 
-def test_nothing_is_signed_that_another_reader_changed_meanwhile(user, study):
-    fields = {"user": user, "suspected": True, "reason": ""}
-    mine = services.save_draft(study, **fields, impression="Mine")
-    services.save_draft(study, **fields, impression="Somebody else's")
-    with pytest.raises(services.Refusal, match="Somebody else changed"):
-        services.sign(mine, user=user)
-    assert Reading.objects.get().state == "DRAFT"
-    newest = Reading.objects.get()
-    services.sign(newest, user=user)
+def test_what_a_colleague_wrote_meanwhile_is_neither_overwritten_nor_signed_nor_discarded(browser, study):
+    before = seen(study)
+    post(browser, study, "save", impression="A colleague's text.")
+    for action in ("save", "sign"):
+        page = post(browser, study, action, impression="My own text.", **before)
+        assert "Somebody else wrote on this report meanwhile" in page
+        assert "My own text." in page  # to go on with
+        assert "A colleague&#x27;s text." in page
+    assert "Somebody else" in post(browser, study, "discard", **before)
+    assert Reading.objects.get().impression == "A colleague's text."
+    assert "My own text." not in browser.get(reverse("pages:study", args=[study.pk])).content.decode()
+
+
+def test_nothing_is_signed_twice(user, study, analysis):
+    fields = {"user": user, "result": analysis.pk, "suspected": True, "reason": "", "impression": "Clear."}
+    draft = services.save_draft(study, seen="", **fields)
+    services.sign(draft, user=user)
     with pytest.raises(services.Refusal):
-        services.sign(newest, user=user)
+        services.sign(draft, user=user)
+
+
+def test_a_report_is_not_signed_on_a_result_that_its_reader_did_not_see(browser, study, analysis):
+    before = seen(study)
+    newer(analysis)
+    page = post(browser, study, "sign", impression="Of the old numbers.", **before)
+    assert "There is a newer result of this CT" in page
+    assert "Of the old numbers." in page
+    assert not Reading.objects.exists()
+
+
+def newer(analysis, **fields):
+    """A later result of the same series."""
+    row = Analysis.objects.get(pk=analysis.pk)
+    row.pk, row.created_at = None, analysis.created_at + datetime.timedelta(minutes=1)
+    for name, value in fields.items():
+        setattr(row, name, value)
+    row.save()
+    return row
 
 
 def test_to_decide_otherwise_takes_a_reason_and_the_networks_decision_stays(browser, study, analysis):
@@ -69,7 +105,7 @@ def test_to_decide_otherwise_takes_a_reason_and_the_networks_decision_stays(brow
     assert "Say why you decide otherwise than the networks; the draft is kept." in page
     assert Reading.objects.get().state == "DRAFT"
     page = post(browser, study, "sign", suspected="no", reason="Dependent atelectasis.")
-    assert "The reader decides: not suspected." in page
+    assert "The reader decides: not suspected, otherwise than the networks." in page
     assert "Dependent atelectasis." in page
     analysis.refresh_from_db()
     assert analysis.suspected is True
@@ -88,13 +124,29 @@ def test_a_study_without_a_result_is_not_reported(browser, study):
     assert not Reading.objects.exists()
 
 
-def test_a_report_on_an_earlier_result_says_so(browser, study, analysis):
+def test_a_report_on_an_earlier_result_says_so_and_what_its_reader_decided(browser, study, analysis):
     post(browser, study, "sign")
-    newer = Analysis.objects.get(pk=analysis.pk)
-    newer.pk = None
-    newer.created_at = analysis.created_at + datetime.timedelta(minutes=1)
-    newer.save()
-    assert "on an earlier result of the networks" in browser.get(study_page(newer)).content.decode()
+    later = newer(analysis, suspected=False)
+    page = browser.get(study_page(later)).content.decode()
+    assert "on another result than the one on show" in page
+    assert "The reader decides: suspected, otherwise than the networks." in page
+    assert "on another result than this one" in pdf(browser, later)
+
+
+def test_a_signed_report_stays_on_the_page_while_a_ct_has_no_result(browser, study, analysis):
+    post(browser, study, "sign", impression="Signed before.")
+    Analysis.objects.update(state="FAILED", report=None)
+    page = browser.get(study_page(analysis)).content.decode()
+    assert "Signed before." in page
+    assert "Save draft" not in page
+
+
+def test_a_reported_result_is_not_deleted_but_with_its_patient(study, analysis):
+    Reading.objects.create(study=study, version=1, analysis=analysis, suspected=True)
+    with pytest.raises(RestrictedError):
+        analysis.series.delete()
+    study.patient.delete()
+    assert not Reading.objects.exists()
 
 
 def test_other_sites_write_no_report(client, stranger, study):
@@ -158,18 +210,19 @@ def test_the_worklist_says_which_studies_are_reported(browser, study, analysis):
     assert said() == said("unreported") == [("addendum begun", False)]
 
 
-def test_the_pdf_holds_what_was_signed_and_no_draft(browser, study, analysis):
-    def pdf():
-        pages = PdfReader(io.BytesIO(browser.get(f"/api/v1/analyses/{analysis.pk}/report.pdf").content)).pages
-        return " ".join("".join(page.extract_text() for page in pages).split())
+def pdf(browser, analysis):
+    pages = PdfReader(io.BytesIO(browser.get(f"/api/v1/analyses/{analysis.pk}/report.pdf").content)).pages
+    return " ".join("".join(page.extract_text() for page in pages).split())
 
+
+def test_the_pdf_holds_what_was_signed_and_no_draft(browser, study, analysis):
     post(browser, study, "save", impression="Only a draft.")
-    assert "Only a draft" not in pdf()
-    assert "not reported by a reader yet" in pdf()
+    assert "Only a draft" not in pdf(browser, analysis)
+    assert "not reported by a reader yet" in pdf(browser, analysis)
     post(browser, study, "sign", suspected="no", reason="Dependent atelectasis.", impression="Clear <b>lungs.")
-    text = pdf()
+    text = pdf(browser, analysis)
     assert "Clear <b>lungs." in text
-    assert "The reader decides: not suspected. Dependent atelectasis." in text
+    assert "The reader decides: not suspected, otherwise than the networks. Dependent atelectasis." in text
     post(browser, study, "sign", suspected="no", reason="As before.", impression="A rib is broken.")
-    assert "Clear <b>lungs." in pdf()
-    assert "A rib is broken." in pdf()
+    assert "Clear <b>lungs." in pdf(browser, analysis)
+    assert "A rib is broken." in pdf(browser, analysis)

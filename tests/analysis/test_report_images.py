@@ -105,8 +105,9 @@ def test_a_thumbnail_shows_the_level_asked_for_with_its_heat_map(analysis):
     assert coloured[1] == 0
 
 
-def test_without_any_activation_the_middle_of_the_lungs_is_shown():
-    assert most_affected_level(slices(None, 0, 0, 0, None)) == 0.5
+def test_without_a_positive_slice_the_middle_of_the_lungs_is_shown():
+    negative = [each | {"activation_cm2": 2.0} for each in slices(None, 0, 0, 0, None)[:2]] + slices(0, 0, 0)[1:]
+    assert most_affected_level(negative) == 0.5
     assert most_affected_level(slices(None, None)) == 0.5
 
 

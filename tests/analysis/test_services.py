@@ -13,7 +13,7 @@ from pydicom.uid import JPEG2000Lossless
 from analysis import queue, series_choice, services, tasks
 from analysis.models import PRIORITY_BATCH, PRIORITY_USER, Analysis
 from analysis.trend import trend
-from analysis.views import _scan
+from analysis.viewer_scan import scan_of
 from patients.models import Patient, Series, Study, Upload
 from tests.analysis.received import finish, receive, with_new_identifiers, without_identifier_in_the_dataset
 from tests.dicom_series import SAGITTAL, chest_hu, halve_image, make_series
@@ -39,7 +39,7 @@ def test_a_localiser_among_the_slices_is_left_out(site, tmp_path):
     series = Series.objects.get()
     assert (series.usable, len(upload.analyses)) == (True, 1)
     assert series.instances.filter(z_mm=None).count() == 1
-    assert len(_scan(series, None)["slices"]) == 12
+    assert len(scan_of(series, None)["slices"]) == 12
 
 
 def test_a_half_image_does_not_take_the_place_of_the_whole_one(site, tmp_path):

@@ -63,6 +63,7 @@ def test_suspected_studies_come_first_then_those_without_a_result(browser, five)
         ({"since": "2020-03-01"}, [3, 2, 5, 1]),
         ({"until": "2020-03-04"}, [4]),
         ({"site": "nowhere"}, []),
+        ({"site": "no\0where", "q": "doe " + "1" * 5000}, []),
         ({"show": "nonsense", "since": "2020-02-31", "page": "x"}, [3, 2, 5, 4, 1]),
     ],
 )
@@ -72,7 +73,7 @@ def test_the_address_says_what_is_shown(browser, five, query, numbers):
 
 def test_the_tabs_count_what_they_would_show_of_the_filter(browser, five):
     counted = {show: count for show, _, count, _ in browser.get(HOME, {"q": "doe"}).context["tabs"]}
-    states = {"suspected": 2, "running": 1, "check": 1, "problem": 1, "mine": 0, "unassigned": 5, "unreported": 5}
+    states = {"suspected": 2, "running": 1, "check": 1, "problem": 1, "mine": 0, "unassigned": 5, "unreported": 3}
     assert counted == {"": 5} | states
     assert browser.get(HOME, {"q": "p3", "show": "check"}).context["tabs"][0][2] == 1
 
@@ -116,7 +117,14 @@ def test_ticked_studies_are_given_to_a_reader_of_the_site(browser, user, site, f
     assert "no such reader" in page.content.decode()
     browser.post(reverse("pages:worklist_act"), ticked | {"reader": "colleague"})
     assert set(Study.objects.filter(reader=colleague)) == {five[0], five[1]}
-    browser.post(reverse("pages:worklist_act"), ticked | {"reader": ""})
+    south = a_study(other_site, 9, score=1.0, suspected=True)
+    Membership.objects.create(site=other_site, user=user)
+    both = ticked | {"reader": "colleague", "study": [five[2].pk, south.pk]}
+    page = browser.post(reverse("pages:worklist_act"), both, follow=True).content.decode()
+    assert "1 study assigned to colleague" in page
+    assert "1 study of a site whose CTs colleague may not see: not assigned" in page
+    south.delete()
+    browser.post(reverse("pages:worklist_act"), ticked | {"reader": "", "study": [each.pk for each in five]})
     assert len(shown(browser, show="unassigned")) == 5
 
 

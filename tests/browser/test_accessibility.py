@@ -15,7 +15,8 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 @pytest.fixture(scope="module")
 def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Every page; those of a scan that waits to be analysed, as no worker is needed for these."""
+    """Every page; those of a scan that waits to be analysed, as no worker is needed for these (test_walk.py asks axe
+    about those of results)."""
     folder = tmp_path_factory.mktemp("accessible")
     make_series(folder, PatientName="Every^Page", PatientID="AXE-1")
     upload = json.loads(stack.manage("import_dicom", str(folder), "--site", "demo", "--json"))
@@ -31,16 +32,16 @@ def test_no_page_has_a_fault_that_axe_finds(stack: Stack, addresses: list[str], 
     with chromium(width, 900, theme) as browser:
         page = browser.new_page()
         page.goto(f"{stack.url}/accounts/login/")
-        faults = {"/accounts/login/": _faults(page)}
+        faults = {"/accounts/login/": axe_faults(page)}
         log_in(page, stack.url)
         for address in addresses:
             page.goto(stack.url + address)
-            faults[address] = _faults(page)
+            faults[address] = axe_faults(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{address} is wider than the window"
     assert {address: found for address, found in faults.items() if found} == {}
 
 
-def _faults(page: Page) -> list[dict[str, Any]]:
+def axe_faults(page: Page) -> list[dict[str, Any]]:
     """Rule and places of what axe finds; run past the content security policy, as a browser's own tools are."""
     page.evaluate(AXE.read_text() + "; null")
     violations = page.evaluate("axe.run().then((result) => result.violations)")

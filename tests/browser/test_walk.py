@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from pypdf import PdfReader
 
 from tests.browser.browser import chromium, log_in
+from tests.browser.test_accessibility import axe_faults
 from tests.servers import wait_until
 from tests.stack import Stack, zipped
 
@@ -59,6 +60,10 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
         text = "".join(sheet.extract_text() for sheet in PdfReader(download.value.path()).pages)
         assert f"{second['corona_score_cm3']:.1f} cm³" in text
 
+        for address in (f"/patients/{patient}/", f"/studies/{second['study']}/", f"/patients/{patient}/compare/", "/"):
+            page.goto(stack.url + address)
+            page.wait_for_timeout(1000)  # charts and images come after the page
+            assert axe_faults(page) == [], address
         page.get_by_role("link", name="About the AI").click()
         expect(page.locator("[data-figure] .main-svg").first).to_be_visible()
         assert complaints == []
