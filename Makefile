@@ -1,6 +1,6 @@
 # One command a job; bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint train evaluate bench screenshots build clean
+.PHONY: help demo test lint train evaluate bench screenshots page-speed build clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -71,6 +71,7 @@ train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; nee
 	$(BIN)/python -m analysis.training.repeatability
 	$(BIN)/python -m analysis.training.release
 	$(BIN)/python -m analysis.training.nodules
+	$(BIN)/python -m analysis.training.learning_curve
 
 evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write docs/evaluation/
 	$(BIN)/python -m analysis.training.change_figures
@@ -87,6 +88,9 @@ bench: $(VENV)/bench.stamp ## Time an analysis beside other ways to run its netw
 
 screenshots: $(VENV)/dev.stamp static/dist/.built ## Take the pictures of the README and every page into docs/screenshots/
 	$(BIN)/python -m tests.browser.screenshots
+
+page-speed: $(VENV)/dev.stamp static/dist/.built ## Measure the pages with 80 real scans loaded (needs the data)
+	$(BIN)/python -m tests.browser.page_speed
 
 clean: ## Remove what the other commands made, the demo's data included
 	rm -rf $(VENV) node_modules static/dist var

@@ -33,7 +33,7 @@ def write_page(results: dict) -> None:
             _score(results),
             _opacity(results),
             _plain(FOLDER / "plain_network.json"),
-            _curve(json.loads((FOLDER / "learning_curve.json").read_text())),
+            _curve(FOLDER / "learning_curve.json"),
             nodules(results),
             change(json.loads((FOLDER / "change.json").read_text())),
             "![ROC curve of held-out slices](roc.png) ![Reliability of the probabilities](reliability.png)"
@@ -84,7 +84,12 @@ against the true opacity: {correlation}.
 {table(["volume", "true", "score, % of lung", "pixel AUC", "Dice"], rows)}"""
 
 
-def _curve(curve: dict) -> str:
+def _curve(path: Path) -> str:
+    if not path.exists():
+        return """## Learning curve
+
+Not measured for this version: `python -m analysis.training.learning_curve` measures it."""
+    curve = json.loads(path.read_text())
     rows = [
         [
             f"{one['volumes']:.1f}",

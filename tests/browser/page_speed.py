@@ -1,0 +1,171 @@
+"""``make page-speed``: how fast the pages are on a server with 20 patients of 4 scans as large as covid_P001.
+
+One real scan is uploaded and analysed; the others are its rows again, which share its files. Writes
+docs/evaluation/pages.json and prints it. Needs the data (CORONATREND_DATA); about four minutes.
+"""
+
+import gzip
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.sync_api import BrowserContext, Page
+
+from tests.browser.browser import chromium, log_in
+from tests.conftest import ROOT
+from tests.stack import Stack, running_stack
+
+SCAN = Path(os.environ.get("CORONATREND_DATA", ROOT.parent / "shared" / "data")) / "ct" / "covid_P001"
+OUT = ROOT / "docs" / "evaluation" / "pages.json"
+PATIENTS, TIME_POINTS, REPEATS, OPENED = 20, 4, 5, 10
+GOALS = {
+    "worklist_s": 1.0,
+    "timeline_s": 1.0,
+    "first_image_with_overlay_s": 1.0,
+    "all_slices_s": 4.0,
+    "requests_while_scrolling": 0,
+    "memory_after_ten_studies_mb": 600,
+    "list_script_gzip_kb": 150,
+    "timeline_script_gzip_kb": 150,
+    "complaints": 0,
+}
+COPIES = """
+import datetime
+from django.db import transaction
+from analysis.models import Analysis, Finding
+from patients.models import Patient, Series, Study
+
+source = Analysis.objects.get(state="DONE")
+series = source.series
+instances, findings = list(series.instances.all()), list(source.findings.all())
+with transaction.atomic():
+    for number in range({patients}):
+        patient = Patient.objects.create(site=series.study.patient.site, patient_id=f"SPEED-{{number}}", patient_name=f"Page^Speed {{number}}")
+        for visit in range({time_points}):
+            study = Study.objects.create(patient=patient, study_instance_uid=f"1.{{number}}.{{visit}}", study_date=datetime.date(2026, 1, 1 + number) + datetime.timedelta(days=9 * visit))
+            copy = Series.objects.create(study=study, series_instance_uid=f"1.{{number}}.{{visit}}.1", usable=True, slice_count=series.slice_count, slice_spacing_mm=series.slice_spacing_mm)
+            study.chosen_series = copy
+            study.save()
+            suffix, uids = f".{{number}}.{{visit}}", {{}}
+            for one in instances:
+                uids[one.sop_instance_uid] = one.sop_instance_uid[:40] + f"{{one.pk}}" + suffix
+                one.pk, one.series, one.sop_instance_uid = None, copy, uids[one.sop_instance_uid]
+                one.save()
+            instances = list(series.instances.all())
+            result = Analysis.objects.get(pk=source.pk)
+            result.pk, result.series, result.corona_score_cm3 = None, copy, source.corona_score_cm3 * (1 + visit) / (1 + number)
+            result.report["slices"] = [each | {{"sop_instance_uid": uids[each["sop_instance_uid"]]}} for each in result.report["slices"]]
+            result.save()
+            for one in findings:
+                one.pk, one.analysis = None, result
+            Finding.objects.bulk_create(findings)
+            findings = list(source.findings.all())
+"""  # noqa: E501
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="page-speed-") as folder, running_stack(Path(folder)) as stack:
+        _fill(stack)
+        with chromium() as browser:
+            figures = _measured(browser, stack)
+    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    measured = {"command": "make page-speed", "commit": commit.stdout.strip(), "goals": GOALS, "measured": figures}
+    OUT.write_text(json.dumps(measured, indent=1) + "\n")
+    for name, goal in GOALS.items():
+        print(f"{name}: {figures[name]:.2f} (goal {goal}){'' if figures[name] <= goal else ' MISSED'}")
+
+
+def _fill(stack: Stack) -> None:
+    upload = json.loads(stack.manage("import_dicom", str(SCAN), "--site", "demo", "--json"))
+    analysis = stack.finished_analysis(upload["analyses"][0])
+    assert analysis["state"] == "DONE", analysis["error"]
+    os.killpg(stack.worker.pid, 15)  # the pages are measured without other work
+    stack.manage("shell", "-c", COPIES.format(patients=PATIENTS, time_points=TIME_POINTS))
+
+
+def _measured(browser: BrowserContext, stack: Stack) -> dict[str, float]:
+    page, complaints = browser.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    log_in(page, stack.url)
+    studies = [each["id"] for each in stack.get("/api/v1/studies/")["results"]][:OPENED]
+    patients = {stack.get(f"/api/v1/studies/{pk}/")["patient"] for pk in studies}
+    patient = max(patients)
+    timeline = f"{stack.url}/patients/{patient}/"
+    figures = {
+        "worklist_s": _median(lambda: _opened(page, stack.url, "#worklist .row-link")),
+        "timeline_s": _median(lambda: _opened(page, timeline, "[data-chart] .main-svg")),
+        "list_script_gzip_kb": _script_kb(page, stack.url),
+        "timeline_script_gzip_kb": _script_kb(page, timeline),
+    }
+    figures |= _study(page, stack, studies[0])
+    for pk in studies:
+        _opened(page, f"{stack.url}/studies/{pk}/", "[data-viewer][data-ready=true]")
+        page.wait_for_selector("[data-loading]", state="hidden", timeout=60_000)
+    figures["memory_after_ten_studies_mb"] = _memory_mb(browser, page)
+    return figures | {"complaints": len(complaints)}
+
+
+def _median(seconds: Callable[[], float]) -> float:
+    seconds()  # warm
+    return median(seconds() for _ in range(REPEATS))
+
+
+def _opened(page: Page, address: str, selector: str) -> float:
+    """Seconds from the click until the page shows what it is for."""
+    started = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.wait_for_selector(selector, timeout=60_000)
+    return time.perf_counter() - started
+
+
+def _study(page: Page, stack: Stack, pk: int) -> dict[str, float]:
+    """Of one study, in a browser that has not seen its images."""
+    address = f"{stack.url}/studies/{pk}/"
+    first = _opened(page, address, "[data-viewer][data-ready=true]")
+    started = time.perf_counter()
+    page.wait_for_selector("[data-loading]", state="hidden", timeout=60_000)
+    loaded = first + time.perf_counter() - started
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    for _ in range(20):
+        page.keyboard.press("ArrowDown")
+        page.wait_for_timeout(50)
+    asked = [url for url in requests if "seen=" not in url]  # the page asks for news by itself
+    return {"first_image_with_overlay_s": first, "all_slices_s": loaded, "requests_while_scrolling": len(asked)}
+
+
+def _script_kb(page: Page, address: str) -> float:
+    """JavaScript of a page as gzip sends it, besides Plotly."""
+    sizes: list[int] = []
+
+    def weigh(response: Any) -> None:
+        if response.url.split("?")[0].endswith(".js") and "plotly" not in response.url:
+            sizes.append(len(gzip.compress(response.body())))
+
+    page.on("response", weigh)
+    page.goto(address)
+    page.wait_for_timeout(1500)
+    page.remove_listener("response", weigh)
+    return sum(sizes) / 1000
+
+
+def _memory_mb(browser: BrowserContext, page: Page) -> float:
+    """Of the page's JavaScript and the buffers that it holds, after a collection."""
+    session = browser.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    memory = page.evaluate("performance.measureUserAgentSpecificMemory?.().then((one) => one.bytes) ?? null")
+    if memory is None:
+        usage = session.send("Runtime.getHeapUsage")
+        memory = usage["usedSize"] + usage.get("backingStorageSize", 0)
+    return float(memory) / 1e6
+
+
+if __name__ == "__main__":
+    main()
