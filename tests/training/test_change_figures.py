@@ -17,7 +17,7 @@ def lesion(status, number, prior_number, volume_ml=1.0, prior_volume_ml=1.0):
 
 
 def change(*lesions):
-    return Change(lesions, 0, 0, 0, 1, 1, (), "")
+    return Change(lesions, 0, 0, 0, (), 1, 1, (), "")
 
 
 def scan(*centroids_mm):
