@@ -53,6 +53,7 @@ def _pages(stack: Stack) -> dict[str, str]:
         "no-studies": "/?q=nobody",
         "patients": "/patients/",
         "timeline": f"/patients/{patient['id']}/",
+        "compare": f"/patients/{patient['id']}/compare/",
         "study": f"/studies/{worst['study']}/",
         "upload": "/upload/",
         "new-patient": "/patients/new/",
@@ -62,6 +63,8 @@ def _pages(stack: Stack) -> dict[str, str]:
 
 def _settle(page: Page) -> None:
     """Until charts are drawn and the viewer shows its first slice with the heat map."""
+    if page.locator("[data-compare]").count():
+        page.wait_for_selector("[data-compare][data-ready=true]", timeout=60_000)
     if page.locator("[data-viewer]").count():
         page.wait_for_selector("[data-viewer][data-ready=true]", timeout=60_000)
     if page.locator("[data-chart]").count():
