@@ -208,7 +208,8 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     misfit = study.chosen_series.reason if study.chosen_series else ""
 
     def context() -> dict[str, Any]:
-        reading = reading_context(request, study, point, points, comparison)
+        moving_parts = bool(request.headers.get("HX-Request"))  # the report is none: what is typed in it stays
+        reading = {} if moving_parts else reading_context(request, study, point, points, comparison)
         return (
             _trend_context(study.patient, points, here=study)
             | reading
