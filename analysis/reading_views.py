@@ -11,9 +11,10 @@ from django.views.decorators.http import require_POST
 from patients.access import visible_or_404
 from patients.models import Study
 
-from . import services
+from . import readings
 from .impression import proposed
 from .models import Analysis, Comparison, Reading
+from .services import Refusal
 from .trend import TimePoint
 
 UNSAVED = "unsaved_reading"  # in the session, until the page shows it
@@ -23,16 +24,16 @@ def reading_context(
     request: HttpRequest, study: Study, point: TimePoint, points: list[TimePoint], comparison: Comparison | None
 ) -> dict[str, Any]:
     """What the report's part of the study page shows; a text is proposed where the CT has a result."""
-    readings = list(study.readings.select_related("reader", "analysis").defer("analysis__report"))
-    signed = [each for each in readings if each.state == Reading.State.SIGNED]
-    draft = next((each for each in readings if each.state == Reading.State.DRAFT), None)
+    written = list(study.readings.select_related("reader", "analysis").defer("analysis__report"))
+    signed = [each for each in written if each.state == Reading.State.SIGNED]
+    draft = next((each for each in written if each.state == Reading.State.DRAFT), None)
     has_result = point.analysis is not None and point.analysis.state == Analysis.State.DONE
     unsaved = request.session.pop(UNSAVED, {})
     return {
         "draft": draft,
         "signed": signed,
         "begun": draft or (signed[0] if signed else None),
-        "seen_reading": readings[0].token if readings else "",
+        "seen_reading": written[0].token if written else "",
         "proposed": proposed(point, points, comparison) if has_result else "",
         "unsaved": unsaved if unsaved.get("study") == study.pk else None,
     }
@@ -47,10 +48,10 @@ def save_reading(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404
     try:
         if action == "discard":
-            services.discard_draft(study, seen=seen)
+            readings.discard_draft(study, seen=seen)
         else:
             _save(request, study, seen, sign=action == "sign")
-    except services.Refusal as refusal:
+    except Refusal as refusal:
         messages.error(request, str(refusal))
     return redirect(f"{reverse('pages:study', args=[study.pk])}#reading")
 
@@ -61,7 +62,7 @@ def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:
     said = {name: request.POST.get(name, "") for name in ("reason", "impression")}
     suspected, result = request.POST.get("suspected") == "yes", request.POST.get("result", "")
     try:
-        draft = services.save_draft(
+        draft = readings.save_draft(
             study,
             user=request.user,
             seen=seen,
@@ -69,9 +70,9 @@ def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:
             suspected=suspected,
             **said,
         )
-    except services.Refusal:
+    except Refusal:
         request.session[UNSAVED] = said | {"study": study.pk, "suspected": suspected}
         raise
     if sign:
-        services.sign(draft, user=request.user)
+        readings.sign(draft, user=request.user)
     messages.success(request, f"Version {draft.version} is signed." if sign else "The draft is saved.")

@@ -9,12 +9,13 @@ from django.db.models import RestrictedError
 from django.urls import reverse
 from pypdf import PdfReader
 
-from analysis import services
+from analysis import readings
 from analysis.impression import proposed
 from analysis.models import Analysis, Comparison, Reading
+from analysis.services import Refusal
 from analysis.trend import trend
 from tests.analysis.finished import finished_analysis
-from tests.analysis.pages import DAY, study_page
+from tests.analysis.pages import DAY, HTMX, study_page
 from tests.analysis.test_comparisons import CHANGE
 
 
@@ -73,12 +74,22 @@ def test_what_a_colleague_wrote_meanwhile_is_neither_overwritten_nor_signed_nor_
     assert "My own text." not in browser.get(reverse("pages:study", args=[study.pk])).content.decode()
 
 
+def test_an_unsaved_text_waits_for_the_page_whatever_its_moving_parts_ask(browser, study, analysis):
+    address = reverse("pages:save_reading", args=[study.pk])
+    browser.post(address, {"action": "save", "impression": "My own text.", "seen": "another", "result": analysis.pk})
+    parts = browser.get(
+        study_page(analysis), {"seen": "old", "on_show": f"{analysis.pk}-{analysis.series_id}"}, headers=HTMX
+    )
+    assert parts.status_code == 200
+    assert "My own text." in browser.get(study_page(analysis)).content.decode()
+
+
 def test_nothing_is_signed_twice(user, study, analysis):
     fields = {"user": user, "result": analysis.pk, "suspected": True, "reason": "", "impression": "Clear."}
-    draft = services.save_draft(study, seen="", **fields)
-    services.sign(draft, user=user)
-    with pytest.raises(services.Refusal):
-        services.sign(draft, user=user)
+    draft = readings.save_draft(study, seen="", **fields)
+    readings.sign(draft, user=user)
+    with pytest.raises(Refusal):
+        readings.sign(draft, user=user)
 
 
 def test_a_report_is_not_signed_on_a_result_that_its_reader_did_not_see(browser, study, analysis):
