@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -87,7 +88,8 @@ def patients(request: HttpRequest) -> HttpResponse:
 
     def context() -> dict[str, Any]:
         sites = visible(Site, request.user)
-        return {"section": "patients", "query": query, "page": page, "rows": rows, "sites": sites}
+        shown = {"query": query, "address": urlencode({"q": query}) if query else ""}
+        return shown | {"section": "patients", "page": page, "rows": rows, "sites": sites}
 
     return live(request, "pages/patients.html", "parts/patient_list.html", seen, context)
 
