@@ -55,8 +55,9 @@ class Lesion:
             factor = after.finding.volume_ml / before.finding.volume_ml
             return "grown" if factor >= SIGNIFICANT else "shrunk" if factor <= 1 / SIGNIFICANT else "stable"
         if before and before.finding:
-            later = [one.status for one in self.sightings.values() if then.date < one.point.date <= now.date]
-            return later[-1] if later else "not compared"
+            after_then = list(self.sightings.values())[list(self.sightings).index(then.study.pk) + 1 :]
+            until_now = [one.status for one in after_then if one.point.date <= now.date]
+            return until_now[-1] if until_now else "not compared"
         if after and after.finding:
             return next(iter(self.sightings.values())).status or "not compared"
         return None
@@ -71,7 +72,7 @@ class Lesion:
 
 
 def comparisons(points: Iterable[TimePoint]) -> dict[tuple[int, int], Comparison]:
-    """Those of the results on show, by (prior, analysis); what changed, which is large, is read when asked for."""
+    """Those of the results on show, by (prior, analysis), without what changed: that is large, and pages ask often."""
     runs = [point.analysis.pk for point in points if point.analysis]
     rows = Comparison.objects.filter(analysis__in=runs, prior__in=runs).defer("change")
     return {(row.prior_id, row.analysis_id): row for row in rows}
@@ -81,11 +82,12 @@ def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Compariso
     """The lesions of a course, the largest first. Where two results are not compared (yet), lesions begin anew."""
     runs = [point.analysis.pk for point in points if point.analysis]
     findings = {(one.analysis_id, one.number): one for one in Finding.objects.filter(analysis__in=runs)}
+    of_found = Comparison.objects.filter(pk__in=[one.pk for one in found.values()])
+    changes = {(one.prior_id, one.analysis_id): one.change for one in of_found}
     lesions: list[Lesion] = []
     by_number: dict[int, Lesion] = {}  # of the earlier scan of each pair
     for before, now in compared(points):
-        comparison = found.get((before.analysis.pk, now.analysis.pk))
-        change = comparison.change if comparison else None
+        change = changes.get((before.analysis.pk, now.analysis.pk))
         here: dict[int, Lesion] = {}
         for each in change["lesions"] if change else ():
             lesion = by_number.get(each["prior_number"])

@@ -92,6 +92,29 @@ def test_the_table_leads_to_the_slice_and_says_how_fast_a_lesion_doubles(browser
     assert "doubles in 45 days" in text
 
 
+def test_more_scans_cost_no_more_queries(browser, patient, course, django_assert_max_num_queries):
+    def queries():
+        with django_assert_max_num_queries(40) as taken:
+            browser.get(patient_page(patient))
+        return len(taken)
+
+    browser.get(patient_page(patient))
+    before, last = queries(), course[-1]
+    for day in (60, 80, 100):
+        later = scan(patient, day, 3.0)
+        compare(last, later, ("stable", 1, 1, None))
+        last = later
+    assert queries() == before
+
+
+def test_two_scans_of_one_day_follow_each_other(patient):
+    first, second = scan(patient, 0, 4.0), scan(patient, 0)
+    compare(first, second, ("resolved", None, 1, None))
+    then, now = trend(patient)
+    (lesion,) = lanes(patient)[0]
+    assert lesion.between(then, now) == "resolved"
+
+
 def test_an_open_timeline_is_told_of_a_comparison(browser, patient, course):
     seen = browser.get(patient_page(patient)).context["seen"]
     news = {"seen": seen}, {"HX-Request": "true"}
