@@ -6,13 +6,15 @@ from typing import Any
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
+from pydicom.errors import InvalidDicomError
 
 from patients.access import visible_or_404
 from patients.models import Instance
 from patients.part10 import as_part10
 
-from . import report_images
+from . import report_images, slice_images
 from .models import Analysis, Comparison
+from .pipeline.headers import UnusableSeries
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,16 @@ def instance_file(request: HttpRequest, pk: int) -> FileResponse:
     instance = visible_or_404(Instance.objects.only("file"), request.user, pk)
     file = as_part10(_opened(instance.file))
     return FileResponse(file, content_type="application/dicom", headers={"Cache-Control": KEPT_BY_THE_BROWSER})
+
+
+@require_safe
+def instance_image(request: HttpRequest, pk: int) -> HttpResponse:
+    """One stored slice as JPEG in the lung window, which the viewer shows until it has the pixels."""
+    try:
+        jpeg = slice_images.whole_slice(visible_or_404(Instance.objects.only("file"), request.user, pk))
+    except (UnusableSeries, InvalidDicomError):
+        raise Http404 from None
+    return HttpResponse(jpeg, content_type="image/jpeg", headers={"Cache-Control": KEPT_BY_THE_BROWSER})
 
 
 def _opened(file: FieldFile) -> Any:

@@ -34,4 +34,5 @@ urlpatterns = [
     path("analyses/<int:pk>/thumbnail/<int:of>/", file_views.thumbnail, name="thumbnail"),
     path("comparisons/<int:pk>/map/", file_views.change_map, name="change_map"),
     path("instances/<int:pk>/file/", file_views.instance_file, name="instance_file"),
+    path("instances/<int:pk>/image/", file_views.instance_image, name="instance_image"),
 ]

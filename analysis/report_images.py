@@ -9,7 +9,6 @@ import logging
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,17 +23,15 @@ from scipy import ndimage
 from . import storage
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .models import Analysis
-from .pipeline.decoder import Decoder
-from .pipeline.series import SliceHeader, UnusableSeries, read_header
+from .pipeline.series import SliceHeader, UnusableSeries
 from .report_style import BOLD, FAINT, FONT
+from .slice_images import Grey, as_jpeg, in_lung_window, read_slice
 
 log = logging.getLogger(__name__)
 
 MAX_SLICES = 3
 MIN_APART_MM = 25.0
 """Key slices closer than this show the same lesions again (a segment of the lung is about 40 mm high)."""
-LUNG_WINDOW_HU = (-1350.0, 150.0)
-"""Centre −600, width 1500: the usual lung window."""
 ASPECT = 4 / 3
 """Width ÷ height of every picture: a chest lying down."""
 BODY_HU = -500.0
@@ -47,11 +44,8 @@ PIXELS_WIDE = 640
 """Width of a picture: 58 mm in print at 280 dots per inch."""
 HEAT_EDGE = 12 / 255
 """Activations above the threshold over which the colour fades in, as in ``static/src/viewer/heatmap.ts``."""
-JPEG_QUALITY = 90
 THUMBNAIL, THUMBNAIL_QUALITY = (400, 300), 80  # pixels, twice what the timeline shows
 SCALE_BAR_MM = 50
-
-Grey = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -107,9 +101,7 @@ def thumbnail(analysis: Analysis, level: float) -> bytes | None:
     images = _images(analysis, [min(lung, key=lambda index: abs(slices[index]["z_mm"] - wanted_mm))])
     if not images:
         return None
-    jpeg = io.BytesIO()
-    images[0].overlay.resize(THUMBNAIL, Image.Resampling.LANCZOS).save(jpeg, "JPEG", quality=THUMBNAIL_QUALITY)
-    return jpeg.getvalue()
+    return as_jpeg(images[0].overlay.resize(THUMBNAIL, Image.Resampling.LANCZOS), THUMBNAIL_QUALITY)
 
 
 def key_images(analysis: Analysis) -> list[KeyImage]:
@@ -146,9 +138,7 @@ def _read(analysis: Analysis, index: int) -> tuple[SliceHeader, npt.NDArray[np.i
     if instance is None:
         return None
     try:
-        with storage.local_copies([instance.file]) as paths, Decoder() as decoder:
-            header = read_header(Path(paths[0]))
-            return header, decoder.read_hu(header)
+        return read_slice(instance)
     except (UnusableSeries, OSError) as fault:
         log.warning("images of analysis %s: slice %s cannot be shown: %s", analysis.pk, index + 1, fault)
         return None
@@ -188,10 +178,8 @@ def _picture(
     frame: tuple[float, float, float],
     spacing_mm: tuple[float, float],
 ) -> KeyImage:
-    low, high = LUNG_WINDOW_HU
-    grey = ((hu - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
     size_mm = (hu.shape[0] * spacing_mm[0], hu.shape[1] * spacing_mm[1])
-    ct = _cut(grey, size_mm, frame)
+    ct = _cut(in_lung_window(hu), size_mm, frame)
     left, right = _sides(header)
     return KeyImage(
         number=index + 1,
@@ -258,9 +246,7 @@ class Picture(Flowable):
 
     def draw(self) -> None:
         canvas: Canvas = self.canv
-        jpeg = io.BytesIO()
-        self.view.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-        canvas.drawImage(ImageReader(jpeg), 0, 0, self.width, self.height)
+        canvas.drawImage(ImageReader(io.BytesIO(as_jpeg(self.view))), 0, 0, self.width, self.height)
         points_per_mm = self.width / self.view.width / self.image.mm_per_pixel
         bar = SCALE_BAR_MM * points_per_mm
         self._plate(2, self.height - 14, 11, 12)

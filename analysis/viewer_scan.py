@@ -44,6 +44,7 @@ def map_of(row: Analysis | Comparison | None, name: str) -> dict[str, Any] | Non
 def _slice(instance_pk: int, z_mm: float | None, result: dict[str, Any], plane: int | None) -> dict[str, Any]:
     return {
         "file": reverse("pages:instance_file", args=[instance_pk]),
+        "image": reverse("pages:instance_image", args=[instance_pk]),
         "sop_instance_uid": result.get("sop_instance_uid"),
         "z_mm": z_mm,
         "probability": result.get("probability"),

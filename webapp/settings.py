@@ -7,7 +7,6 @@ import os
 import secrets
 import tempfile
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import environ
@@ -146,9 +145,7 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHand
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
-# plotly.min.js comes with the plotly package, in the version that makes the figures.
-_PLOTLY_JS = Path(find_spec("plotly").origin).parent / "package_data"
-STATICFILES_DIRS = [path for path in (BASE_DIR / "static" / "dist",) if path.is_dir()] + [("plotly", _PLOTLY_JS)]
+STATICFILES_DIRS = [path for path in (BASE_DIR / "static" / "dist",) if path.is_dir()]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",

@@ -8,12 +8,10 @@ const COLOURS: Record<string, string[]> = {
   score: ['--ct-trend'],
 };
 
-document.addEventListener('DOMContentLoaded', () => {
-  for (const element of document.querySelectorAll<HTMLElement>('[data-figure]')) {
-    const name = element.dataset.figure!;
-    const figure = JSON.parse(document.getElementById(name)!.textContent!) as Figure;
-    const draw = (): void => void drawFigure(element, figure, COLOURS[name]!);
-    draw();
-    document.addEventListener('themechange', draw);
-  }
-});
+for (const element of document.querySelectorAll<HTMLElement>('[data-figure]')) {
+  const name = element.dataset.figure!;
+  const figure = JSON.parse(document.getElementById(name)!.textContent!) as Figure;
+  const draw = (): void => void drawFigure(element, figure, COLOURS[name]!);
+  draw();
+  document.addEventListener('themechange', draw);
+}

@@ -1,5 +1,7 @@
 /** Draws the figures that `analysis/charts.py` makes, in the colours of the page's theme. */
 
+import type { PlotlyElement } from 'plotly.js-basic-dist-min';
+
 export interface Figure {
   data: object[];
   layout: Record<string, unknown>;
@@ -7,23 +9,6 @@ export interface Figure {
 
 /** By axis (days, date, onset) and measure (relative, absolute, opacity). */
 type ChartData = Record<string, Record<string, Figure>>;
-
-interface ClickEvent {
-  points: { customdata?: [string, ...unknown[]] }[];
-}
-
-interface PlotlyElement extends HTMLElement {
-  on(name: 'plotly_click', handler: (event: ClickEvent) => void): void;
-}
-
-interface PlotlyLibrary {
-  react(element: HTMLElement, data: object[], layout: object, config: object): Promise<PlotlyElement>;
-}
-
-declare global {
-  /** plotly.min.js is a script of its own on the page (it comes with the Python package). */
-  var Plotly: PlotlyLibrary | undefined;
-}
 
 const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: 'reset' };
 
@@ -58,13 +43,14 @@ function template(colours: string[]): object {
   };
 }
 
-/** Draws a figure, or draws it again, in the theme's colours. */
+/** Draws a figure, or draws it again, in the theme's colours; loads Plotly for the first one. */
 export async function drawFigure(
   element: HTMLElement,
   figure: Figure,
   colours: string[],
 ): Promise<PlotlyElement> {
-  return Plotly!.react(element, figure.data, { ...figure.layout, template: template(colours) }, CONFIG);
+  const { default: plotly } = await import('plotly.js-basic-dist-min');
+  return plotly.react(element, figure.data, { ...figure.layout, template: template(colours) }, CONFIG);
 }
 
 /** What the user chose last in this window, where the chart at hand has it. */
@@ -126,9 +112,8 @@ export class TrendChart {
   }
 }
 
-/** Draws every chart below `root` not drawn yet, and again when the theme changes; waits for nothing. */
+/** Draws every chart below `root` not drawn yet, and again when the theme changes. */
 export function drawCharts(root: ParentNode, open: (address: string) => void): void {
-  if (!globalThis.Plotly) return; // not here yet: the page calls again once all scripts are
   for (const element of root.querySelectorAll<HTMLElement>('[data-chart]')) {
     if (element.dataset.drawn) continue;
     element.dataset.drawn = 'true';

@@ -1,13 +1,14 @@
 /** Two time points of a patient side by side: scrolled, windowed, zoomed and moved together. */
 import { Corners } from './viewer/corners';
-import { Ct, PRESETS } from './viewer/ct';
-import type { DragTool, View, Window } from './viewer/ct';
+import { Ct } from './viewer/ct';
 import { Heatmap } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
 import { CHANGES, FINDINGS, Outline } from './viewer/outline';
 import { levelOf, mostAffected, nearest, readChangeMap, sliceAt } from './viewer/scan';
 import type { Scan } from './viewer/scan';
 import { Strip } from './viewer/strip';
+import { PRESETS } from './viewer/view';
+import type { DragTool, View, Window } from './viewer/view';
 
 type Name = 'then' | 'now';
 

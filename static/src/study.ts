@@ -2,8 +2,7 @@
 import { drawCharts } from './chart';
 import { Corners } from './viewer/corners';
 import { Corrections } from './viewer/corrections';
-import { Ct, PRESETS } from './viewer/ct';
-import type { DragTool, Window } from './viewer/ct';
+import type { Ct } from './viewer/ct';
 import { Heatmap } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
 import { CHANGES, FINDINGS, LUNGS, OPACITY, Outline } from './viewer/outline';
@@ -11,7 +10,10 @@ import type { Colouring } from './viewer/outline';
 import type { StoredMap } from './viewer/overlay';
 import { levelOf, mostAffected, nearest, readChangeMap, readScan, sliceAt } from './viewer/scan';
 import type { Scan } from './viewer/scan';
+import { Still } from './viewer/still';
 import { Strip } from './viewer/strip';
+import { PRESETS } from './viewer/view';
+import type { DragTool, Window } from './viewer/view';
 
 const PAGE_OF_SLICES = 10;
 const KEPT = 'viewer'; // in the tab's storage, on the way from one time point to another
@@ -43,8 +45,11 @@ function takeKept(): Kept | null {
 
 class Viewer {
   private heatmap: Heatmap | null = null;
+  private readonly maps: Record<keyof Outlined, StoredMap | null>;
+  /** Those loaded; null while one is on its way. */
   private readonly outlines: Partial<Record<keyof Outlined, Outline | null>> = {};
   private readonly outlined: Outlined;
+  private still: Still | null = null;
   private ct: Ct | null = null;
   private index: number;
   private window: Window = PRESETS.lung!;
@@ -65,12 +70,15 @@ class Viewer {
       threshold: Number(this.input('threshold').value) / 100,
     };
     this.outlined = { opacity: false, findings: true, lungs: false, change: false, ...kept?.outlined };
+    const { opacity_map, findings_map, lungs_map } = scan;
+    this.maps = { opacity: opacity_map, findings: findings_map, lungs: lungs_map, change: readChangeMap() };
     this.index = askedFor(scan) ?? mostAffected(scan);
     this.corners = new Corners(root);
     this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, scan.slices, (index) => void this.ct?.go(index));
     const place = root.querySelector<HTMLElement>('[data-correction]');
     this.corrections = place && new Corrections(place, () => this.corrected());
     this.listen();
+    this.offerOutlines();
     this.showSettings();
     this.corrected();
   }
@@ -82,18 +90,25 @@ class Viewer {
 
   async open(): Promise<void> {
     this.sliced(this.index);
+    await Promise.all([this.openStill(), this.loadHeatmap()]);
+    this.drawOverlay();
+    if (this.still) this.root.dataset.shown = 'true';
+    await this.openCt();
+    await Promise.all(OUTLINE_NAMES.map((name) => this.loadOutline(name)));
+    this.root.dataset.ready = 'true';
+  }
+
+  /** The slice as the server draws it, where that is how it will be shown. */
+  private async openStill(): Promise<void> {
+    const { centre, width } = PRESETS.lung!;
+    if (this.window.centre !== centre || this.window.width !== width) return;
+    this.corners.window(this.window);
+    this.still = await Still.show(this.root.querySelector<HTMLElement>('.screen')!, this.scan.slices[this.index]!.image);
+  }
+
+  private async openCt(): Promise<void> {
     const { window } = this; // opening sets the lung window
-    const heatmap = Heatmap.load(this.canvas('heatmap'), this.scan, this.settings).catch((error: Error) => {
-      this.say(error.message);
-      return null;
-    });
-    const { opacity_map, findings_map, lungs_map } = this.scan;
-    const outlines = [
-      this.outline('opacity', opacity_map),
-      this.outline('findings', findings_map),
-      this.outline('lungs', lungs_map),
-      this.outline('change', readChangeMap()),
-    ];
+    const { Ct } = await import('./viewer/ct');
     this.ct = await Ct.open(
       this.root.querySelector<HTMLDivElement>('[data-ct]')!,
       this.scan.slices.map((slice) => slice.file),
@@ -109,39 +124,55 @@ class Viewer {
         broken: (index) => this.say(`Slice ${index + 1} could not be loaded. Reload the page to try again.`),
       },
     );
+    this.still?.remove();
     this.ct.setWindow(window);
-    this.heatmap = await heatmap;
-    await Promise.all(outlines);
-    this.showSettings();
     this.sliced(this.ct.index);
     this.corners.orientation(this.ct);
     this.drawOverlay();
-    this.root.dataset.ready = 'true';
+    this.root.dataset.shown = 'true';
+  }
+
+  private async loadHeatmap(): Promise<void> {
+    try {
+      this.heatmap = await Heatmap.load(this.canvas('heatmap'), this.scan, this.settings);
+    } catch (error) {
+      this.say((error as Error).message);
+    }
   }
 
   private canvas(name: string): HTMLCanvasElement {
     return this.root.querySelector<HTMLCanvasElement>(`[data-overlay="${name}"]`)!;
   }
 
-  /** Loads what is outlined, and shows it if its switch is on. */
-  private async outline(name: keyof Outlined, map: StoredMap | null): Promise<void> {
+  /** Shows the switches of what can be outlined. */
+  private offerOutlines(): void {
+    for (const name of OUTLINE_NAMES) {
+      const hidden = this.maps[name] === null;
+      this.root.querySelector<HTMLElement>(`[data-outline-switch="${name}"]`)!.hidden = hidden;
+      for (const legend of this.root.querySelectorAll<HTMLElement>(`[data-outline-legend="${name}"]`)) legend.hidden = hidden;
+    }
+  }
+
+  /** Loads what is outlined when it is first switched on. */
+  private async loadOutline(name: keyof Outlined): Promise<void> {
+    if (!this.outlined[name] || this.maps[name] === null || this.outlines[name] !== undefined) return;
     const { named, colouring } = OUTLINES[name];
+    this.outlines[name] = null;
     try {
-      this.outlines[name] = await Outline.load(this.canvas(name), map, named, colouring);
+      this.outlines[name] = await Outline.load(this.canvas(name), this.maps[name], named, colouring);
     } catch (error) {
+      delete this.outlines[name]; // the next switch tries again
       this.say((error as Error).message);
     }
-    if (!this.outlines[name]) return;
-    this.root.querySelector<HTMLElement>(`[data-outline-switch="${name}"]`)!.hidden = false;
-    for (const legend of this.root.querySelectorAll<HTMLElement>(`[data-outline-legend="${name}"]`)) legend.hidden = false;
     this.showSettings();
     this.drawOverlay();
   }
 
   /** The comparison with the last scan came while the page was open. */
   compared(): void {
-    const map = readChangeMap();
-    if (map && !this.outlines.change) void this.outline('change', map);
+    this.maps.change ??= readChangeMap();
+    this.offerOutlines();
+    void this.loadOutline('change');
   }
 
   /** Where the slice on show lies between the top and the bottom of the lungs. */
@@ -168,10 +199,11 @@ class Viewer {
   }
 
   private drawOverlay(): void {
-    if (!this.ct) return;
-    const { plane } = this.scan.slices[this.ct.index]!;
-    this.heatmap?.draw(this.ct, plane);
-    for (const outline of Object.values(this.outlines)) outline?.draw(this.ct, plane);
+    const image = this.ct ?? this.still;
+    if (!image) return;
+    const { plane } = this.scan.slices[this.ct?.index ?? this.index]!;
+    this.heatmap?.draw(image, plane);
+    for (const outline of Object.values(this.outlines)) outline?.draw(image, plane);
   }
 
   private loaded(count: number): void {
@@ -202,6 +234,7 @@ class Viewer {
     this.outlined[name] = !this.outlined[name];
     this.showSettings();
     this.drawOverlay();
+    void this.loadOutline(name);
   }
 
   /** Shows the slice of a finding, with the outlines of findings. */
@@ -287,7 +320,7 @@ class Viewer {
 
 const root = document.querySelector<HTMLElement>('[data-viewer]');
 const viewer = root ? new Viewer(root, readScan()) : null;
-void viewer?.open().catch((error: unknown) => {
+const opened = Promise.resolve(viewer?.open()).catch((error: unknown) => {
   const place = root!.querySelector<HTMLElement>('[data-viewer-message]')!;
   place.textContent = 'The images could not be shown. Reload the page; if that does not help, tell your administrator.';
   place.hidden = false;
@@ -322,8 +355,8 @@ document.addEventListener('click', (event) => {
   event.preventDefault();
   openAtLevel(link.href);
 });
-// Plotly's script stands after this one, so that the images come first.
-document.addEventListener('DOMContentLoaded', () => drawCharts(document, openAtLevel));
+// The chart's library comes after the images.
+void opened.then(() => drawCharts(document, openAtLevel));
 document.body.addEventListener('htmx:afterSettle', () => {
   drawCharts(document, openAtLevel);
   viewer?.compared();

@@ -21,6 +21,7 @@ def addresses(analysis, upload):
         reverse("pages:opacity_map", args=[analysis.pk]),
         reverse("pages:findings_map", args=[analysis.pk]),
         reverse("pages:instance_file", args=[series.instances.first().pk]),
+        reverse("pages:instance_image", args=[series.instances.first().pk]),
         reverse("pages:thumbnail", args=[analysis.pk, analysis.pk]),
         reverse("pages:upload_status", args=[upload.pk]),
     ]

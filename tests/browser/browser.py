@@ -10,25 +10,38 @@ from tests.stack import PASSWORD
 
 FLAGS = [
     "--no-sandbox",  # tests may run as root
-    "--use-angle=swiftshader",  # WebGL without a GPU
-    "--enable-unsafe-swiftshader",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
 ]
+WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+NO_WEBGL = ["--disable-gpu"]  # as on a PC without a graphics card
+LIKE_A_GPU = """
+const told = WebGL2RenderingContext.prototype.getParameter
+WebGL2RenderingContext.prototype.getParameter = function (name) {
+  const value = told.call(this, name)
+  return typeof value === 'string' ? value.replaceAll('SwiftShader', 'GPU') : value
+}
+"""
+"""The viewer draws without WebGL where only software offers it: hides that it does, so that WebGL is what is tested."""
 
 
 @contextmanager
-def chromium(width: int = 1440, height: int = 900, theme: str = "light") -> Iterator[BrowserContext]:
+def chromium(
+    width: int = 1440, height: int = 900, theme: str = "light", *, webgl: bool = True
+) -> Iterator[BrowserContext]:
     """A fresh browser profile; the test is skipped where Chromium is not installed."""
     path = program("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS + (WEBGL if webgl else NO_WEBGL))
         try:
-            yield browser.new_context(
+            context = browser.new_context(
                 viewport={"width": width, "height": height}, color_scheme=theme, accept_downloads=True
             )
+            if webgl:
+                context.add_init_script(LIKE_A_GPU)
+            yield context
         finally:
             browser.close()
 

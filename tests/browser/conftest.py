@@ -1,10 +1,22 @@
 """One running product for all browser tests; its worker starts with the first test that needs one."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.stack import Stack, running_stack
+
+MAKE_RESULT = """
+from pathlib import Path
+from analysis.models import Analysis
+from patients.models import Patient, Site
+from tests.analysis.finished import finished_analysis
+site = Site.objects.get(code="demo")
+patient = Patient.objects.create(site=site, patient_id={folder!r}[-60:], patient_name="Doe^Cora")
+finished_analysis(patient, Path({folder!r}), date="2020-03-05", activation_cm2={{5: 12.0, 6: 8.0}})
+print("study", Analysis.objects.latest("pk").series.study_id)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +28,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def worker(stack: Stack) -> None:
     stack.start_worker()
+
+
+@pytest.fixture
+def study(stack: Stack, tmp_path: Path) -> str:
+    """The address of a CT whose slices 6 and 7 the AI calls abnormal."""
+    said = stack.manage("shell", "--command", MAKE_RESULT.format(folder=str(tmp_path)))
+    return f"{stack.url}/studies/{said.split()[-1]}/"

@@ -1,7 +1,7 @@
 """``make page-speed``: how fast the pages are on a server with 20 patients of 4 scans as large as covid_P001.
 
-One real scan is uploaded and analysed; the others are its rows again, which share its files. Writes
-docs/evaluation/pages.json and prints it. Needs the data (CORONATREND_DATA); about four minutes.
+As on a PC without a graphics card. One real scan is uploaded and analysed; the others are its rows again, which share
+its files. Writes docs/evaluation/pages.json and prints it. Needs the data (CORONATREND_DATA); about four minutes.
 """
 
 import gzip
@@ -72,13 +72,16 @@ with transaction.atomic():
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="page-speed-") as folder, running_stack(Path(folder)) as stack:
         _fill(stack)
-        with chromium() as browser:
+        with chromium(webgl=False) as browser:
             figures = _measured(browser, stack)
     commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     measured = {"command": "make page-speed", "commit": commit.stdout.strip(), "goals": GOALS, "measured": figures}
     OUT.write_text(json.dumps(measured, indent=1) + "\n")
-    for name, goal in GOALS.items():
-        print(f"{name}: {figures[name]:.2f} (goal {goal}){'' if figures[name] <= goal else ' MISSED'}")
+    for name, figure in figures.items():
+        goal = GOALS.get(name)
+        print(
+            f"{name}: {figure:.2f}", f"(goal {goal}){'' if figure <= goal else ' MISSED'}" if goal is not None else ""
+        )
 
 
 def _fill(stack: Stack) -> None:
@@ -104,10 +107,10 @@ def _measured(browser: BrowserContext, stack: Stack) -> dict[str, float]:
         "list_script_gzip_kb": _script_kb(page, stack.url),
         "timeline_script_gzip_kb": _script_kb(page, timeline),
     }
-    figures |= _study(page, stack, studies[0])
-    for pk in studies:
-        _opened(page, f"{stack.url}/studies/{pk}/", "[data-viewer][data-ready=true]")
-        page.wait_for_selector("[data-loading]", state="hidden", timeout=60_000)
+    first, *others = [_study(page, f"{stack.url}/studies/{pk}/") for pk in studies]
+    figures |= {name: median(each[name] for each in others) for name in first}
+    figures |= {f"{name}_of_a_browsers_first_study": seconds for name, seconds in first.items()}
+    figures["requests_while_scrolling"] = _requests_while_scrolling(page)
     figures["memory_after_ten_studies_mb"] = _memory_mb(browser, page)
     return figures | {"complaints": len(complaints)}
 
@@ -125,20 +128,21 @@ def _opened(page: Page, address: str, selector: str) -> float:
     return time.perf_counter() - started
 
 
-def _study(page: Page, stack: Stack, pk: int) -> dict[str, float]:
-    """Of one study, in a browser that has not seen its images."""
-    address = f"{stack.url}/studies/{pk}/"
-    first = _opened(page, address, "[data-viewer][data-ready=true]")
+def _study(page: Page, address: str) -> dict[str, float]:
+    """Of one study, whose images the browser has not seen."""
+    first = _opened(page, address, "[data-viewer][data-shown=true]")
     started = time.perf_counter()
     page.wait_for_selector("[data-loading]", state="hidden", timeout=60_000)
-    loaded = first + time.perf_counter() - started
+    return {"first_image_with_overlay_s": first, "all_slices_s": first + time.perf_counter() - started}
+
+
+def _requests_while_scrolling(page: Page) -> int:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     for _ in range(20):
         page.keyboard.press("ArrowDown")
         page.wait_for_timeout(50)
-    asked = [url for url in requests if "seen=" not in url]  # the page asks for news by itself
-    return {"first_image_with_overlay_s": first, "all_slices_s": loaded, "requests_while_scrolling": len(asked)}
+    return len([url for url in requests if "seen=" not in url])  # the page asks for news by itself
 
 
 def _script_kb(page: Page, address: str) -> float:

@@ -1,29 +1,9 @@
 """A reader overrules the AI on a slice of the study page."""
 
-from pathlib import Path
-
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.browser import chromium, log_in
 from tests.stack import Stack
-
-MAKE_RESULT = """
-from pathlib import Path
-from analysis.models import Analysis
-from patients.models import Patient, Site
-from tests.analysis.finished import finished_analysis
-patient = Patient.objects.create(site=Site.objects.get(code="demo"), patient_id="CORRECTED", patient_name="Doe^Cora")
-finished_analysis(patient, Path({folder!r}), date="2020-03-05", activation_cm2={{5: 12.0, 6: 8.0}})
-print("study", Analysis.objects.latest("pk").series.study_id)
-"""
-
-
-@pytest.fixture
-def study(stack: Stack, tmp_path: Path) -> str:
-    """The address of a CT whose slices 6 and 7 the AI calls abnormal."""
-    said = stack.manage("shell", "--command", MAKE_RESULT.format(folder=str(tmp_path)))
-    return f"{stack.url}/studies/{said.split()[-1]}/"
 
 
 def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: Stack, study: str):

@@ -1,7 +1,8 @@
 /** The texts in the corners of the image, and the letters that say which side is which. */
-import type { Ct, Window } from './ct';
+import type { Ct } from './ct';
 import type { Scan } from './scan';
 import { words } from './strip';
+import type { Window } from './view';
 
 /** The patient's side that a direction in DICOM patient coordinates (LPS) points to. */
 function side(direction: readonly number[]): string {

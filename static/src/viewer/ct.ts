@@ -1,5 +1,5 @@
 /** The CT slices in a Cornerstone stack viewport: loading, scrolling, window, zoom and pan. */
-import { Enums, RenderingEngine, cache, getRenderingEngine, imageLoader, init as initCore, metaData } from '@cornerstonejs/core';
+import { Enums, RenderingEngine, cache, getRenderingEngine, imageLoader, init as initCore, metaData, getRenderingCapabilities } from '@cornerstonejs/core';
 import type { Types } from '@cornerstonejs/core';
 import { init as initLoader } from '@cornerstonejs/dicom-image-loader';
 import {
@@ -13,6 +13,8 @@ import {
   init as initTools,
 } from '@cornerstonejs/tools';
 import type { Types as ToolTypes } from '@cornerstonejs/tools';
+import { PRESETS } from './view';
+import type { DragTool, Shown, View, Window } from './view';
 
 const { MouseBindings } = ToolEnums;
 
@@ -20,32 +22,11 @@ const ENGINE = 'ct';
 const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
 const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
 
-/** Window centre and width, HU. */
-export interface Window {
-  centre: number;
-  width: number;
-}
-
-/** The usual windows of chest CT. */
-export const PRESETS: Record<string, Window> = {
-  lung: { centre: -600, width: 1500 },
-  mediastinum: { centre: 40, width: 400 },
-  bone: { centre: 400, width: 1800 },
-};
-
-export type DragTool = 'window' | 'pan' | 'zoom';
-
 const DRAG_TOOLS: Record<DragTool, string> = {
   window: WindowLevelTool.toolName,
   pan: PanTool.toolName,
   zoom: ZoomTool.toolName,
 };
-
-/** Zoom (1: the whole image) and pan in CSS pixels. */
-export interface View {
-  zoom: number;
-  pan: Types.Point2;
-}
 
 export interface CtEvents {
   /** Something on screen moved: slice, zoom, pan, size. */
@@ -58,15 +39,16 @@ export interface CtEvents {
 
 /** Starts Cornerstone; its viewports share one engine. */
 function firstEngine(): RenderingEngine {
-  initCore({ rendering: { webGlContextCount: 1 }, debug: {} }); // few viewports: more contexts only cost time
+  const useCPURendering = getRenderingCapabilities().softwareRasterizer; // WebGL without a GPU is slower than none
+  initCore({ rendering: { webGlContextCount: 1, useCPURendering }, debug: {} }); // few viewports: more contexts only cost time
   initTools();
-  initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) });
+  initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency)) });
   cache.setMaxCacheSize(CACHE_BYTES);
   for (const tool of [WindowLevelTool, PanTool, ZoomTool, StackScrollTool]) addTool(tool);
   return new RenderingEngine(ENGINE);
 }
 
-export class Ct {
+export class Ct implements Shown {
   private constructor(
     readonly element: HTMLDivElement,
     private readonly engine: RenderingEngine,
@@ -141,7 +123,6 @@ export class Ct {
     }
   }
 
-  /** Canvas positions (CSS pixels) of the image's outer corners: top left, top right, bottom left. */
   corners(): [Types.Point2, Types.Point2, Types.Point2] | null {
     const image = this.viewport.getImageData();
     if (!image) return null;
@@ -206,7 +187,7 @@ export class Ct {
         } catch {
           this.events.broken(index);
         }
-        this.events.loaded(++done);
+        if (++done % PREFETCH_AT_ONCE === 0 || done === this.imageIds.length) this.events.loaded(done);
       }
     };
     await Promise.all(Array.from({ length: PREFETCH_AT_ONCE }, work));

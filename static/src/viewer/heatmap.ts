@@ -1,7 +1,7 @@
 /** The heat map over the CT: red where the network sees disease, blue where it sees little (Gozes et al. 2020). */
-import type { Ct } from './ct';
 import { drawPlane, loadMap } from './overlay';
 import type { Scan } from './scan';
+import type { Shown } from './view';
 
 /** Red, green and blue (0 to 255) of an activation of 0 (blue) to 1 (red): the "jet" map of the paper's figures. */
 function colour(activation: number): [number, number, number] {
@@ -41,10 +41,10 @@ export class Heatmap {
   }
 
   /** Draws a plane of the map over the image as the viewport shows it now. */
-  draw(ct: Ct, planeNumber: number | null): void {
+  draw(image: Shown, planeNumber: number | null): void {
     const shown = this.settings.on && planeNumber !== null;
     if (shown) this.paint(planeNumber);
-    drawPlane(this.canvas, ct, shown ? this.plane : null);
+    drawPlane(this.canvas, image, shown ? this.plane : null);
   }
 
   private paint(planeNumber: number): void {

@@ -1,7 +1,7 @@
 /** Outlines of a map's labels over the CT: lungs, opacities, findings, and what changed since the last scan. */
-import type { Ct } from './ct';
 import { drawPlane, loadMap } from './overlay';
 import type { StoredMap } from './overlay';
+import type { Shown } from './view';
 
 const DETAIL = 4; // pixels of the outline's plane per pixel of the map
 
@@ -50,10 +50,10 @@ export class Outline {
   }
 
   /** Draws the outlines of a plane of the map over the image as the viewport shows it now. */
-  draw(ct: Ct, planeNumber: number | null): void {
+  draw(image: Shown, planeNumber: number | null): void {
     const shown = this.on && planeNumber !== null;
     if (shown && this.painted !== planeNumber) this.paint(planeNumber);
-    drawPlane(this.canvas, ct, shown ? this.plane : null);
+    drawPlane(this.canvas, image, shown ? this.plane : null);
   }
 
   /** Colours the inner border of each label: one line of the plane along every edge of a pixel of the map. */

@@ -1,5 +1,5 @@
 /** What the viewer lays over the CT: maps of the analysis, one plane for each slice. */
-import type { Ct } from './ct';
+import type { Shown } from './view';
 
 /** A map as the page names it: uint8 planes of `size` × `size` pixels, head to feet, in the frame of the CT slice. */
 export interface StoredMap {
@@ -15,14 +15,14 @@ export async function loadMap(map: StoredMap, named: string): Promise<Uint8Array
 }
 
 /** Draws a plane over the image as the viewport shows it now; null clears the canvas. */
-export function drawPlane(canvas: HTMLCanvasElement, ct: Ct, plane: HTMLCanvasElement | null): void {
+export function drawPlane(canvas: HTMLCanvasElement, image: Shown, plane: HTMLCanvasElement | null): void {
   const context = canvas.getContext('2d')!;
   const ratio = devicePixelRatio;
   const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, width, height);
-  const corners = plane && ct.corners();
+  const corners = plane && image.corners();
   if (!corners) return;
   const [[left, top], [right, rightTop], [lowerLeft, bottom]] = corners;
   context.setTransform(

@@ -11,7 +11,9 @@ export interface Correction {
 
 /** One slice, head to feet. `probability` and `positive` are null outside the lungs and before the analysis. */
 export interface Slice {
+  /** Addresses of the DICOM file and of its image in the lung window. */
   file: string;
+  image: string;
   /** Null before the analysis. */
   sop_instance_uid: string | null;
   z_mm: number | null;

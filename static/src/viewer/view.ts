@@ -1,0 +1,30 @@
+/** How a slice is shown: window, zoom, place on screen. */
+
+/** Window centre and width, HU. */
+export interface Window {
+  centre: number;
+  width: number;
+}
+
+/** The usual windows of chest CT. */
+export const PRESETS: Record<string, Window> = {
+  lung: { centre: -600, width: 1500 },
+  mediastinum: { centre: 40, width: 400 },
+  bone: { centre: 400, width: 1800 },
+};
+
+export type DragTool = 'window' | 'pan' | 'zoom';
+
+export type Point = [number, number];
+
+/** Zoom (1: the whole image) and pan in CSS pixels. */
+export interface View {
+  zoom: number;
+  pan: Point;
+}
+
+/** An image on show. */
+export interface Shown {
+  /** Positions (CSS pixels) of the image's outer corners: top left, top right, bottom left. */
+  corners(): [Point, Point, Point] | null;
+}
