@@ -1,14 +1,15 @@
 /** Two time points of a patient side by side: scrolled, windowed, zoomed and moved together. */
 import { Corners } from './viewer/corners';
 import { Ct } from './viewer/ct';
-import { Heatmap } from './viewer/heatmap';
+import { Heatmap, chosenColours } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
+import { listenForKeys } from './viewer/keys';
 import { CHANGES, FINDINGS, Outline } from './viewer/outline';
 import { levelOf, mostAffected, nearest, readChangeMap, sliceAt } from './viewer/scan';
 import type { Scan } from './viewer/scan';
 import { Strip } from './viewer/strip';
-import { PRESETS } from './viewer/view';
-import type { DragTool, View, Window } from './viewer/view';
+import { listenToToolbar } from './viewer/toolbar';
+import type { View, Window } from './viewer/view';
 
 type Name = 'then' | 'now';
 
@@ -44,7 +45,9 @@ class Pane {
       {
         drawn: () => {
           this.draw();
-          if (this.ct) this.moved.viewed(this, this.ct.view);
+          if (!this.ct) return;
+          this.corners.scale(this.ct);
+          this.moved.viewed(this, this.ct.view);
         },
         windowed: (window) => {
           this.corners.window(window);
@@ -62,6 +65,7 @@ class Pane {
     );
     this.show();
     this.corners.orientation(this.ct);
+    this.corners.scale(this.ct);
     try {
       this.heatmap = await Heatmap.load(this.canvas('heatmap'), this.scan, this.settings);
       this.outlines.push(await Outline.load(this.canvas('findings'), this.scan.findings_map, 'outline of findings', FINDINGS));
@@ -124,7 +128,7 @@ class Comparison {
   private leader: Pane | null = null;
 
   constructor(private readonly root: HTMLElement) {
-    this.settings = { on: true, opacity: Number(root.dataset.opacity), threshold: Number(root.dataset.threshold) };
+    this.settings = { on: true, opacity: Number(root.dataset.opacity), threshold: Number(root.dataset.threshold), colours: chosenColours() };
     this.priorZ = JSON.parse(document.getElementById('prior-z')!.textContent ?? 'null') as (number | null)[] | null;
     const led = (pane: Pane, act: () => void): void => {
       if (pane === this.leader) act();
@@ -213,19 +217,15 @@ class Comparison {
         this.showLayers();
       });
     }
-    for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-preset]')) {
-      button.addEventListener('click', () => {
+    listenToToolbar(this.viewer, {
+      setWindow: (window) => {
         this.leader = this.panes.now;
-        this.panes.now.ct?.setWindow(PRESETS[button.dataset.preset!]!);
-      });
-    }
-    const drags = [...this.root.querySelectorAll<HTMLButtonElement>('[data-drag]')];
-    for (const button of drags) {
-      button.addEventListener('click', () => {
-        for (const pane of Object.values(this.panes)) pane.ct?.setDragTool(button.dataset.drag as DragTool);
-        for (const other of drags) other.setAttribute('aria-pressed', String(other === button));
-      });
-    }
+        this.panes.now.ct?.setWindow(window);
+      },
+      setDragTool: (tool) => {
+        for (const pane of Object.values(this.panes)) pane.ct?.setDragTool(tool);
+      },
+    });
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-move]')) {
       button.addEventListener('click', () => this.move(Number(button.dataset.move)));
     }
@@ -237,40 +237,22 @@ class Comparison {
         this.root.scrollIntoView({ block: 'nearest' });
       });
     }
-    document.addEventListener('keydown', (event) => this.key(event));
+    const slices = {
+      step: (by: number) => void this.led().ct?.step(by),
+      go: (index: number) => void this.led().ct?.go(index),
+      last: this.panes.now.scan.slices.length - 1,
+    };
+    listenForKeys(this.viewer, slices, { Delete: () => this.panes.now.ct?.removeMeasurement() });
   }
 
-  private key(event: KeyboardEvent): void {
-    const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input, select, textarea')) return;
-    const named = event.key.length > 1; // arrows, Home and the like, which also scroll the page and its tables
-    if (named && target !== document.body && !target.closest('.compare')) return;
-    const { ct } = this.panes.now;
-    const press = (selector: string) => () => this.root.querySelector<HTMLElement>(selector)?.click();
-    const last = this.panes.now.scan.slices.length - 1;
-    const actions: Record<string, () => void> = {
-      ArrowUp: () => void ct?.step(-1),
-      ArrowLeft: () => void ct?.step(-1),
-      ArrowDown: () => void ct?.step(1),
-      ArrowRight: () => void ct?.step(1),
-      PageUp: () => void ct?.step(-10),
-      PageDown: () => void ct?.step(10),
-      Home: () => void ct?.go(0),
-      End: () => void ct?.go(last),
-      h: press('[data-layer=heatmap]'),
-      f: press('[data-layer=findings]'),
-      c: press('[data-layer=change]'),
-      '1': press('[data-preset=lung]'),
-      '2': press('[data-preset=mediastinum]'),
-      '3': press('[data-preset=bone]'),
-      '+': () => this.move(1),
-      '-': () => this.move(-1),
-    };
-    const action = actions[named ? event.key : event.key.toLowerCase()];
-    if (!action) return;
-    event.preventDefault();
+  private get viewer(): HTMLElement {
+    return this.root.querySelector<HTMLElement>('.viewer')!;
+  }
+
+  /** The later scan, which keys move and the earlier one follows. */
+  private led(): Pane {
     this.leader = this.panes.now;
-    action();
+    return this.panes.now;
   }
 }
 

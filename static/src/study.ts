@@ -3,8 +3,9 @@ import { drawCharts } from './chart';
 import { Corners } from './viewer/corners';
 import { Corrections } from './viewer/corrections';
 import type { Ct } from './viewer/ct';
-import { Heatmap } from './viewer/heatmap';
+import { Heatmap, chooseColours, chosenColours, gradient } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
+import { listenForKeys } from './viewer/keys';
 import { CHANGES, FINDINGS, LUNGS, OPACITY, Outline } from './viewer/outline';
 import type { Colouring } from './viewer/outline';
 import type { StoredMap } from './viewer/overlay';
@@ -12,10 +13,10 @@ import { levelOf, mostAffected, nearest, readChangeMap, readScan, sliceAt } from
 import type { Scan } from './viewer/scan';
 import { Still } from './viewer/still';
 import { Strip } from './viewer/strip';
+import { listenToToolbar } from './viewer/toolbar';
 import { PRESETS } from './viewer/view';
-import type { DragTool, Window } from './viewer/view';
+import type { Window } from './viewer/view';
 
-const PAGE_OF_SLICES = 10;
 const KEPT = 'viewer'; // in the tab's storage, on the way from one time point to another
 
 /** What another time point is opened with, so that the two can be compared. */
@@ -25,13 +26,13 @@ interface Kept {
   window: Window;
 }
 
-/** What is outlined: what an error calls it, its colours, and its key. */
+/** What is outlined: what an error calls it, and its colours. */
 const OUTLINES = {
-  opacity: { named: 'outline of opacities', colouring: OPACITY, key: 'o' },
-  findings: { named: 'outline of findings', colouring: FINDINGS, key: 'f' },
-  lungs: { named: 'outline of the lungs', colouring: LUNGS, key: 'l' },
-  change: { named: 'map of the change', colouring: CHANGES, key: 'c' },
-} as const satisfies Record<string, { named: string; colouring: Colouring; key: string }>;
+  opacity: { named: 'outline of opacities', colouring: OPACITY },
+  findings: { named: 'outline of findings', colouring: FINDINGS },
+  lungs: { named: 'outline of the lungs', colouring: LUNGS },
+  change: { named: 'map of the change', colouring: CHANGES },
+} as const satisfies Record<string, { named: string; colouring: Colouring }>;
 const OUTLINE_NAMES = Object.keys(OUTLINES) as (keyof typeof OUTLINES)[];
 
 /** Which outlines are drawn. */
@@ -68,6 +69,7 @@ class Viewer {
       on: true,
       opacity: Number(this.input('opacity').value) / 100,
       threshold: Number(this.input('threshold').value) / 100,
+      colours: chosenColours(),
     };
     this.outlined = { opacity: false, findings: true, lungs: false, change: false, ...kept?.outlined };
     const { opacity_map, findings_map, lungs_map } = scan;
@@ -114,7 +116,10 @@ class Viewer {
       this.scan.slices.map((slice) => slice.file),
       this.index,
       {
-        drawn: () => this.drawOverlay(),
+        drawn: () => {
+          this.drawOverlay();
+          if (this.ct) this.corners.scale(this.ct);
+        },
         windowed: (window) => {
           this.window = window;
           this.corners.window(window);
@@ -128,6 +133,7 @@ class Viewer {
     this.ct.setWindow(window);
     this.sliced(this.ct.index);
     this.corners.orientation(this.ct);
+    this.corners.scale(this.ct);
     this.drawOverlay();
     this.root.dataset.shown = 'true';
   }
@@ -244,6 +250,12 @@ class Viewer {
     this.root.scrollIntoView({ block: 'nearest' });
   }
 
+  /** Singles out a finding, by its number in the list, where its slice is on show; null for none. */
+  single(finding: number | null): void {
+    this.outlines.findings?.single(finding);
+    this.drawOverlay();
+  }
+
   private showSettings(): void {
     for (const name of OUTLINE_NAMES) {
       const button = this.root.querySelector(`[data-outline-switch="${name}"]`)!;
@@ -251,6 +263,9 @@ class Viewer {
       if (this.outlines[name]) this.outlines[name].on = this.outlined[name];
     }
     this.root.querySelector('[data-heatmap-switch]')!.setAttribute('aria-pressed', String(this.settings.on));
+    const colours = this.root.querySelector<HTMLElement>('[data-colours]')!;
+    colours.setAttribute('aria-pressed', String(this.settings.colours === 'even'));
+    colours.querySelector('i')!.style.background = gradient(this.settings.colours);
     if (this.scan.heatmap) this.root.dataset.heatmap = this.settings.on ? 'on' : 'off';
     for (const name of ['opacity', 'threshold'] as const) {
       const input = this.input(name);
@@ -273,48 +288,27 @@ class Viewer {
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-outline-switch]')) {
       button.addEventListener('click', () => this.toggleOutline(button.dataset.outlineSwitch as keyof Outlined));
     }
+    this.root.querySelector('[data-colours]')!.addEventListener('click', () => this.changeColours());
     this.root.querySelector('[data-reset]')!.addEventListener('click', () => this.ct?.reset());
-    for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-preset]')) {
-      button.addEventListener('click', () => this.ct?.setWindow(PRESETS[button.dataset.preset!]!));
-    }
-    const drags = [...this.root.querySelectorAll<HTMLButtonElement>('[data-drag]')];
-    for (const button of drags) {
-      button.addEventListener('click', () => {
-        this.ct?.setDragTool(button.dataset.drag as DragTool);
-        for (const other of drags) other.setAttribute('aria-pressed', String(other === button));
-      });
-    }
+    listenToToolbar(this.root, {
+      setWindow: (window) => this.ct?.setWindow(window),
+      setDragTool: (tool) => this.ct?.setDragTool(tool),
+    });
     const screen = this.root.querySelector<HTMLElement>('.screen')!;
     screen.addEventListener('pointerdown', () => screen.focus({ preventScroll: true })); // the keys are the viewer's again
-    document.addEventListener('keydown', (event) => this.key(event));
+    const slices = {
+      step: (by: number) => void this.ct?.step(by),
+      go: (index: number) => void this.ct?.go(index),
+      last: this.scan.slices.length - 1,
+    };
+    listenForKeys(this.root, slices, { Delete: () => this.ct?.removeMeasurement() });
   }
 
-  private key(event: KeyboardEvent): void {
-    const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (target.matches('input:not([type=range]), select, textarea')) return;
-    const named = event.key.length > 1; // arrows, Home and the like, which also scroll the page and move sliders
-    if (named && (target.matches('input') || !(this.root.contains(target) || target === document.body))) return;
-    const last = this.scan.slices.length - 1;
-    const presets = Object.values(PRESETS);
-    const actions: Record<string, () => void> = {
-      ArrowUp: () => void this.ct?.step(-1),
-      ArrowLeft: () => void this.ct?.step(-1),
-      ArrowDown: () => void this.ct?.step(1),
-      ArrowRight: () => void this.ct?.step(1),
-      PageUp: () => void this.ct?.step(-PAGE_OF_SLICES),
-      PageDown: () => void this.ct?.step(PAGE_OF_SLICES),
-      Home: () => void this.ct?.go(0),
-      End: () => void this.ct?.go(last),
-      h: () => this.toggleHeatmap(),
-      r: () => this.ct?.reset(),
-    };
-    for (const name of OUTLINE_NAMES) actions[OUTLINES[name].key] = () => this.toggleOutline(name);
-    presets.forEach((preset, number) => (actions[String(number + 1)] = () => this.ct?.setWindow(preset)));
-    const action = actions[named ? event.key : event.key.toLowerCase()]; // letters also under Caps Lock
-    if (!action) return;
-    event.preventDefault();
-    action();
+  private changeColours(): void {
+    this.settings.colours = this.settings.colours === 'even' ? 'paper' : 'even';
+    chooseColours(this.settings.colours);
+    this.showSettings();
+    this.drawOverlay();
   }
 }
 
@@ -355,6 +349,11 @@ document.addEventListener('click', (event) => {
   event.preventDefault();
   openAtLevel(link.href);
 });
+for (const finding of document.querySelectorAll<HTMLElement>('#findings [data-finding-z]')) {
+  const number = Number(finding.dataset.finding);
+  for (const event of ['pointerenter', 'focus']) finding.addEventListener(event, () => viewer?.single(number));
+  for (const event of ['pointerleave', 'blur']) finding.addEventListener(event, () => viewer?.single(null));
+}
 // The chart's library comes after the images.
 void opened.then(() => drawCharts(document, openAtLevel));
 document.body.addEventListener('htmx:afterSettle', () => {

@@ -1,6 +1,8 @@
-"""The viewer's first image, and the viewer of a PC without a graphics card."""
+"""The viewer's first image, the viewer of a PC without a graphics card, and the tools."""
 
 import io
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.browser import chromium, log_in
+from tests.browser.test_accessibility import axe_faults
 from tests.browser.test_walk import _coloured_pixels
-from tests.stack import Stack
+from tests.servers import wait_until
+from tests.stack import Stack, zipped
 
 
 def _screen(page: Page) -> np.ndarray:
@@ -48,3 +52,131 @@ def test_the_servers_image_and_the_viewers_lie_at_the_same_place(stack: Stack, s
         page.wait_for_timeout(300)
         assert np.abs(_screen(page) - second).mean() > 10
         assert complaints == []
+
+
+def _opened(page: Page, study: str) -> None:
+    page.goto(study)
+    expect(page.locator("[data-viewer]")).to_have_attribute("data-ready", "true", timeout=60_000)
+    expect(page.locator("[data-loading]")).to_be_hidden(timeout=60_000)
+
+
+def _drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Between points in shares of the image, which fills the screen's height."""
+    box = page.locator("[data-ct]").bounding_box()
+    assert box
+    left = box["x"] + (box["width"] - box["height"]) / 2
+    points = [(left + x * box["height"], box["y"] + y * box["height"]) for x, y in (start, end)]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    page.mouse.move((points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2)
+    page.mouse.move(*points[1])
+    page.mouse.up()
+
+
+def _measured(page: Page) -> str:
+    return page.locator("[data-ct] .svg-layer").evaluate("layer => layer.textContent")
+
+
+def _measurements(page: Page) -> int:
+    drawn = page.locator("[data-ct] .svg-layer [data-annotation-uid]")
+    return len(set(drawn.evaluate_all("drawn => drawn.map((one) => one.dataset.annotationUid)")))
+
+
+@pytest.mark.parametrize("webgl", [True, False])
+def test_lengths_ellipses_and_points_are_measured(stack: Stack, study: str, webgl: bool):
+    """The image shows 384 mm; a lung of -850 HU lies around (0.29, 0.5) of it."""
+    with chromium(webgl=webgl) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        _opened(page, study)
+        height = page.locator("[data-ct]").bounding_box()["height"]
+        bar = page.locator("[data-scale-bar]").bounding_box()["width"]
+        assert bar == pytest.approx(50 / 384 * height, abs=1)
+
+        page.keyboard.press("d")
+        _drag(page, (0.2, 0.25), (0.7, 0.25))
+        found = re.search(r"([\d.]+) mm", _measured(page))
+        assert found
+        assert float(found[1]) == pytest.approx(0.5 * 384, abs=3)
+        page.keyboard.press("e")
+        _drag(page, (0.29, 0.5), (0.34, 0.58))
+        found = re.search(r"Mean: (-?\d+)", _measured(page))
+        assert found
+        assert int(found[1]) == pytest.approx(-850, abs=10)
+        page.keyboard.press("p")
+        _drag(page, (0.5, 0.5), (0.5, 0.5))
+        found = re.search(r"(−?\d+) HU$", _measured(page))
+        assert found
+        assert int(found[1].replace("−", "-")) == pytest.approx(40, abs=45)
+
+        for left in (2, 1, 0):
+            page.keyboard.press("Delete")
+            wait_until(lambda left=left: _measurements(page) == left, 10, f"{left} measurements to be left")
+        assert _measured(page) == ""
+
+
+def _colours(page: Page) -> np.ndarray:
+    """Red, green and blue of the heat map's strongest pixel."""
+    return np.array(
+        page.locator("[data-overlay=heatmap]").evaluate(
+            """canvas => {
+                const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
+                let best = 3
+                for (let i = 3; i < pixels.length; i += 4) if (pixels[i] > pixels[best]) best = i
+                return [pixels[best - 3], pixels[best - 2], pixels[best - 1]]
+            }"""
+        )
+    )
+
+
+def test_colours_for_all_eyes_are_kept_by_the_browser(stack: Stack, study: str):
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        _opened(page, study)
+        paper = _colours(page)
+        page.locator("[data-colours]").click()
+        even = _colours(page)
+        assert np.abs(paper - even).max() > 60
+        _opened(page, study)
+        assert (_colours(page) == even).all()
+        expect(page.locator("[data-colours]")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, worker: None, exams: list[Path]):
+    (pk,) = stack.finished_upload(stack.upload(zipped(exams[0])))["analyses"]
+    study = stack.finished_analysis(pk)["study"]
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        _opened(page, f"{stack.url}/studies/{study}/")
+        finding = page.locator("[data-finding]").first
+        finding.click()
+        page.mouse.move(0, 0)
+        page.locator(".screen").focus()
+        wait_until(lambda: _coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
+        page.wait_for_timeout(300)
+        thin = _coloured_pixels(page, "findings")
+        finding.hover()
+        assert _coloured_pixels(page, "findings") > 1.5 * thin
+        page.mouse.move(0, 0)
+        assert _coloured_pixels(page, "findings") == thin
+
+
+def test_keys_are_listed_and_the_viewer_fills_the_screen(stack: Stack, study: str):
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        _opened(page, study)
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys and mouse")).to_be_visible()
+        assert axe_faults(page) == []
+        page.keyboard.press("h")  # the viewer's keys rest meanwhile
+        expect(page.locator("[data-heatmap-switch]")).to_have_attribute("aria-pressed", "true")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.keyboard.press("v")
+        height = "document.fullscreenElement?.matches('.viewer') && document.fullscreenElement.offsetHeight"
+        wait_until(lambda: page.evaluate(f"({height}) === innerHeight"), 10, "the viewer to fill the screen")
+        page.keyboard.press("v")
+        wait_until(lambda: page.evaluate("document.fullscreenElement === null"), 10, "the page to come back")

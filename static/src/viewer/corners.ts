@@ -4,6 +4,8 @@ import type { Scan } from './scan';
 import { words } from './strip';
 import type { Window } from './view';
 
+const SCALE_BAR_MM = 50;
+
 /** The patient's side that a direction in DICOM patient coordinates (LPS) points to. */
 function side(direction: readonly number[]): string {
   const size = direction.map(Math.abs);
@@ -35,6 +37,14 @@ export class Corners {
     this.write('left', opposite(right));
     this.write('bottom', bottom);
     this.write('top', opposite(bottom));
+  }
+
+  /** Draws the bar as long as the image shows 5 cm. */
+  scale(ct: Ct): void {
+    const bar = this.root.querySelector<HTMLElement>('[data-scale-bar]')!;
+    const pixels = ct.pixelsPerMm();
+    bar.hidden = pixels === null;
+    if (pixels !== null) bar.style.width = `${(pixels * SCALE_BAR_MM).toFixed(1)}px`;
   }
 
   private write(place: string, text: string): void {

@@ -3,14 +3,19 @@ import { Enums, RenderingEngine, cache, getRenderingEngine, imageLoader, init as
 import type { Types } from '@cornerstonejs/core';
 import { init as initLoader } from '@cornerstonejs/dicom-image-loader';
 import {
+  EllipticalROITool,
   Enums as ToolEnums,
+  LengthTool,
   PanTool,
+  ProbeTool,
   StackScrollTool,
   ToolGroupManager,
   WindowLevelTool,
   ZoomTool,
   addTool,
+  annotation,
   init as initTools,
+  utilities as toolUtilities,
 } from '@cornerstonejs/tools';
 import type { Types as ToolTypes } from '@cornerstonejs/tools';
 import { PRESETS } from './view';
@@ -19,14 +24,18 @@ import type { DragTool, Shown, View, Window } from './view';
 const { MouseBindings } = ToolEnums;
 
 const ENGINE = 'ct';
+const MEASURE_STYLE = {
+  ...{ color: '#ffe58a', colorHighlighted: '#fff', colorSelected: '#fff', lineWidth: '1.5' },
+  ...{ textBoxColor: '#ffe58a', textBoxColorHighlighted: '#fff', textBoxColorSelected: '#fff' },
+  ...{ textBoxFontFamily: 'inherit', textBoxFontSize: '13px', textBoxBackground: 'rgba(11, 16, 20, 0.7)', textBoxShadow: false },
+};
 const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
 const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
 
-const DRAG_TOOLS: Record<DragTool, string> = {
-  window: WindowLevelTool.toolName,
-  pan: PanTool.toolName,
-  zoom: ZoomTool.toolName,
-};
+const DRAG_TOOLS = { window: WindowLevelTool, pan: PanTool, zoom: ZoomTool } as const;
+const MEASURES = { length: LengthTool, ellipse: EllipticalROITool, probe: ProbeTool } as const;
+const TOOLS = { ...DRAG_TOOLS, ...MEASURES } satisfies Record<DragTool, unknown>;
+const ALWAYS: Partial<Record<DragTool, number>> = { pan: MouseBindings.Auxiliary, zoom: MouseBindings.Secondary };
 
 export interface CtEvents {
   /** Something on screen moved: slice, zoom, pan, size. */
@@ -44,8 +53,20 @@ function firstEngine(): RenderingEngine {
   initTools();
   initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency)) });
   cache.setMaxCacheSize(CACHE_BYTES);
-  for (const tool of [WindowLevelTool, PanTool, ZoomTool, StackScrollTool]) addTool(tool);
+  for (const tool of [StackScrollTool, ...Object.values(TOOLS)]) addTool(tool);
+  const { style } = annotation.config;
+  style.setDefaultToolStyles({ global: { ...style.getDefaultToolStyles().global, ...MEASURE_STYLE } });
   return new RenderingEngine(ENGINE);
+}
+
+/** What stands beside a probe. The tool's own words lack the value: it looks for the stack's slice within one image. */
+function probed(data: { cachedStats: Record<string, { index?: Types.Point3 }> }, target: string): string[] | undefined {
+  const image = cache.getImage(target.replace('imageId:', ''));
+  const index = data.cachedStats[target]?.index;
+  if (!image?.voxelManager || !index) return undefined;
+  const stored = image.voxelManager.getAtIJK(index[0], index[1], 0) as number;
+  const hu = image.preScale?.scaled ? stored : stored * image.slope + image.intercept;
+  return [`${Math.round(hu)} HU`.replace('-', '−')];
 }
 
 export class Ct implements Shown {
@@ -113,14 +134,36 @@ export class Ct implements Shown {
 
   setDragTool(tool: DragTool): void {
     const group = ToolGroupManager.getToolGroup(this.viewport.id)!;
-    for (const name of Object.values(DRAG_TOOLS)) group.setToolPassive(name, { removeAllBindings: true });
-    const others = { pan: MouseBindings.Auxiliary, zoom: MouseBindings.Secondary } as const;
-    for (const [key, name] of Object.entries(DRAG_TOOLS) as [DragTool, string][]) {
+    const measures = tool in MEASURES;
+    for (const { toolName } of Object.values(TOOLS)) group.setToolPassive(toolName, { removeAllBindings: true });
+    for (const [key, { toolName }] of Object.entries(TOOLS) as [DragTool, (typeof TOOLS)[DragTool]][]) {
       const bindings: ToolTypes.IToolBinding[] = [];
-      if (key === tool) bindings.push({ mouseButton: MouseBindings.Primary }, { numTouchPoints: 2 });
-      if (key !== 'window') bindings.push({ mouseButton: others[key] });
-      if (bindings.length > 0) group.setToolActive(name, { bindings });
+      if (key === tool) bindings.push({ mouseButton: MouseBindings.Primary }, { numTouchPoints: measures ? 1 : 2 });
+      if (ALWAYS[key]) bindings.push({ mouseButton: ALWAYS[key] });
+      if (bindings.length > 0) group.setToolActive(toolName, { bindings });
     }
+    const scrolling: ToolTypes.IToolBinding[] = [{ mouseButton: MouseBindings.Wheel }];
+    if (!measures) scrolling.push({ numTouchPoints: 1 });
+    group.setToolPassive(StackScrollTool.toolName, { removeAllBindings: true });
+    group.setToolActive(StackScrollTool.toolName, { bindings: scrolling });
+  }
+
+  /** Takes away the measurement that was touched last, or the newest. */
+  removeMeasurement(): void {
+    const touched = annotation.selection.getAnnotationsSelected().at(-1);
+    const uid = touched ?? annotation.state.getAllAnnotations().at(-1)?.annotationUID;
+    if (uid === undefined) return;
+    annotation.selection.deselectAnnotation(uid);
+    annotation.state.removeAnnotation(uid);
+    toolUtilities.triggerAnnotationRenderForViewportIds([this.viewport.id]);
+  }
+
+  /** CSS pixels that a millimetre of the image takes on screen; null where the image does not say. */
+  pixelsPerMm(): number | null {
+    const image = this.viewport.getImageData();
+    const corners = this.corners();
+    if (!image?.hasPixelSpacing || !corners) return null;
+    return (corners[1][0] - corners[0][0]) / (image.dimensions[0] * image.spacing[0]);
   }
 
   corners(): [Types.Point2, Types.Point2, Types.Point2] | null {
@@ -150,11 +193,9 @@ export class Ct implements Shown {
 
   private bindTools(): void {
     const group = ToolGroupManager.createToolGroup(this.viewport.id)!;
-    for (const tool of [WindowLevelTool, PanTool, ZoomTool, StackScrollTool]) group.addTool(tool.toolName);
+    for (const { toolName } of [StackScrollTool, ...Object.values(TOOLS)]) group.addTool(toolName);
+    group.setToolConfiguration(ProbeTool.toolName, { getTextLines: probed });
     group.addViewport(this.viewport.id, ENGINE);
-    group.setToolActive(StackScrollTool.toolName, {
-      bindings: [{ mouseButton: MouseBindings.Wheel }, { numTouchPoints: 1 }],
-    });
     this.setDragTool('window');
   }
 

@@ -1,4 +1,5 @@
-/** The heat map over the CT: red where the network sees disease, blue where it sees little (Gozes et al. 2020). */
+/** The heat map over the CT: where the network sees disease. */
+import { interpolateViridis } from 'd3-scale-chromatic';
 import { drawPlane, loadMap } from './overlay';
 import type { Scan } from './scan';
 import type { Shown } from './view';
@@ -10,7 +11,35 @@ function colour(activation: number): [number, number, number] {
   return [ramp(3), ramp(2), ramp(1)];
 }
 
-const COLOURS = Array.from({ length: 256 }, (_, value) => colour(value / 255));
+/** "even": graded evenly to the eye, also of the colour-blind. */
+const COLOURS = {
+  paper: Array.from({ length: 256 }, (_, value) => colour(value / 255)),
+  even: Array.from({ length: 256 }, (_, value) => channels(interpolateViridis(value / 255))),
+};
+export type Colours = keyof typeof COLOURS;
+
+function channels(hex: string): [number, number, number] {
+  const word = Number.parseInt(hex.slice(1), 16);
+  return [word >> 16, (word >> 8) & 255, word & 255];
+}
+
+/** The colours from 0 to 1 as a CSS gradient. */
+export function gradient(colours: Colours): string {
+  const stops = COLOURS[colours].filter((_, value) => value % 15 === 0);
+  return `linear-gradient(90deg, ${stops.map((one) => `rgb(${one.map(Math.round).join(' ')})`).join(', ')})`;
+}
+
+const KEPT = 'heat-colours'; // in the browser's storage: an eye's colours stay as they are
+
+/** What was chosen in this browser. */
+export function chosenColours(): Colours {
+  return localStorage.getItem(KEPT) === 'even' ? 'even' : 'paper';
+}
+
+export function chooseColours(colours: Colours): void {
+  localStorage.setItem(KEPT, colours);
+}
+
 const EDGE = 12; // steps of the 8-bit map over which the colour fades in above the threshold
 
 export interface HeatmapSettings {
@@ -19,6 +48,7 @@ export interface HeatmapSettings {
   opacity: number;
   /** Activations below it are not drawn; 0 to 1. */
   threshold: number;
+  colours: Colours;
 }
 
 export class Heatmap {
@@ -50,11 +80,12 @@ export class Heatmap {
   private paint(planeNumber: number): void {
     const { size, pixels, settings } = this;
     const from = planeNumber * size * size;
+    const colours = COLOURS[settings.colours];
     const threshold = Math.max(1, settings.threshold * 256); // at 1 nothing is drawn
     for (let i = 0; i < size * size; i++) {
       const value = this.values[from + i]!;
       const above = Math.max(0, Math.min(1, (value - threshold) / EDGE + (value >= threshold ? 0.35 : 0)));
-      const [red, green, blue] = COLOURS[value]!;
+      const [red, green, blue] = colours[value]!;
       pixels.data[4 * i] = red;
       pixels.data[4 * i + 1] = green;
       pixels.data[4 * i + 2] = blue;

@@ -4,6 +4,7 @@ import type { StoredMap } from './overlay';
 import type { Shown } from './view';
 
 const DETAIL = 4; // pixels of the outline's plane per pixel of the map
+const THICK = 3; // of these, where one label is singled out
 
 export type Rgb = readonly [number, number, number];
 /** The colour of a label from 1 on; null for one that is not drawn. */
@@ -13,6 +14,7 @@ export type Colouring = (label: number) => Rgb | null;
 const GROUND_GLASS: Rgb = [255, 255, 255];
 const CONSOLIDATION: Rgb = [255, 92, 214];
 const FINDING: Rgb = [64, 255, 128];
+const SINGLED: Rgb = [255, 255, 255];
 const LUNG: Rgb = [255, 240, 96];
 const CHANGE = [null, [255, 150, 0], [0, 190, 255]] as const; // worse, better; what is opaque as before is not drawn
 export const OPACITY: Colouring = (label) => (label === 1 ? GROUND_GLASS : CONSOLIDATION);
@@ -22,6 +24,7 @@ export const CHANGES: Colouring = (label) => CHANGE[label] ?? null;
 
 export class Outline {
   on = false;
+  private singled: number | null = null;
   private readonly plane: HTMLCanvasElement;
   private readonly pixels: ImageData;
   private readonly words: Uint32Array; // the pixels, one number each
@@ -49,6 +52,12 @@ export class Outline {
     return map && new Outline(canvas, await loadMap(map, named), map.size, colouring);
   }
 
+  /** Draws the outline of one label thick and white, beside the others; null for none. */
+  single(label: number | null): void {
+    this.singled = label;
+    this.painted = null;
+  }
+
   /** Draws the outlines of a plane of the map over the image as the viewport shows it now. */
   draw(image: Shown, planeNumber: number | null): void {
     const shown = this.on && planeNumber !== null;
@@ -66,19 +75,23 @@ export class Outline {
     words.fill(0);
     for (let cell = labels.subarray(from, from + size * size).findIndex(Boolean); cell >= 0 && cell < size * size; cell++) {
       const label = labels[from + cell]!;
-      const colour = label === 0 ? null : this.colouring(label);
+      const singled = label === this.singled;
+      const colour = label === 0 ? null : singled ? SINGLED : this.colouring(label);
       if (colour === null) continue;
       const [row, column] = [Math.floor(cell / size), cell % size];
       const corner = DETAIL * (row * side + column);
       const last = DETAIL - 1;
       const word = asWord(colour);
-      const line = (start: number, step: number): void => {
-        for (let i = 0; i < DETAIL; i++) words[start + i * step] = word;
+      /** `inwards`: the step to the next line further in. */
+      const line = (start: number, step: number, inwards: number): void => {
+        for (let thick = 0; thick < (singled ? THICK : 1); thick++) {
+          for (let i = 0; i < DETAIL; i++) words[start + thick * inwards + i * step] = word;
+        }
       };
-      if (at(row - 1, column) !== label) line(corner, 1);
-      if (at(row + 1, column) !== label) line(corner + last * side, 1);
-      if (at(row, column - 1) !== label) line(corner, side);
-      if (at(row, column + 1) !== label) line(corner + last, side);
+      if (at(row - 1, column) !== label) line(corner, 1, side);
+      if (at(row + 1, column) !== label) line(corner + last * side, 1, -side);
+      if (at(row, column - 1) !== label) line(corner, side, 1);
+      if (at(row, column + 1) !== label) line(corner + last, side, -1);
     }
     this.plane.getContext('2d')!.putImageData(this.pixels, 0, 0);
     this.painted = planeNumber;

@@ -13,7 +13,8 @@ export const PRESETS: Record<string, Window> = {
   bone: { centre: 400, width: 1800 },
 };
 
-export type DragTool = 'window' | 'pan' | 'zoom';
+/** What dragging does: the last three measure. */
+export type DragTool = 'window' | 'pan' | 'zoom' | 'length' | 'ellipse' | 'probe';
 
 export type Point = [number, number];
 
