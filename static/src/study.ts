@@ -16,6 +16,8 @@ import { Strip } from './viewer/strip';
 import { listenToToolbar } from './viewer/toolbar';
 import { PRESETS } from './viewer/view';
 import type { Window } from './viewer/view';
+import { Views } from './viewer/views';
+import type { ViewName } from './viewer/views';
 
 const KEPT = 'viewer'; // in the tab's storage, on the way from one time point to another
 
@@ -57,6 +59,7 @@ class Viewer {
   private readonly settings: HeatmapSettings;
   private readonly corners: Corners;
   private readonly strip: Strip;
+  private readonly views: Views;
   private readonly corrections: Corrections | null;
 
   constructor(
@@ -77,6 +80,12 @@ class Viewer {
     this.index = askedFor(scan) ?? mostAffected(scan);
     this.corners = new Corners(root);
     this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, scan.slices, (index) => void this.ct?.go(index));
+    this.views = new Views(
+      root,
+      scan,
+      () => ({ window: this.window, heatmap: this.settings, layers: this.outlined }),
+      (sentence) => this.say(sentence),
+    );
     const place = root.querySelector<HTMLElement>('[data-correction]');
     this.corrections = place && new Corrections(place, () => this.corrected());
     this.listen();
@@ -120,10 +129,7 @@ class Viewer {
           this.drawOverlay();
           if (this.ct) this.corners.scale(this.ct);
         },
-        windowed: (window) => {
-          this.window = window;
-          this.corners.window(window);
-        },
+        windowed: (window) => this.windowed(window),
         sliced: (index) => this.sliced(index),
         loaded: (count) => this.loaded(count),
         broken: (index) => this.say(`Slice ${index + 1} could not be loaded. Reload the page to try again.`),
@@ -136,6 +142,12 @@ class Viewer {
     this.corners.scale(this.ct);
     this.drawOverlay();
     this.root.dataset.shown = 'true';
+  }
+
+  private windowed(window: Window): void {
+    this.window = window;
+    this.corners.window(window);
+    this.views.update();
   }
 
   private async loadHeatmap(): Promise<void> {
@@ -212,6 +224,12 @@ class Viewer {
     for (const outline of Object.values(this.outlines)) outline?.draw(image, plane);
   }
 
+  /** What is laid over the image has changed: on the slice, on planes and in 3D. */
+  private layered(): void {
+    this.drawOverlay();
+    this.views.update();
+  }
+
   private loaded(count: number): void {
     const all = this.scan.slices.length;
     this.root.dataset.loaded = String(count);
@@ -233,20 +251,20 @@ class Viewer {
   private toggleHeatmap(): void {
     this.settings.on = !this.settings.on;
     this.showSettings();
-    this.drawOverlay();
+    this.layered();
   }
 
   private toggleOutline(name: keyof Outlined): void {
     this.outlined[name] = !this.outlined[name];
     this.showSettings();
-    this.drawOverlay();
+    this.layered();
     void this.loadOutline(name);
   }
 
-  /** Shows the slice of a finding, with the outlines of findings. */
-  showFinding(z: number): void {
+  /** Shows the slice of a finding, or the planes through its middle (LPS, mm), with the outlines of findings. */
+  showFinding(z: number, at: [number, number, number] | null): void {
     if (!this.outlined.findings) this.toggleOutline('findings');
-    this.ct?.go(nearest(this.scan, z));
+    if (!at || !this.views.goTo(at)) void this.ct?.go(nearest(this.scan, z));
     this.root.scrollIntoView({ block: 'nearest' });
   }
 
@@ -280,7 +298,7 @@ class Viewer {
       input.addEventListener('input', () => {
         this.settings[name] = Number(input.value) / 100;
         input.nextElementSibling!.textContent = `${input.value} %`;
-        this.drawOverlay();
+        this.layered();
       });
       input.addEventListener('pointerup', () => input.blur()); // the arrow keys go back to the slices
     }
@@ -289,7 +307,13 @@ class Viewer {
       button.addEventListener('click', () => this.toggleOutline(button.dataset.outlineSwitch as keyof Outlined));
     }
     this.root.querySelector('[data-colours]')!.addEventListener('click', () => this.changeColours());
-    this.root.querySelector('[data-reset]')!.addEventListener('click', () => this.ct?.reset());
+    this.root.querySelector('[data-reset]')!.addEventListener('click', () => {
+      this.ct?.reset();
+      this.views.reset();
+    });
+    for (const button of this.root.querySelectorAll<HTMLButtonElement>('button[data-view]')) {
+      button.addEventListener('click', () => void this.view(button.dataset.view as ViewName));
+    }
     listenToToolbar(this.root, {
       setWindow: (window) => this.ct?.setWindow(window),
       setDragTool: (tool) => this.ct?.setDragTool(tool),
@@ -297,18 +321,26 @@ class Viewer {
     const screen = this.root.querySelector<HTMLElement>('.screen')!;
     screen.addEventListener('pointerdown', () => screen.focus({ preventScroll: true })); // the keys are the viewer's again
     const slices = {
-      step: (by: number) => void this.ct?.step(by),
+      step: (by: number) => {
+        if (!this.views.step(by)) void this.ct?.step(by);
+      },
       go: (index: number) => void this.ct?.go(index),
       last: this.scan.slices.length - 1,
     };
     listenForKeys(this.root, slices, { Delete: () => this.ct?.removeMeasurement() });
   }
 
+  private async view(name: ViewName): Promise<void> {
+    if (!this.ct) return;
+    const left = await this.views.show(name, this.ct, this.index);
+    if (left !== null) await this.ct.go(nearest(this.scan, left));
+  }
+
   private changeColours(): void {
     this.settings.colours = this.settings.colours === 'even' ? 'paper' : 'even';
     chooseColours(this.settings.colours);
     this.showSettings();
-    this.drawOverlay();
+    this.layered();
   }
 }
 
@@ -343,7 +375,10 @@ function openAtLevel(address: string): void {
 
 document.addEventListener('click', (event) => {
   const finding = (event.target as HTMLElement).closest<HTMLElement>('[data-finding-z]');
-  if (finding) viewer?.showFinding(Number(finding.dataset.findingZ));
+  if (finding) {
+    const at = finding.dataset.findingAt?.split(' ').map(Number) as [number, number, number] | undefined;
+    viewer?.showFinding(Number(finding.dataset.findingZ), at ?? null);
+  }
   const link = (event.target as HTMLElement).closest<HTMLAnchorElement>('a[data-open-at-level]');
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();

@@ -1,6 +1,7 @@
 """The viewer's first image, the viewer of a PC without a graphics card, and the tools."""
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -143,13 +144,18 @@ def test_colours_for_all_eyes_are_kept_by_the_browser(stack: Stack, study: str):
         expect(page.locator("[data-colours]")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, worker: None, exams: list[Path]):
+@pytest.fixture(scope="module")
+def analysed(stack: Stack, worker: None, exams: list[Path]) -> str:
+    """The address of a CT with findings."""
     (pk,) = stack.finished_upload(stack.upload(zipped(exams[0])))["analyses"]
-    study = stack.finished_analysis(pk)["study"]
+    return f"{stack.url}/studies/{stack.finished_analysis(pk)['study']}/"
+
+
+def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, analysed: str):
     with chromium(webgl=False) as browser:
         page = browser.new_page()
         log_in(page, stack.url)
-        _opened(page, f"{stack.url}/studies/{study}/")
+        _opened(page, analysed)
         finding = page.locator("[data-finding]").first
         finding.click()
         page.mouse.move(0, 0)
@@ -180,3 +186,78 @@ def test_keys_are_listed_and_the_viewer_fills_the_screen(stack: Stack, study: st
         wait_until(lambda: page.evaluate(f"({height}) === innerHeight"), 10, "the viewer to fill the screen")
         page.keyboard.press("v")
         wait_until(lambda: page.evaluate("document.fullscreenElement === null"), 10, "the page to come back")
+
+
+def _plane(page: Page, name: str) -> np.ndarray:
+    """Red, green and blue of one of the planes, or of 3D."""
+    shot = page.locator(f"[data-plane='{name}'] canvas").screenshot()
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=int)
+
+
+FAR = {0: 60, 1: 30}  # above the letters' orange and the lines' blue; a finding lies over grey
+
+
+def _count(picture: np.ndarray, strong: int) -> int:
+    """Pixels in which one of red (0), green (1) and blue (2) is far stronger than the others."""
+    others = np.delete(picture, strong, axis=2).max(axis=2)
+    return int((picture[..., strong] > others + FAR[strong]).sum())
+
+
+def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analysed: str):
+    with chromium(820, 480) as browser:  # WebGL without a graphics card takes its time for each pixel
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        log_in(page, stack.url)
+        _opened(page, analysed)
+        viewer = page.locator("[data-viewer]")
+        page.keyboard.press("m")
+        expect(viewer).to_have_attribute("data-volume", "ready", timeout=60_000)
+        page.wait_for_timeout(1000)
+        with_heat = _plane(page, "axial")
+        assert with_heat.std() > 20  # no empty pane
+        assert _count(with_heat, 0) > 50
+        page.keyboard.press("h")
+        wait_until(lambda: _count(_plane(page, "axial"), 0) == 0, 20, "the heat map to go from the planes")
+
+        finding = page.locator("[data-finding]").first
+        z_mm = float(finding.get_attribute("data-finding-z") or "")
+        finding.click()
+        page.wait_for_timeout(1000)
+        for name in ("axial", "coronal", "sagittal"):
+            assert _count(_plane(page, name), 1) > 3, f"the finding is not on the {name} plane"
+        page.keyboard.press("f")
+        wait_until(lambda: _count(_plane(page, "axial"), 1) == 0, 20, "the finding to go from the planes")
+        page.keyboard.press("f")
+
+        page.keyboard.press("t")
+        wait_until(lambda: _count(_plane(page, "3d"), 1) > 20, 60, "the findings in 3D")
+        turned = _plane(page, "3d")
+        box = page.locator("[data-plane='3d']").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 200, box["y"] + 100)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 300, box["y"] + 100)
+        page.mouse.up()
+        wait_until(lambda: np.abs(_plane(page, "3d") - turned).mean() > 1, 30, "the lungs to turn")
+        page.locator("input[name=clip]").fill("100")
+        wait_until(lambda: _count(_plane(page, "3d"), 1) == 0, 30, "all to be cut away")
+
+        page.keyboard.press("s")
+        slices = json.loads(page.locator("#scan").text_content() or "")["slices"]
+        nearest = min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - z_mm))
+        expect(viewer).to_have_attribute("data-slice-index", str(nearest))
+        assert axe_faults(page) == []
+        assert complaints == []
+
+
+def test_without_webgl_there_are_slices_alone_and_the_page_says_so(stack: Stack, study: str):
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        _opened(page, study)
+        page.keyboard.press("m")
+        expect(page.locator("[data-viewer-message]")).to_contain_text("without a graphics card")
+        expect(page.locator("[data-volume]")).to_be_hidden()
+        expect(page.locator("button[data-view=slices]")).to_have_attribute("aria-pressed", "true")

@@ -1,5 +1,5 @@
 /** The CT slices in a Cornerstone stack viewport: loading, scrolling, window, zoom and pan. */
-import { Enums, RenderingEngine, cache, getRenderingEngine, imageLoader, init as initCore, metaData, getRenderingCapabilities } from '@cornerstonejs/core';
+import { Enums, RenderingEngine, cache, getRenderingEngine, getShouldUseCPURendering, imageLoader, init as initCore, metaData, getRenderingCapabilities } from '@cornerstonejs/core';
 import type { Types } from '@cornerstonejs/core';
 import { init as initLoader } from '@cornerstonejs/dicom-image-loader';
 import {
@@ -23,7 +23,7 @@ import type { DragTool, Shown, View, Window } from './view';
 
 const { MouseBindings } = ToolEnums;
 
-const ENGINE = 'ct';
+export const ENGINE = 'ct';
 const MEASURE_STYLE = {
   ...{ color: '#ffe58a', colorHighlighted: '#fff', colorSelected: '#fff', lineWidth: '1.5' },
   ...{ textBoxColor: '#ffe58a', textBoxColorHighlighted: '#fff', textBoxColorSelected: '#fff' },
@@ -74,9 +74,17 @@ export class Ct implements Shown {
     readonly element: HTMLDivElement,
     private readonly engine: RenderingEngine,
     private readonly viewport: Types.IStackViewport,
-    private readonly imageIds: string[],
+    readonly imageIds: string[],
     private readonly events: CtEvents,
   ) {}
+
+  /** When every slice is loaded, or known to be broken. */
+  whole: Promise<void> = Promise.resolve();
+
+  /** Whether planes and 3D can be drawn: where Cornerstone draws without WebGL they cannot. */
+  get hasVolume(): boolean {
+    return !getShouldUseCPURendering();
+  }
 
   /** `name`: of the viewport, one for each on the page. */
   static async open(
@@ -95,7 +103,7 @@ export class Ct implements Shown {
     ct.listen();
     await viewport.setStack(imageIds, start);
     ct.setWindow(PRESETS.lung!);
-    void ct.prefetch(start);
+    ct.whole = ct.prefetch(start);
     return ct;
   }
 

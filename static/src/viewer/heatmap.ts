@@ -12,7 +12,7 @@ function colour(activation: number): [number, number, number] {
 }
 
 /** "even": graded evenly to the eye, also of the colour-blind. */
-const COLOURS = {
+const COLOURS: Record<'paper' | 'even', [number, number, number][]> = {
   paper: Array.from({ length: 256 }, (_, value) => colour(value / 255)),
   even: Array.from({ length: 256 }, (_, value) => channels(interpolateViridis(value / 255))),
 };
@@ -23,10 +23,15 @@ function channels(hex: string): [number, number, number] {
   return [word >> 16, (word >> 8) & 255, word & 255];
 }
 
+/** Every 15th value of the map (0 to 255) with its red, green and blue (0 to 255). */
+export function colourStops(colours: Colours): [number, number, number, number][] {
+  return COLOURS[colours].map((one, value) => [value, ...one] as [number, number, number, number]).filter(([value]) => value % 15 === 0);
+}
+
 /** The colours from 0 to 1 as a CSS gradient. */
 export function gradient(colours: Colours): string {
-  const stops = COLOURS[colours].filter((_, value) => value % 15 === 0);
-  return `linear-gradient(90deg, ${stops.map((one) => `rgb(${one.map(Math.round).join(' ')})`).join(', ')})`;
+  const stops = colourStops(colours).map(([, ...one]) => `rgb(${one.map(Math.round).join(' ')})`);
+  return `linear-gradient(90deg, ${stops.join(', ')})`;
 }
 
 const KEPT = 'heat-colours'; // in the browser's storage: an eye's colours stay as they are

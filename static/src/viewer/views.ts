@@ -1,0 +1,102 @@
+/** What fills the screen: the slices as they were taken, three planes through a point, or the lungs in 3D. */
+import type { Ct } from './ct';
+import type { HeatmapSettings } from './heatmap';
+import type { Scan } from './scan';
+import type { Window } from './view';
+import type { Volume } from './volume';
+
+export type ViewName = 'slices' | 'planes' | '3d';
+
+/** What the slices are shown with, which planes and 3D follow. */
+interface Shown {
+  window: Window;
+  heatmap: HeatmapSettings;
+  layers: { opacity: boolean; findings: boolean };
+}
+
+export class Views {
+  private name: ViewName = 'slices';
+  private building: Promise<Volume> | null = null;
+  private volume: Volume | null = null;
+
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly scan: Scan,
+    private readonly shown: () => Shown,
+    private readonly say: (sentence: string) => void,
+  ) {}
+
+  /** Changes the view; the volume is built when it is first asked for. Back to the slices: where the planes were, z in mm. */
+  async show(name: ViewName, ct: Ct, index: number): Promise<number | null> {
+    const before = this.name;
+    if (name === before) return null;
+    if (name !== 'slices' && !ct.hasVolume) {
+      this.say('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.');
+      return null;
+    }
+    this.fill(name);
+    if (name === 'slices') return this.volume?.centre[2] ?? null;
+    try {
+      this.building ??= this.build(ct);
+      const volume = await this.building;
+      const z = this.scan.slices[index]!.z_mm;
+      if (before === 'slices' && z !== null) volume.centre = [volume.centre[0], volume.centre[1], z];
+      this.update();
+      volume.resize();
+      this.root.dataset.volume = 'ready';
+    } catch (error) {
+      this.building = null;
+      this.fill('slices');
+      this.say(`Planes and 3D could not be built: ${(error as Error).message}`);
+    }
+    return null;
+  }
+
+  /** Draws planes and 3D as the slices are drawn. */
+  update(): void {
+    const { window, heatmap, layers } = this.shown();
+    if (!this.volume || this.name === 'slices') return;
+    this.volume.setWindow(window);
+    this.volume.setHeatmap(heatmap);
+    this.volume.setLayers(layers);
+  }
+
+  reset(): void {
+    this.volume?.reset();
+  }
+
+  /** Whether planes are on show: then they have moved by slices. */
+  step(by: number): boolean {
+    if (this.name === 'planes') this.volume?.step(by);
+    return this.name === 'planes';
+  }
+
+  /** Whether planes are on show: then they cross at the point (LPS, mm). */
+  goTo(point: [number, number, number]): boolean {
+    if (this.name !== 'planes' || !this.volume) return false;
+    this.volume.centre = point;
+    return true;
+  }
+
+  private fill(name: ViewName): void {
+    this.name = name;
+    this.root.dataset.view = name;
+    this.place.hidden = name === 'slices';
+    for (const button of this.root.querySelectorAll<HTMLElement>('button[data-view]')) {
+      button.setAttribute('aria-pressed', String(button.dataset.view === name));
+    }
+  }
+
+  private get place(): HTMLElement {
+    return this.root.querySelector<HTMLElement>('[data-volume]')!;
+  }
+
+  private async build(ct: Ct): Promise<Volume> {
+    const [{ Volume }] = await Promise.all([import('./volume'), ct.whole]);
+    this.volume = await Volume.open(this.place, this.scan, ct.imageIds);
+    this.place.querySelector<HTMLElement>('[data-volume-wait]')!.hidden = true;
+    const clip = this.place.querySelector<HTMLInputElement>('input[name="clip"]')!;
+    clip.addEventListener('input', () => this.volume?.clip(Number(clip.value) / 100));
+    return this.volume;
+  }
+}

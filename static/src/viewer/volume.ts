@@ -1,0 +1,318 @@
+/** The CT as a volume: three linked planes, and the lungs in 3D with opacities red and findings green. Needs WebGL. */
+import { Enums, cache, getRenderingEngine, volumeLoader } from '@cornerstonejs/core';
+import type { Types, VolumeViewport } from '@cornerstonejs/core';
+import {
+  CrosshairsTool,
+  Enums as ToolEnums,
+  PanTool,
+  StackScrollTool,
+  ToolGroupManager,
+  TrackballRotateTool,
+  ZoomTool,
+  addTool,
+} from '@cornerstonejs/tools';
+import vtkPlane from '@kitware/vtk.js/Common/DataModel/Plane';
+import { ENGINE } from './ct';
+import { colourStops } from './heatmap';
+import type { HeatmapSettings } from './heatmap';
+import { loadMap } from './overlay';
+import type { StoredMap } from './overlay';
+import type { Scan } from './scan';
+import type { Window } from './view';
+
+const { MouseBindings } = ToolEnums;
+
+const PLANES = ['axial', 'coronal', 'sagittal'] as const;
+type Plane = (typeof PLANES)[number];
+const LUNGS = '3d' as const;
+const PLANE_COLOURS: Record<Plane, string> = { axial: '#7fd0dc', coronal: '#ffe58a', sagittal: '#f5a3d0' };
+const CT = 'ct-volume';
+const AIR_HU = -1024;
+const SLAB_MM = 0.1; // thickness of a plane, over which its opacity is meant
+type Layer = 'opacity' | 'findings';
+const LAYERS: Record<Layer, [number, number, number]> = { opacity: [1, 0.25, 0.2], findings: [0.25, 1, 0.5] };
+const LAYER_OPACITY = { planes: 0.5, [LUNGS]: 0.6 };
+/** HU, colour and opacity of lung tissue in 3D: air clear, vessels light. */
+const TISSUE = [
+  [-1000, 0.35, 0.45, 0.55, 0],
+  [-900, 0.4, 0.5, 0.6, 0.004],
+  [-750, 0.55, 0.65, 0.75, 0.02],
+  [-500, 0.8, 0.83, 0.87, 0.1],
+  [0, 1, 0.97, 0.94, 0.35],
+] as const;
+
+/** Where the CT lies, and the number of a map's plane for each of its slices. */
+interface Grid {
+  dimensions: Types.Point3;
+  spacing: Types.Point3;
+  origin: Types.Point3;
+  direction: Types.Mat3;
+  planes: (number | null)[];
+}
+
+export class Volume {
+  /** What is shown and hidden together. */
+  private readonly actors: Record<string, Types.VolumeActor[]> = {};
+  private readonly inLungs: Types.VolumeActor[] = [];
+
+  private constructor(
+    private readonly ctId: string,
+    private readonly sliceStepMm: number,
+  ) {}
+
+  /** `place` holds the elements of the planes and of 3D, and is on show. The slices of `imageIds` are loaded. */
+  static async open(place: HTMLElement, scan: Scan, imageIds: string[]): Promise<Volume> {
+    const ct = await volumeLoader.createAndCacheVolumeFromImages(CT, [...imageIds]); // it sorts what it gets
+    const planeOf = new Map(scan.slices.map((slice, index) => [imageIds[index]!, slice.plane]));
+    const size = scan.heatmap?.size ?? 1;
+    const grid = mapGrid(ct, size, ct.imageIds.map((id) => planeOf.get(id) ?? null));
+    const volume = new Volume(ct.volumeId, ct.spacing[2]);
+    enable(place);
+    await volume.showPlanes(scan, grid);
+    await volume.showLungs(scan, grid, ct);
+    bindTools();
+    return volume;
+  }
+
+  /** Draws everything anew, in the size that its elements have now. */
+  resize(): void {
+    getRenderingEngine(ENGINE)!.resize(true, true);
+    requestAnimationFrame(render); // the first picture of a volume is drawn before all of it is on the graphics card
+  }
+
+  setWindow({ centre, width }: Window): void {
+    for (const name of PLANES) {
+      const viewport = viewportOf(name);
+      viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } }, this.ctId);
+      viewport.render();
+    }
+  }
+
+  setHeatmap({ on, opacity, threshold, colours }: HeatmapSettings): void {
+    const from = Math.max(1, 256 * threshold);
+    for (const actor of this.actors.heatmap ?? []) {
+      actor.setVisibility(on && from < 256);
+      const property = actor.getProperty();
+      const colour = property.getRGBTransferFunction(0);
+      colour.removeAllPoints();
+      for (const [value, red, green, blue] of colourStops(colours)) colour.addRGBPoint(value, red / 255, green / 255, blue / 255);
+      const seen = property.getScalarOpacity(0);
+      seen.removeAllPoints();
+      for (const [value, share] of [[0, 0], [from - 1, 0], [from, 0.35 * opacity], [from + 8, opacity], [256, opacity]] as const) {
+        seen.addPoint(value, share);
+      }
+    }
+    render();
+  }
+
+  setLayers(shown: Record<Layer, boolean>): void {
+    for (const layer of Object.keys(LAYERS) as Layer[]) {
+      for (const actor of this.actors[layer] ?? []) actor.setVisibility(shown[layer]);
+    }
+    render();
+  }
+
+  /** The point of the patient (LPS, mm) where the planes cross. */
+  get centre(): Types.Point3 {
+    return crosshairs().toolCenter;
+  }
+
+  set centre(point: Types.Point3) {
+    crosshairs().setToolCenter(point);
+  }
+
+  /** Moves the axial plane by slices, towards the feet. */
+  step(by: number): void {
+    const [x, y, z] = this.centre;
+    this.centre = [x, y, z - by * this.sliceStepMm];
+  }
+
+  /** Takes away a share of the body from the front, in 3D. */
+  clip(share: number): void {
+    for (const actor of this.inLungs) {
+      const mapper = actor.getMapper()!;
+      const [, , front, back] = mapper.getBounds();
+      mapper.removeAllClippingPlanes();
+      const origin: Types.Point3 = [0, front + share * (back - front), 0];
+      if (share > 0) mapper.addClippingPlane(vtkPlane.newInstance({ origin, normal: [0, 1, 0] }));
+    }
+    viewportOf(LUNGS).render();
+  }
+
+  reset(): void {
+    for (const name of [...PLANES, LUNGS] as const) {
+      viewportOf(name).resetCamera();
+      viewportOf(name).render();
+    }
+  }
+
+  private async showPlanes(scan: Scan, grid: Grid): Promise<void> {
+    const inputs: Types.IVolumeInput[] = [{ volumeId: this.ctId }];
+    if (scan.heatmap) {
+      fill('heatmap', grid, await loadMap(scan.heatmap, 'heat map'));
+      inputs.push({ volumeId: 'heatmap', callback: ({ volumeActor }) => this.inPlanes('heatmap', volumeActor) });
+    }
+    for (const layer of Object.keys(LAYERS) as Layer[]) {
+      const map = { opacity: scan.opacity_map, findings: scan.findings_map }[layer];
+      if (!map) continue;
+      fill(layer, grid, await labelled(map));
+      inputs.push({ volumeId: layer, callback: ({ volumeActor }) => this.colour(layer, volumeActor, 'planes') });
+    }
+    await Promise.all(PLANES.map((name) => viewportOf(name).setVolumes(inputs)));
+  }
+
+  private async showLungs(scan: Scan, grid: Grid, ct: Types.IImageVolume): Promise<void> {
+    if (!scan.lungs_map) return;
+    const lungs = await loadMap(scan.lungs_map, 'outline of the lungs');
+    fill('lungs', grid, inLungs(ct, grid, lungs));
+    const inputs: Types.IVolumeInput[] = [{ volumeId: 'lungs', callback: ({ volumeActor }) => this.tissue(volumeActor) }];
+    for (const layer of Object.keys(LAYERS) as Layer[]) {
+      if (!cache.getVolume(layer)) continue;
+      inputs.push({ volumeId: layer, callback: ({ volumeActor }) => this.colour(layer, volumeActor, LUNGS) });
+    }
+    await viewportOf(LUNGS).setVolumes(inputs);
+    viewportOf(LUNGS).resetCamera();
+  }
+
+  private keep(layer: string, actor: Types.VolumeActor): void {
+    (this.actors[layer] ??= []).push(actor);
+  }
+
+  private inPlanes(layer: string, actor: Types.VolumeActor): void {
+    this.keep(layer, actor);
+    actor.getProperty().setScalarOpacityUnitDistance(0, SLAB_MM);
+  }
+
+  private colour(layer: Layer, actor: Types.VolumeActor, where: keyof typeof LAYER_OPACITY): void {
+    if (where === LUNGS) {
+      this.keep(layer, actor);
+      this.inLungs.push(actor);
+    } else {
+      this.inPlanes(layer, actor);
+    }
+    const property = actor.getProperty();
+    const colour = property.getRGBTransferFunction(0);
+    colour.removeAllPoints();
+    for (const value of [0, 255]) colour.addRGBPoint(value, ...LAYERS[layer]);
+    const seen = property.getScalarOpacity(0);
+    seen.removeAllPoints();
+    seen.addPoint(100, 0);
+    seen.addPoint(160, LAYER_OPACITY[where]);
+    property.setInterpolationTypeToLinear();
+  }
+
+  private tissue(actor: Types.VolumeActor): void {
+    this.inLungs.push(actor);
+    const property = actor.getProperty();
+    const colour = property.getRGBTransferFunction(0);
+    const seen = property.getScalarOpacity(0);
+    colour.removeAllPoints();
+    seen.removeAllPoints();
+    for (const [hu, red, green, blue, opacity] of TISSUE) {
+      colour.addRGBPoint(hu, red, green, blue);
+      seen.addPoint(hu, opacity);
+    }
+    property.setShade(true);
+    property.setInterpolationTypeToLinear();
+  }
+}
+
+function viewportOf(name: Plane | typeof LUNGS): VolumeViewport {
+  return getRenderingEngine(ENGINE)!.getViewport(name) as VolumeViewport;
+}
+
+function render(): void {
+  getRenderingEngine(ENGINE)!.renderViewports([...PLANES, LUNGS]);
+}
+
+function enable(place: HTMLElement): void {
+  const engine = getRenderingEngine(ENGINE)!;
+  const element = (name: string): HTMLDivElement => place.querySelector<HTMLDivElement>(`[data-plane="${name}"]`)!;
+  const { AXIAL, CORONAL, SAGITTAL } = Enums.OrientationAxis;
+  const orientations = { axial: AXIAL, coronal: CORONAL, sagittal: SAGITTAL };
+  for (const name of PLANES) {
+    const defaultOptions = { orientation: orientations[name] };
+    engine.enableElement({ viewportId: name, type: Enums.ViewportType.ORTHOGRAPHIC, element: element(name), defaultOptions });
+  }
+  const defaultOptions = { orientation: CORONAL, background: [0.04, 0.06, 0.08] as Types.Point3 };
+  engine.enableElement({ viewportId: LUNGS, type: Enums.ViewportType.VOLUME_3D, element: element(LUNGS), defaultOptions });
+}
+
+function bindTools(): void {
+  for (const tool of [CrosshairsTool, TrackballRotateTool]) addTool(tool);
+  const planes = ToolGroupManager.createToolGroup('planes')!;
+  for (const { toolName } of [StackScrollTool, PanTool, ZoomTool]) planes.addTool(toolName);
+  planes.addTool(CrosshairsTool.toolName, {
+    getReferenceLineColor: (name: Plane) => PLANE_COLOURS[name],
+    getReferenceLineControllable: () => true,
+    getReferenceLineDraggableRotatable: () => false,
+    getReferenceLineSlabThicknessControlsOn: () => false,
+  });
+  for (const name of PLANES) planes.addViewport(name, ENGINE);
+  planes.setToolActive(StackScrollTool.toolName, { bindings: [{ mouseButton: MouseBindings.Wheel }] });
+  planes.setToolActive(CrosshairsTool.toolName, { bindings: [{ mouseButton: MouseBindings.Primary }] });
+  const lungs = ToolGroupManager.createToolGroup(LUNGS)!;
+  for (const { toolName } of [TrackballRotateTool, PanTool, ZoomTool]) lungs.addTool(toolName);
+  lungs.addViewport(LUNGS, ENGINE);
+  lungs.setToolActive(TrackballRotateTool.toolName, { bindings: [{ mouseButton: MouseBindings.Primary }, { numTouchPoints: 1 }] });
+  for (const group of [planes, lungs]) {
+    group.setToolActive(PanTool.toolName, { bindings: [{ mouseButton: MouseBindings.Auxiliary }] });
+    group.setToolActive(ZoomTool.toolName, { bindings: [{ mouseButton: MouseBindings.Secondary }, { numTouchPoints: 2 }] });
+  }
+}
+
+function crosshairs(): CrosshairsTool {
+  return ToolGroupManager.getToolGroup('planes')!.getToolInstance(CrosshairsTool.toolName) as CrosshairsTool;
+}
+
+/** The grid of the maps, `size` × `size` pixels over each slice of the CT. */
+function mapGrid(ct: Types.IImageVolume, size: number, planes: (number | null)[]): Grid {
+  const [columns, rows, slices] = ct.dimensions;
+  const spacing: Types.Point3 = [(columns * ct.spacing[0]) / size, (rows * ct.spacing[1]) / size, ct.spacing[2]];
+  const shift = [0, 1].map((axis) => (spacing[axis]! - ct.spacing[axis]!) / 2);
+  const origin = ct.origin.map(
+    (place, axis) => place + ct.direction[axis]! * shift[0]! + ct.direction[3 + axis]! * shift[1]!,
+  ) as Types.Point3;
+  return { dimensions: [size, size, slices], spacing, origin, direction: ct.direction, planes };
+}
+
+/** Makes a volume of a map's values, its planes in the order of the CT's slices; a slice without one stays 0. */
+function fill(volumeId: string, grid: Grid, values: Uint8Array | Int16Array): void {
+  const { dimensions, spacing, origin, direction, planes } = grid;
+  const length = dimensions[0] * dimensions[1];
+  const scalarData = values instanceof Uint8Array ? new Uint8Array(length * planes.length) : values;
+  if (values instanceof Uint8Array) {
+    planes.forEach((plane, index) => {
+      if (plane !== null) scalarData.set(values.subarray(plane * length, (plane + 1) * length), index * length);
+    });
+  }
+  const metadata = { ...cache.getVolume(CT)!.metadata, PixelSpacing: [spacing[1], spacing[0]] };
+  volumeLoader.createLocalVolume(volumeId, { metadata, dimensions, spacing, origin, direction, scalarData });
+}
+
+/** 255 where a map has any label. */
+async function labelled(map: StoredMap): Promise<Uint8Array> {
+  return (await loadMap(map, 'outlines')).map((label) => (label > 0 ? 255 : 0));
+}
+
+/** HU of the CT on the grid of the maps, in the lungs alone. */
+function inLungs(ct: Types.IImageVolume, grid: Grid, lungs: Uint8Array): Int16Array {
+  const [size] = grid.dimensions;
+  const [columns, rows] = ct.dimensions;
+  const hu = new Int16Array(size * size * grid.planes.length).fill(AIR_HU);
+  grid.planes.forEach((plane, index) => {
+    const image = cache.getImage(ct.imageIds[index]!);
+    if (plane === null || !image) return;
+    const pixels = image.voxelManager!.getScalarData();
+    const [slope, intercept] = image.preScale?.scaled ? [1, 0] : [image.slope, image.intercept];
+    for (let row = 0; row < size; row++) {
+      const from = Math.floor(((row + 0.5) * rows) / size) * columns;
+      for (let column = 0; column < size; column++) {
+        const cell = row * size + column;
+        if (lungs[plane * size * size + cell] === 0) continue;
+        hu[index * size * size + cell] = pixels[from + Math.floor(((column + 0.5) * columns) / size)]! * slope + intercept;
+      }
+    }
+  });
+  return hu;
+}
