@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from patients.admin import LookOnly, OfTheUsersSites
 
 from . import about, network_sets
-from .models import Analysis, Comparison, NetworkSet, Reading, SliceCorrection, WorkerSeen
+from .models import Analysis, Comparison, FindingReview, NetworkSet, Reading, SliceCorrection, WorkerSeen
 
 
 @admin.register(Analysis)
@@ -94,6 +94,13 @@ class NetworkSetAdmin(LookOnly):
 class SliceCorrectionAdmin(LookOnly, OfTheUsersSites):
     list_display = ("pk", "analysis_id", "sop_instance_uid", "abnormal", "user", "created_at", "reason")
     list_filter = ("abnormal",)
+    list_select_related = ("user",)
+
+
+@admin.register(FindingReview)
+class FindingReviewAdmin(LookOnly, OfTheUsersSites):
+    list_display = ("pk", "analysis_id", "number", "present", "user", "created_at", "reason")
+    list_filter = ("present",)
     list_select_related = ("user",)
 
 

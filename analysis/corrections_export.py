@@ -1,7 +1,7 @@
-"""What readers said of slices, with the slices themselves, for training: a folder that names no patient.
+"""What readers said of slices and of findings, with the slices, for training: a folder that names no patient.
 
-``corrections.csv`` and a folder of de-identified DICOM files for each series, which ``pipeline.series.find_series``
-reads.
+``corrections.csv``, ``findings.csv`` and a folder of de-identified DICOM files for each series, which
+``pipeline.series.find_series`` reads.
 """
 
 import csv
@@ -18,12 +18,16 @@ from pydicom.uid import UID, CTImageStorage, generate_uid
 
 from patients.models import Instance, Series
 
-from .models import Analysis, SliceCorrection
+from .finding_reviews import reviewed
+from .models import Analysis, FindingReview, SliceCorrection
 from .pipeline.decoding import read_to_pixels, transfer_syntax
 from .pipeline.series import UnusableSeries
 from .storage import local_images
 
 COLUMNS = ("patient", "series_instance_uid", "sop_instance_uid", "abnormal")
+FINDING_COLUMNS = ("patient", "series_instance_uid", "found_by", "present", "x_mm", "y_mm", "z_mm", "long_axis_mm")
+"""Of each finding of which a reader said something. ``found_by``: networks or reader; the place is in DICOM patient
+coordinates."""
 KEPT = (
     "SpecificCharacterSet", "SOPClassUID", "Modality", "ImageType", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "GantryDetectorTilt",
@@ -42,32 +46,59 @@ class Exported:
     """How many went out; ``left_out``: a sentence for each series that did not."""
 
     corrections: int
+    findings: int
     series: int
     patients: int
     left_out: tuple[str, ...]
 
 
-def export(corrections: QuerySet[SliceCorrection], folder: Path) -> Exported:
-    """The newest of a slice counts, also over several results of its series.
+def export(corrections: QuerySet[SliceCorrection], reviews: QuerySet[FindingReview], folder: Path) -> Exported:
+    """The newest of a slice counts, also over several results of its series; of findings those of the newest result
+    that was reviewed.
 
-    ``folder``: there, and empty. The table is written last, so a folder without it is not whole.
+    ``folder``: there, and empty. The table of slices is written last, so a folder without it is not whole.
     """
-    rows, left_out = [], []
-    for series_instance_uid, newest in _newest(corrections).items():
+    slices, results = _newest(corrections), _newest_reviewed(reviews)
+    rows, finding_rows, left_out = [], [], []
+    for series_instance_uid in dict.fromkeys([*slices, *results]):
+        said, result = slices.get(series_instance_uid, {}), results.get(series_instance_uid)
         # of all sites that hold the series, whichever of them is exported, so that it is always the same one
         holders = Series.objects.filter(series_instance_uid=series_instance_uid)
         patient = _pseudonym(min(holders.values_list("study__patient_id", flat=True)))
         identifier = _identifier(series_instance_uid)
         try:
-            _write_series(folder / identifier, patient, list(newest.values()))
+            analyses = {each.analysis_id for each in said.values()} | ({result.pk} if result else set())
+            _write_series(folder / identifier, patient, analyses)
         except UnusableSeries as unusable:
             shutil.rmtree(folder / identifier, ignore_errors=True)
             left_out.append(f"{identifier} was left out: {unusable.message}")
             continue
-        rows += [(patient, identifier, _identifier(uid), int(each.abnormal)) for uid, each in newest.items()]
-    with (folder / "corrections.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-    return Exported(len(rows), len({row[1] for row in rows}), len({row[0] for row in rows}), tuple(left_out))
+        rows += [(patient, identifier, _identifier(uid), int(each.abnormal)) for uid, each in said.items()]
+        finding_rows += [(patient, identifier, *row) for row in _findings(result)]
+    _write_table(folder / "findings.csv", FINDING_COLUMNS, finding_rows)
+    _write_table(folder / "corrections.csv", COLUMNS, rows)
+    series = {row[1]: row[0] for row in [*rows, *finding_rows]}
+    return Exported(len(rows), len(finding_rows), len(series), len(set(series.values())), tuple(left_out))
+
+
+def _write_table(path: Path, columns: tuple[str, ...], rows: list[tuple]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+def _newest_reviewed(reviews: QuerySet[FindingReview]) -> dict[str, Analysis]:
+    """By series: the newest result of whose findings a reader said something."""
+    analyses = Analysis.objects.filter(pk__in=reviews.values("analysis")).select_related("series").order_by("pk")
+    return {each.series.series_instance_uid: each for each in analyses}
+
+
+def _findings(result: Analysis | None) -> list[tuple]:
+    """Rows of FINDING_COLUMNS without patient and series."""
+    said = [each for each in reviewed(result) if each.review] if result else []
+    return [
+        ("networks" if each.finding else "reader", int(each.present), *each.centroid_mm, each.long_axis_mm)
+        for each in said
+    ]
 
 
 def _newest(corrections: QuerySet[SliceCorrection]) -> dict[str, dict[str, SliceCorrection]]:
@@ -91,13 +122,13 @@ def _identifier(text: str) -> str:
     return text if UID(text).is_valid else generate_uid(entropy_srcs=[salted_hmac(__name__, text).hexdigest()])
 
 
-def _write_series(folder: Path, patient: str, corrections: list[SliceCorrection]) -> None:
-    """The slices of the results that were corrected; what else is stored (localisers, slices sent twice) is none of
-    them. UnusableSeries where an image is missing or must not go out."""
-    results = Analysis.objects.filter(pk__in={each.analysis_id for each in corrections})
+def _write_series(folder: Path, patient: str, analyses: set[int]) -> None:
+    """The slices of these results of one series, by their keys; what else is stored (localisers, slices sent twice) is
+    none of them. UnusableSeries where an image is missing or must not go out."""
+    results = Analysis.objects.filter(pk__in=analyses)
     reports = results.values_list("report", flat=True)
     instances = Instance.objects.filter(
-        series__in={each.analysis.series_id for each in corrections},
+        series__in=results.values("series"),
         sop_instance_uid__in={each["sop_instance_uid"] for report in reports for each in report["slices"]},
     )
     once = {instance.sop_instance_uid: instance for instance in instances}  # head to feet

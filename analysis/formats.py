@@ -159,6 +159,20 @@ def finding_words(finding: dict[str, Any]) -> str:
     return f"{what}, {finding['lung']} lung, {finding['zone']} third"
 
 
+def review_words(each: Any) -> str:
+    """What a reader says of a finding (``finding_reviews.ReviewedFinding``)."""
+    if each.finding is None:
+        return "a finding" if each.present else "withdrawn"
+    return "agreed" if each.present else "no finding"
+
+
+def finding_in_short(each: Any) -> str:
+    """``Solid nodule, left lung, upper third (14.2 × 11.0 mm)`` of a ``finding_reviews.ReviewedFinding``."""
+    if each.finding is None:
+        return f"one that a reader marked ({_rounded(each.long_axis_mm, 1)} mm)"
+    return f"{finding_words(each.finding)} ({finding_measures(each.finding).split(',')[0]})"
+
+
 def finding_measures(finding: dict[str, Any]) -> str:
     """How large, how dense and how sure: ``14.2 × 11.0 mm, 1.21 ml, 32 HU, confidence 0.97``."""
     long_axis, short_axis = (_rounded(finding[f"{axis}_axis_mm"], 1) for axis in ("long", "short"))

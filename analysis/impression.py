@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from . import formats
+from .finding_reviews import reviewed
 from .models import Analysis, Comparison
 from .trend import TimePoint
 
@@ -51,13 +52,13 @@ def _course(point: TimePoint) -> str:
 
 
 def _findings(analysis: Analysis) -> str:
-    findings = analysis.report["findings"]
+    """Those that count: without the rejected ones, with those that readers marked."""
+    findings = [each for each in reviewed(analysis) if each.present]
     if not findings:
-        return "" if findings is None else "No nodule or focal opacity of 4 mm or more."
-    largest = sorted(findings, key=lambda one: -one["volume_ml"])[:MAX_FINDINGS]
-    named = [f"{formats.finding_words(one)} ({formats.finding_measures(one).split(',')[0]})" for one in largest]
+        return "" if analysis.report["findings"] is None else "No nodule or focal opacity of 4 mm or more."
+    largest = sorted(findings, key=lambda each: -each.long_axis_mm)[:MAX_FINDINGS]
     more = f", and {len(findings) - MAX_FINDINGS} smaller" if len(findings) > MAX_FINDINGS else ""
-    return f"Focal findings: {'; '.join(named)}{more}."
+    return f"Focal findings: {'; '.join(formats.finding_in_short(each) for each in largest)}{more}."
 
 
 def _since_last(comparison: Comparison | None) -> str:

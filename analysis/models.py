@@ -158,6 +158,39 @@ class SliceCorrection(models.Model):
         return f"correction {self.pk}"
 
 
+class FindingReview(models.Model):
+    """A reader says of a finding whether it is one, or marks one that the networks missed: their result stays as it is.
+
+    A row is never changed: the newest of a number counts. Numbers above those of the result are findings of readers.
+    """
+
+    SITE_PATH = "analysis__series__study__patient__site"
+
+    analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="finding_reviews")
+    number = models.PositiveSmallIntegerField(help_text="As in the report, or the next one for a reader's own")
+    present = models.BooleanField(help_text="Whether the reader says that it is a finding")
+    centroid_mm = models.JSONField(
+        null=True, blank=True, help_text="[x, y, z] in DICOM patient coordinates, of a reader's own"
+    )
+    long_axis_mm = models.FloatField(null=True, blank=True, help_text="As the reader measured their own")
+    reason = models.TextField(blank=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(centroid_mm__isnull=True, long_axis_mm__isnull=True)
+                | models.Q(centroid_mm__isnull=False, long_axis_mm__gt=0),
+                name="finding_review_own_is_measured",
+            )
+        ]
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"review {self.pk} of finding {self.number}"
+
+
 class Reading(models.Model):
     """What a reader says of a study, with one result in view. DRAFT → SIGNED, and what is signed never changes: an
     addendum is the next version. A study has one draft at most."""

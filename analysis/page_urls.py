@@ -29,6 +29,7 @@ urlpatterns = [
     path("studies/<int:pk>/reading/", reading_views.save_reading, name="save_reading"),
     path("studies/<int:pk>/date/", views.date_study, name="date_study"),
     path("analyses/<int:pk>/progress/", views.analysis_progress, name="analysis_progress"),
+    path("analyses/<int:pk>/findings/", reading_views.review_findings, name="review_findings"),
     path("analyses/<int:pk>/retry/", views.retry, name="retry"),
     *(path(f"analyses/<int:pk>/{name}/", file_views.analysis_map, {"name": name}, name=name) for name in MAPS),
     path("analyses/<int:pk>/thumbnail/<int:of>/", file_views.thumbnail, name="thumbnail"),

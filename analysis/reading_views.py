@@ -1,17 +1,17 @@
-"""The reader's report: what is saved, signed and shown."""
+"""What readers say: of findings, and in their report, which is saved, signed and shown."""
 
 from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from patients.access import visible_or_404
 from patients.models import Study
 
-from . import readings
+from . import finding_reviews, readings
 from .impression import proposed
 from .models import Analysis, Comparison, Reading
 from .services import Refusal
@@ -76,3 +76,33 @@ def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:
     if sign:
         readings.sign(draft, user=request.user)
     messages.success(request, f"Version {draft.version} is signed." if sign else "The draft is saved.")
+
+
+@require_POST
+def review_findings(request: HttpRequest, pk: int) -> HttpResponse:
+    """Accept or reject a finding (``review`` is "3 yes" or "3 no") or add one (``at``, ``long_axis_mm``)."""
+    analysis = visible_or_404(Analysis.objects.select_related("series__study"), request.user, pk)
+    reason, problem = request.POST.get("reason", "")[:500], ""
+    try:
+        if request.POST.get("review") != "add":
+            number, word = request.POST["review"].split()
+            present = {"yes": True, "no": False}[word]
+            finding_reviews.say_of(analysis, user=request.user, number=int(number), present=present, reason=reason)
+        else:
+            centroid_mm = [float(each) for each in request.POST.get("at", "").split()]
+            if len(centroid_mm) != 3:
+                raise Refusal(finding_reviews.UNMEASURED)
+            long_axis_mm = float(request.POST.get("long_axis_mm", ""))
+            finding_reviews.mark(
+                analysis, user=request.user, centroid_mm=centroid_mm, long_axis_mm=long_axis_mm, reason=reason
+            )
+    except Refusal as refusal:
+        problem = str(refusal)
+    except (ValueError, KeyError):
+        raise Http404 from None
+    if not request.headers.get("HX-Request"):
+        if problem:
+            messages.error(request, problem)
+        return redirect(f"{reverse('pages:study', args=[analysis.series.study_id])}#findings")
+    context = {"done": analysis, "findings": finding_reviews.reviewed(analysis), "problem": problem}
+    return render(request, "parts/findings.html", context)

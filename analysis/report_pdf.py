@@ -15,7 +15,7 @@ from reportlab.platypus import BaseDocTemplate, Flowable, Frame, KeepTogether, P
 
 from patients.models import Patient, Site, Study
 
-from . import formats
+from . import finding_reviews, formats
 from .models import Analysis, Comparison, Reading
 from .pipeline.opacity import HIGH_HU
 from .pipeline.report import software_version
@@ -260,15 +260,26 @@ def _opacity_note(opacity: dict[str, Any] | None) -> str:
 
 
 def _findings(analysis: Analysis) -> list[Flowable]:
-    """The largest findings."""
-    findings = analysis.report["findings"]
-    if findings is None:
+    """The largest findings that count, and what readers say of them."""
+    findings = finding_reviews.reviewed(analysis)
+    if analysis.report["findings"] is None and not findings:
         return [Spacer(0, GAP / 2), paragraph("Findings: not looked for by the networks of that time.", 8)]
-    largest = sorted(findings, key=lambda one: -one["volume_ml"])[:MAX_FINDINGS]
-    words = [f"{formats.finding_words(one)}: {formats.finding_measures(one)}" for one in largest]
-    if len(findings) > MAX_FINDINGS:
-        words.append(f"and {len(findings) - MAX_FINDINGS} smaller")
-    return [Spacer(0, GAP / 2), paragraph(f"Findings: {'; '.join(words) or 'no nodule or focal opacity'}.", 8)]
+    counting = [each for each in findings if each.present]
+    largest = sorted(counting, key=lambda each: -each.long_axis_mm)[:MAX_FINDINGS]
+    words = [_finding(each) for each in largest]
+    if len(counting) > MAX_FINDINGS:
+        words.append(f"and {len(counting) - MAX_FINDINGS} smaller")
+    if rejected := sum(each.finding is not None and not each.present for each in findings):
+        words.append(f"{rejected} more of the networks rejected by a reader")
+    text = f"Findings: {'; '.join(words) or 'no nodule or focal opacity'}."
+    return [Spacer(0, GAP / 2), paragraph(printable(text), 8)]
+
+
+def _finding(each: finding_reviews.ReviewedFinding) -> str:
+    if each.finding is None:
+        return formats.finding_in_short(each)
+    agreed = ", a reader agrees" if each.review else ""
+    return f"{formats.finding_words(each.finding)}: {formats.finding_measures(each.finding)}{agreed}"
 
 
 def _since_last(comparison: Comparison | None) -> list[Flowable]:

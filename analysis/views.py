@@ -24,6 +24,7 @@ from . import about as ai
 from . import lesions, services
 from .charts import trend_figures
 from .checks import EVALUATION
+from .finding_reviews import reviewed
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import live, state
 from .models import Analysis
@@ -224,7 +225,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
                 "misfit": misfit,
                 "report": done.report if done else None,
                 "opacity": done.report["opacity"] if done else None,
-                "findings": done.report["findings"] if done else None,
+                "findings": reviewed(done) if done else None,
                 "comparison": comparison,
                 "change_map": map_of(comparison, "change_map"),
                 "opacity_rows": opacity_rows(done.report["opacity"]) if done else None,

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from patients.models import Patient, Series, Study, Upload
 
-from ..models import Analysis, Comparison, Finding, SliceCorrection
+from ..models import Analysis, Comparison, Finding, FindingReview, SliceCorrection
 
 
 class PatientSerializer(serializers.ModelSerializer):
@@ -175,6 +175,40 @@ class NewSliceCorrectionSerializer(serializers.Serializer):
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         if "abnormal" not in self.initial_data:  # else a form that leaves it out would say "normal"
             raise serializers.ValidationError({"abnormal": ["Say whether the slice is abnormal: true or false."]})
+        return fields
+
+
+class FindingReviewSerializer(serializers.ModelSerializer):
+    user = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+
+    class Meta:
+        model = FindingReview
+        fields = (
+            "id", "analysis", "number", "present", "centroid_mm", "long_axis_mm", "reason", "user", "created_at",
+        )  # fmt: skip
+
+
+class NewFindingReviewSerializer(serializers.Serializer):
+    """Whether a finding is one (``number`` and ``present``), or one that the networks missed (its place and size)."""
+
+    number = serializers.IntegerField(required=False, min_value=1, help_text="Of the finding in the result")
+    present = serializers.BooleanField(required=False)
+    centroid_mm = serializers.ListField(
+        child=serializers.FloatField(),
+        required=False,
+        min_length=3,
+        max_length=3,
+        help_text="[x, y, z] in DICOM patient coordinates",
+    )
+    long_axis_mm = serializers.FloatField(required=False)
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=500)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        given = {name for name in self.initial_data if name != "reason"}
+        if given not in ({"number", "present"}, {"centroid_mm", "long_axis_mm"}):
+            raise serializers.ValidationError(
+                {"number": ["Send number and present of a finding, or centroid_mm and long_axis_mm of a new one."]}
+            )
         return fields
 
 

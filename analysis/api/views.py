@@ -19,7 +19,7 @@ from patients.forms import NewPatientForm
 from patients.models import Patient, Series, Site, Study, Upload
 from patients.search import matching
 
-from .. import results_csv, services
+from .. import finding_reviews, results_csv, services
 from ..models import Analysis, Comparison, Finding
 from ..report_pdf import render as render_pdf
 from ..trend import trend
@@ -28,7 +28,9 @@ from .serializers import (
     AnalysisSummarySerializer,
     ChosenSeriesSerializer,
     ComparisonSerializer,
+    FindingReviewSerializer,
     FindingSerializer,
+    NewFindingReviewSerializer,
     NewPatientSerializer,
     NewSliceCorrectionSerializer,
     NewUploadSerializer,
@@ -218,7 +220,7 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
 
     def get_queryset(self) -> Any:
         rows = super().get_queryset()
-        lists = self.action in ("list", "corrections")
+        lists = self.action in ("list", "corrections", "finding_reviews")
         return rows.defer("report") if lists else rows  # a report is large, and lists do not show it
 
     def get_serializer_class(self) -> Any:
@@ -254,6 +256,26 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
         except services.Refusal as refusal:
             raise Conflict(str(refusal)) from refusal
         return Response(SliceCorrectionSerializer(correction).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=FindingReviewSerializer(many=True))
+    @action(detail=True, url_path="finding-reviews")
+    def finding_reviews(self, request: Request, pk: str) -> Response:
+        """What readers said of findings of this result, the newest first; the newest of a number counts."""
+        page = self.paginate_queryset(self.get_object().finding_reviews.select_related("user"))
+        return self.get_paginated_response(FindingReviewSerializer(page, many=True).data)
+
+    @extend_schema(request=NewFindingReviewSerializer, responses={201: FindingReviewSerializer})
+    @finding_reviews.mapping.post
+    def review_finding(self, request: Request, pk: str) -> Response:
+        """Accept or reject a finding, or mark one that the networks missed; their result stays."""
+        form = NewFindingReviewSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        say = finding_reviews.say_of if "number" in form.validated_data else finding_reviews.mark
+        try:
+            review = say(self.get_object(), user=request.user, **form.validated_data)
+        except services.Refusal as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(FindingReviewSerializer(review).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def report_pdf(self, request: Request, pk: str) -> HttpResponse:

@@ -3,6 +3,7 @@ import { drawCharts } from './chart';
 import { Corners } from './viewer/corners';
 import { Corrections } from './viewer/corrections';
 import type { Ct } from './viewer/ct';
+import { drawMarks, offer, pointOf, rejected } from './viewer/findings';
 import { Heatmap, chooseColours, chosenColours, gradient } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
 import { listenForKeys } from './viewer/keys';
@@ -60,6 +61,7 @@ class Viewer {
   private readonly corners: Corners;
   private readonly strip: Strip;
   private readonly views: Views;
+  private singled: number | null = null;
   private readonly corrections: Corrections | null;
 
   constructor(
@@ -133,6 +135,7 @@ class Viewer {
         sliced: (index) => this.sliced(index),
         loaded: (count) => this.loaded(count),
         broken: (index) => this.say(`Slice ${index + 1} could not be loaded. Reload the page to try again.`),
+        measured: offer,
       },
     );
     this.still?.remove();
@@ -182,6 +185,7 @@ class Viewer {
       delete this.outlines[name]; // the next switch tries again
       this.say((error as Error).message);
     }
+    if (name === 'findings') this.outlines.findings?.leaveOut(rejected());
     this.showSettings();
     this.drawOverlay();
   }
@@ -222,6 +226,7 @@ class Viewer {
     const { plane } = this.scan.slices[this.ct?.index ?? this.index]!;
     this.heatmap?.draw(image, plane);
     for (const outline of Object.values(this.outlines)) outline?.draw(image, plane);
+    if (this.ct) drawMarks(this.canvas('marks'), this.ct, this.scan.slices[this.ct.index]!.z_mm, this.outlined.findings);
   }
 
   /** What is laid over the image has changed: on the slice, on planes and in 3D. */
@@ -270,7 +275,15 @@ class Viewer {
 
   /** Singles out a finding, by its number in the list, where its slice is on show; null for none. */
   single(finding: number | null): void {
+    if (finding === this.singled) return;
+    this.singled = finding;
     this.outlines.findings?.single(finding);
+    this.drawOverlay();
+  }
+
+  /** A reader has said something of a finding. */
+  reviewed(): void {
+    this.outlines.findings?.leaveOut(rejected());
     this.drawOverlay();
   }
 
@@ -376,24 +389,25 @@ function openAtLevel(address: string): void {
 document.addEventListener('click', (event) => {
   const finding = (event.target as HTMLElement).closest<HTMLElement>('[data-finding-z]');
   if (finding) {
-    const at = finding.dataset.findingAt?.split(' ').map(Number) as [number, number, number] | undefined;
-    viewer?.showFinding(Number(finding.dataset.findingZ), at ?? null);
+    viewer?.showFinding(Number(finding.dataset.findingZ), pointOf(finding));
   }
   const link = (event.target as HTMLElement).closest<HTMLAnchorElement>('a[data-open-at-level]');
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   openAtLevel(link.href);
 });
-for (const finding of document.querySelectorAll<HTMLElement>('#findings [data-finding-z]')) {
-  const number = Number(finding.dataset.finding);
-  for (const event of ['pointerenter', 'focus']) finding.addEventListener(event, () => viewer?.single(number));
-  for (const event of ['pointerleave', 'blur']) finding.addEventListener(event, () => viewer?.single(null));
+for (const event of ['pointerover', 'focusin']) {
+  document.addEventListener(event, ({ target }) => {
+    const finding = (target as HTMLElement).closest<HTMLElement>('[data-finding]');
+    viewer?.single(finding ? Number(finding.dataset.finding) : null);
+  });
 }
 // The chart's library comes after the images.
 void opened.then(() => drawCharts(document, openAtLevel));
 document.body.addEventListener('htmx:afterSettle', () => {
   drawCharts(document, openAtLevel);
   viewer?.compared();
+  viewer?.reviewed();
 });
 // A newer result, or another series: numbers, images and heat map change together, but not under a reader who types.
 let typed = false;

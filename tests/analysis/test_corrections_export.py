@@ -73,7 +73,7 @@ def test_the_newest_word_on_a_slice_is_exported_with_the_whole_series(analysis, 
     assert [(row["sop_instance_uid"], row["abnormal"]) for row in rows] == [("1.2.1.1.5", "1"), ("1.2.1.1.6", "0")]
     assert {row["series_instance_uid"] for row in rows} == {"1.2.1.1"}
     assert list(rows[0]) == ["patient", "series_instance_uid", "sop_instance_uid", "abnormal"]
-    assert said == "2 corrected slices in 1 series of 1 patients, 0 series left out\n"
+    assert said == "2 corrected slices and 0 findings in 1 series of 1 patients, 0 series left out\n"
     names = sorted(path.name for path in (tmp_path / "out" / "1.2.1.1").iterdir())
     assert names == [f"{number:04d}.dcm" for number in range(1, SLICES + 1)]
     headers = check_series(find_series(tmp_path / "out" / "1.2.1.1")).headers
@@ -179,7 +179,7 @@ def test_a_series_that_two_sites_hold_is_one_of_one_patient(analysis, tmp_path):
     say(Analysis.objects.create(series=series, state="DONE", report=analysis.report), 6, False)
     rows, said, _ = export(tmp_path / "out")
     assert len({row["patient"] for row in rows}) == 1
-    assert said.startswith("2 corrected slices in 1 series of 1 patients")
+    assert said.startswith("2 corrected slices and 0 findings in 1 series of 1 patients")
     assert len(find_series(tmp_path / "out" / "1.2.1.1")) == SLICES
 
 
@@ -210,7 +210,7 @@ def test_images_with_burned_in_text_are_left_out(site, tmp_path):
     say(analysed(site, make_series(tmp_path / "ct", BurnedInAnnotation="YES")), 3, True)
     rows, said, errors = export(tmp_path / "out")
     assert (rows, "burned-in text" in errors) == ([], True)
-    assert said == "0 corrected slices in 0 series of 0 patients, 1 series left out\n"
+    assert said == "0 corrected slices and 0 findings in 0 series of 0 patients, 1 series left out\n"
 
 
 def test_a_folder_that_holds_something_is_left_as_it_is(analysis, tmp_path):

@@ -209,7 +209,11 @@ def test_images_that_cannot_be_read_are_left_out(patient, tmp_path):
     assert SCORE in text
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no gzip at all", gzip.compress(b"too short"), gzip.compress(b"")[:9]])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"no gzip at all", gzip.compress(b"too short"), gzip.compress(b"")[:9]],
+    ids=["gone", "empty", "no gzip", "too short", "cut off"],
+)
 def test_without_its_heat_map_a_report_comes_without_pictures_and_says_so(patient, tmp_path, caplog, content):
     analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     analysis.heatmap.storage.delete(analysis.heatmap.name)

@@ -68,7 +68,7 @@ def _settle(page: Page) -> None:
     if page.locator("[data-viewer]").count():
         page.wait_for_selector("[data-viewer][data-ready=true]", timeout=60_000)
     if page.locator("[data-chart]").count():
-        page.wait_for_selector("[data-chart][data-points]")
+        page.wait_for_selector("[data-chart] .main-svg")
     page.wait_for_timeout(1000)
 
 

@@ -63,6 +63,7 @@ def _opened(page: Page, study: str) -> None:
 
 def _drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Between points in shares of the image, which fills the screen's height."""
+    page.locator(".screen").evaluate("screen => screen.scrollIntoView({ block: 'nearest', behavior: 'instant' })")
     box = page.locator("[data-ct]").bounding_box()
     assert box
     left = box["x"] + (box["width"] - box["height"]) / 2
@@ -167,6 +168,38 @@ def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, analysed: str)
         assert _coloured_pixels(page, "findings") > 1.5 * thin
         page.mouse.move(0, 0)
         assert _coloured_pixels(page, "findings") == thin
+
+
+def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: str):
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        _opened(page, analysed)
+        found = page.locator("[data-finding]").count()
+        page.locator("[data-finding]").first.click()
+        wait_until(lambda: _coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
+        page.get_by_label("Reason, for your next word").fill("A vessel")
+        page.get_by_role("button", name="Finding 1: reject").click()
+        expect(page.locator("#findings .is-rejected")).to_contain_text("clinician: no finding (A vessel)")
+        wait_until(lambda: _coloured_pixels(page, "findings") == 0, 10, "its outline to go")
+
+        expect(page.get_by_role("button", name="Add as finding")).to_be_disabled()
+        page.keyboard.press("d")
+        _drag(page, (0.3, 0.5), (0.36, 0.5))
+        expect(page.locator("[data-add-words]")).to_contain_text("What you measured")
+        assert _coloured_pixels(page, "marks") == 0
+        page.get_by_role("button", name="Add as finding").click()
+        expect(page.locator("[data-finding]")).to_have_count(found + 1)
+        wait_until(lambda: _coloured_pixels(page, "marks") > 10, 10, "the ring of the reader's mark")
+        page.keyboard.press("PageDown")
+        wait_until(lambda: _coloured_pixels(page, "marks") == 0, 10, "the ring to stay on its slices")
+        page.locator("[data-own]").click()
+        wait_until(lambda: _coloured_pixels(page, "marks") > 10, 10, "the mark's slice")
+        page.get_by_role("button", name=f"Finding {found + 1}: withdraw").click()
+        wait_until(lambda: _coloured_pixels(page, "marks") == 0, 10, "the ring to go")
+        page.get_by_role("button", name="Finding 1: agree").click()
+        expect(page.locator("#findings .is-rejected")).to_have_count(1)
+        assert axe_faults(page) == []
 
 
 def test_keys_are_listed_and_the_viewer_fills_the_screen(stack: Stack, study: str):

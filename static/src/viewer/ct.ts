@@ -1,5 +1,5 @@
 /** The CT slices in a Cornerstone stack viewport: loading, scrolling, window, zoom and pan. */
-import { Enums, RenderingEngine, cache, getRenderingEngine, getShouldUseCPURendering, imageLoader, init as initCore, metaData, getRenderingCapabilities } from '@cornerstonejs/core';
+import { Enums, RenderingEngine, cache, eventTarget, getRenderingEngine, getShouldUseCPURendering, imageLoader, init as initCore, metaData, getRenderingCapabilities } from '@cornerstonejs/core';
 import type { Types } from '@cornerstonejs/core';
 import { init as initLoader } from '@cornerstonejs/dicom-image-loader';
 import {
@@ -44,6 +44,8 @@ export interface CtEvents {
   sliced(index: number): void;
   loaded(count: number): void;
   broken(index: number): void;
+  /** A length was measured, between two points of the patient (LPS, mm). */
+  measured?(from: Types.Point3, to: Types.Point3): void;
 }
 
 /** Starts Cornerstone; its viewports share one engine. */
@@ -191,6 +193,11 @@ export class Ct implements Shown {
     return [at(-0.5, -0.5), at(columns - 0.5, -0.5), at(-0.5, rows - 0.5)];
   }
 
+  /** Where a point of the patient (LPS, mm) lies on screen, CSS pixels. */
+  onScreen(point: Types.Point3): Types.Point2 {
+    return this.viewport.worldToCanvas(point);
+  }
+
   /** Direction cosines (DICOM patient coordinates, LPS) of the row and the column on screen. */
   orientation(): { row: Types.Point3; column: Types.Point3 } | null {
     const plane = metaData.get('imagePlaneModule', this.viewport.getCurrentImageId()) as
@@ -218,6 +225,14 @@ export class Ct implements Shown {
       const { range } = (event as CustomEvent<{ range: Types.VOIRange }>).detail;
       events.windowed({ centre: (range.lower + range.upper) / 2, width: range.upper - range.lower });
     });
+    const { ANNOTATION_COMPLETED, ANNOTATION_MODIFIED } = ToolEnums.Events;
+    for (const name of [ANNOTATION_COMPLETED, ANNOTATION_MODIFIED]) {
+      eventTarget.addEventListener(name, (event: CustomEvent<{ annotation: ToolTypes.Annotation }>) => {
+        const measure = event.detail.annotation;
+        const [from, to] = measure.data.handles?.points ?? [];
+        if (measure.metadata?.toolName === LengthTool.toolName && from && to) events.measured?.(from, to);
+      });
+    }
     new ResizeObserver(() => {
       if (element.clientWidth === 0) return;
       this.engine.resize(true, true);

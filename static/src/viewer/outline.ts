@@ -25,6 +25,7 @@ export const CHANGES: Colouring = (label) => CHANGE[label] ?? null;
 export class Outline {
   on = false;
   private singled: number | null = null;
+  private left: ReadonlySet<number> = new Set();
   private readonly plane: HTMLCanvasElement;
   private readonly pixels: ImageData;
   private readonly words: Uint32Array; // the pixels, one number each
@@ -58,6 +59,12 @@ export class Outline {
     this.painted = null;
   }
 
+  /** Leaves labels out. */
+  leaveOut(labels: ReadonlySet<number>): void {
+    this.left = labels;
+    this.painted = null;
+  }
+
   /** Draws the outlines of a plane of the map over the image as the viewport shows it now. */
   draw(image: Shown, planeNumber: number | null): void {
     const shown = this.on && planeNumber !== null;
@@ -76,7 +83,7 @@ export class Outline {
     for (let cell = labels.subarray(from, from + size * size).findIndex(Boolean); cell >= 0 && cell < size * size; cell++) {
       const label = labels[from + cell]!;
       const singled = label === this.singled;
-      const colour = label === 0 ? null : singled ? SINGLED : this.colouring(label);
+      const colour = label === 0 || this.left.has(label) ? null : singled ? SINGLED : this.colouring(label);
       if (colour === null) continue;
       const [row, column] = [Math.floor(cell / size), cell % size];
       const corner = DETAIL * (row * side + column);

@@ -1,0 +1,152 @@
+"""What readers say of findings: on the page, in the report and the export, through the API."""
+
+import csv
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+
+from analysis.finding_reviews import mark, reviewed, say_of
+from analysis.impression import proposed
+from analysis.models import Analysis, FindingReview
+from analysis.services import Refusal
+from analysis.trend import trend
+from tests.analysis.pages import HTMX, study_page
+from tests.analysis.test_report_pdf import text_of
+
+PLACE = [30.0, -12.0, -130.0]
+
+
+@pytest.fixture
+def findings_address(analysis):
+    return reverse("pages:review_findings", args=[analysis.pk])
+
+
+def test_a_reader_rejects_a_finding_marks_another_and_the_result_stays(analysis, user):
+    say_of(analysis, user=user, number=1, present=False, reason=" A vessel ")
+    mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=11.26)
+    first, second, own = reviewed(analysis)
+    assert (first.present, first.review.reason, first.finding["texture"]) == (False, "A vessel", "part-solid")
+    assert (second.present, second.review) == (True, None)
+    assert (own.number, own.finding, own.centroid_mm, own.long_axis_mm) == (3, None, PLACE, 11.3)
+    before = analysis.report
+    analysis.refresh_from_db()
+    assert analysis.report == before
+    assert analysis.findings.count() == 2
+
+
+def test_the_newest_word_counts_and_all_are_kept(analysis, user):
+    mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=8)
+    for present in (False, True, False):
+        say_of(analysis, user=user, number=3, present=present)
+    *_, own = reviewed(analysis)
+    assert (own.present, own.centroid_mm, own.long_axis_mm) == (False, PLACE, 8.0)
+    assert FindingReview.objects.count() == 4
+    mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=9)  # a withdrawn one keeps its number
+    assert [each.number for each in reviewed(analysis)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("place", "long_axis_mm", "words"),
+    [
+        (PLACE, 0.4, "between 1 and 300 mm"),
+        (PLACE, 301, "between 1 and 300 mm"),
+        ([0, 0, 300], 9, "outside the slices"),
+    ],
+)
+def test_a_mark_without_sense_is_refused(analysis, user, place, long_axis_mm, words):
+    with pytest.raises(Refusal, match=words):
+        mark(analysis, user=user, centroid_mm=place, long_axis_mm=long_axis_mm)
+    assert not FindingReview.objects.exists()
+
+
+def test_only_findings_of_a_result_are_reviewed(analysis, user):
+    with pytest.raises(Refusal, match="no such finding"):
+        say_of(analysis, user=user, number=3, present=True)
+    Analysis.objects.filter(pk=analysis.pk).update(state="RUNNING")
+    analysis.refresh_from_db()
+    for act in (
+        lambda: say_of(analysis, user=user, number=1, present=True),
+        lambda: mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=9),
+    ):
+        with pytest.raises(Refusal, match="no result yet"):
+            act()
+
+
+def test_the_page_lists_what_was_said(browser, analysis, findings_address):
+    answer = browser.post(findings_address, {"review": "1 no", "reason": "A vessel"}, headers=HTMX)
+    text = " ".join(answer.content.decode().split())
+    assert 'data-rejected="1 "' in text
+    assert "ward: no finding (A vessel)" in text
+    browser.post(findings_address, {"review": "add", "at": "30 -12 -130", "long_axis_mm": "11.3"}, headers=HTMX)
+    browser.post(findings_address, {"review": "2 yes"}, headers=HTMX)
+    text = " ".join(browser.get(study_page(analysis)).content.decode().split())
+    assert "3. Marked by a reader" in text
+    assert 'data-own="11.3"' in text
+    assert "ward: agreed" in text
+
+
+def test_a_browser_without_scripts_comes_back_to_the_list(browser, analysis, findings_address):
+    answer = browser.post(findings_address, {"review": "add"})
+    assert answer.headers["Location"] == f"{study_page(analysis)}#findings"
+    assert "Measure the finding first" in browser.get(study_page(analysis)).content.decode()
+
+
+@pytest.mark.parametrize("review", ["", "1", "one yes", "1 perhaps"])
+def test_what_no_button_sends_is_not_found(browser, findings_address, review):
+    assert browser.post(findings_address, {"review": review}).status_code == 404
+
+
+def test_strangers_cannot_review(client, stranger, analysis, findings_address):
+    client.force_login(stranger)
+    assert client.post(findings_address, {"review": "1 no"}).status_code == 404
+    assert client.get(f"/api/v1/analyses/{analysis.pk}/finding-reviews/").status_code == 404
+    assert not FindingReview.objects.exists()
+
+
+def test_rejected_findings_leave_the_proposed_text_and_the_report(patient, analysis, user):
+    say_of(analysis, user=user, number=1, present=False)
+    say_of(analysis, user=user, number=2, present=True)
+    mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=11.3)
+    points = trend(patient)
+    (line,) = [each for each in proposed(points[0], points, None).splitlines() if each.startswith("Focal")]
+    assert line == (
+        "Focal findings: one that a reader marked (11.3 mm); Solid nodule, calcified, right lung, lower third "
+        "(7.1 × 6.8 mm)."
+    )
+    text = text_of(analysis)
+    assert "one that a reader marked (11.3 mm)" in text
+    assert "confidence 0.81, a reader agrees" in text
+    assert "1 more of the networks rejected by a reader" in text
+    assert "Part-solid nodule" not in text
+
+
+def test_reviews_are_made_and_listed_through_the_api(api, analysis):
+    address = f"/api/v1/analyses/{analysis.pk}/finding-reviews/"
+    said = {"number": 1, "present": False, "reason": "A vessel"}
+    answer = api.post(address, said, content_type="application/json")
+    assert (answer.status_code, answer.json()) == (201, {**answer.json(), **said, "user": "ward"})
+    new = {"centroid_mm": PLACE, "long_axis_mm": 9.0}
+    assert api.post(address, new, content_type="application/json").json()["number"] == 3
+    assert [each["number"] for each in api.get(address).json()["results"]] == [3, 1]
+    for wrong, status in (
+        ({"number": 9, "present": True}, 409),
+        ({"number": 1}, 400),
+        ({"present": True}, 400),
+        ({**said, **new}, 400),
+        ({"centroid_mm": [1, 2], "long_axis_mm": 9}, 400),
+    ):
+        assert api.post(address, wrong, content_type="application/json").status_code == status, wrong
+
+
+def test_reviewed_findings_are_exported_with_their_series(analysis, user, tmp_path):
+    say_of(analysis, user=user, number=1, present=False, reason="Vessel, says Dr Jane")
+    mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=11.3)
+    call_command("export_corrections", str(tmp_path / "out"))
+    with (tmp_path / "out" / "findings.csv").open(newline="", encoding="utf-8") as file:
+        rejected, own = csv.DictReader(file)
+    assert (rejected["found_by"], rejected["present"], rejected["long_axis_mm"]) == ("networks", "0", "14.24")
+    assert (own["found_by"], own["present"], own["x_mm"], own["z_mm"]) == ("reader", "1", "30.0", "-130.0")
+    series = tmp_path / "out" / own["series_instance_uid"]
+    assert len(list(series.iterdir())) == 20
+    assert "Jane" not in (tmp_path / "out" / "findings.csv").read_text()
