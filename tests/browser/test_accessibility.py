@@ -28,7 +28,7 @@ def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[st
 
 @pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
 def test_no_page_has_a_fault_that_axe_finds(stack: Stack, addresses: list[str], width: int, theme: str) -> None:
-    with chromium(width, 900, theme) as browser:
+    with chromium(width, 900, theme, webgl=False) as browser:
         page = browser.new_page()
         page.goto(f"{stack.url}/accounts/login/")
         faults = {"/accounts/login/": axe_faults(page)}

@@ -7,7 +7,7 @@ from tests.stack import Stack
 
 
 def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: Stack, study: str):
-    with chromium() as browser:
+    with chromium(webgl=False) as browser:
         page = browser.new_page()
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

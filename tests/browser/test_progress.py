@@ -69,7 +69,7 @@ def test_a_run_is_followed_on_every_page_within_two_seconds_without_a_reload(
         f"/patients/{study['patient']}/": f"[data-study='{study['id']}']",
         f"/studies/{study['id']}/": "#headline",
     }
-    with chromium() as browser:
+    with chromium(webgl=False) as browser:
         pages = {address: browser.new_page() for address in places}
         log_in(pages["/"], stack.url)
         for address, page in pages.items():
@@ -87,7 +87,7 @@ def test_a_run_is_followed_on_every_page_within_two_seconds_without_a_reload(
 
 
 def test_a_page_whose_session_has_ended_shows_the_log_in_page(stack: Stack) -> None:
-    with chromium() as browser:
+    with chromium(webgl=False) as browser:
         page = browser.new_page()
         log_in(page, stack.url)
         browser.clear_cookies()

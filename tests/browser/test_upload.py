@@ -25,7 +25,7 @@ def _send(page: Page, files: list[Path]) -> None:
 
 def test_a_scan_of_somebody_else_is_stored_only_when_a_click_says_so(stack: Stack, worker: None, scan: list[Path]):
     patient = stack.get("/api/v1/patients/?search=DEMO-01")["results"][0]["id"]
-    with chromium() as browser:
+    with chromium(webgl=False) as browser:
         page = browser.new_page()
         log_in(page, stack.url)
         page.goto(f"{stack.url}/patients/{patient}/")
@@ -53,7 +53,7 @@ def test_a_user_of_two_sites_says_which_and_sees_it_in_the_list(stack: Stack, wo
         "second, _ = Site.objects.get_or_create(code='second', defaults={'name': 'Second hospital'});"
         "second.users.add(User.objects.get(username='radiologist'))",
     )  # fmt: skip
-    with chromium() as browser:
+    with chromium(webgl=False) as browser:
         page = browser.new_page()
         log_in(page, stack.url, "radiologist")
         page.goto(f"{stack.url}/upload/")
@@ -75,7 +75,7 @@ def test_files_of_a_folder_are_told_apart_and_others_wait_until_they_are_sent(
     for folder in ("series 1", "series 2"):
         (tmp_path / "exam" / folder).mkdir(parents=True)
         (tmp_path / "exam" / folder / "IM0001").write_text("no scan")
-    with chromium() as browser:
+    with chromium(webgl=False) as browser:
         page = browser.new_page()
         log_in(page, stack.url)
         page.goto(f"{stack.url}/upload/")

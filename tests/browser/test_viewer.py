@@ -223,7 +223,8 @@ def test_keys_are_listed_and_the_viewer_fills_the_screen(stack: Stack, study: st
 
 def _plane(page: Page, name: str) -> np.ndarray:
     """Red, green and blue of one of the planes, or of 3D."""
-    shot = page.locator(f"[data-plane='{name}'] canvas").screenshot()
+    box = page.locator(f"[data-plane='{name}']").bounding_box()
+    shot = page.screenshot(clip=box)  # that of an element waits until nothing moves, and 3D takes its time
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=int)
 
 
@@ -265,7 +266,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.keyboard.press("f")
 
         page.keyboard.press("t")
-        wait_until(lambda: _count(_plane(page, "3d"), 1) > 20, 60, "the findings in 3D")
+        wait_until(lambda: _count(_plane(page, "3d"), 1) > 20, 120, "the findings in 3D")
         turned = _plane(page, "3d")
         box = page.locator("[data-plane='3d']").bounding_box()
         assert box
@@ -273,9 +274,9 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.mouse.down()
         page.mouse.move(box["x"] + 300, box["y"] + 100)
         page.mouse.up()
-        wait_until(lambda: np.abs(_plane(page, "3d") - turned).mean() > 1, 30, "the lungs to turn")
+        wait_until(lambda: np.abs(_plane(page, "3d") - turned).mean() > 1, 60, "the lungs to turn")
         page.locator("input[name=clip]").fill("100")
-        wait_until(lambda: _count(_plane(page, "3d"), 1) == 0, 30, "all to be cut away")
+        wait_until(lambda: _count(_plane(page, "3d"), 1) == 0, 60, "all to be cut away")
 
         page.keyboard.press("s")
         slices = json.loads(page.locator("#scan").text_content() or "")["slices"]

@@ -33,7 +33,7 @@ def _order(page: Page) -> list[str]:
 
 
 def test_the_list_goes_by_keys_alone(stack: Stack, studies: list[int]) -> None:
-    with chromium() as browser:
+    with chromium(webgl=False) as browser:
         page = browser.new_page()
         log_in(page, stack.url)
         page.keyboard.press("/")
@@ -56,7 +56,7 @@ def test_the_list_goes_by_keys_alone(stack: Stack, studies: list[int]) -> None:
 def test_ticks_and_focus_outlive_a_new_study_which_appears_by_itself(
     stack: Stack, studies: list[int], tmp_path: Path
 ) -> None:
-    with chromium() as browser:
+    with chromium(webgl=False) as browser:
         page = browser.new_page()
         log_in(page, stack.url)
         page.goto(f"{stack.url}/?q=worklist&show=unassigned")

@@ -32,6 +32,7 @@ const SLAB_MM = 0.1; // thickness of a plane, over which its opacity is meant
 type Layer = 'opacity' | 'findings';
 const LAYERS: Record<Layer, [number, number, number]> = { opacity: [1, 0.25, 0.2], findings: [0.25, 1, 0.5] };
 const LAYER_OPACITY = { planes: 0.5, [LUNGS]: 0.6 };
+const TISSUE_STEP_MM = 1.5; // along a ray, about a pixel of the maps
 /** HU, colour and opacity of lung tissue in 3D: air clear, vessels light. */
 const TISSUE = [
   [-1000, 0.35, 0.45, 0.55, 0],
@@ -213,6 +214,7 @@ export class Volume {
       seen.addPoint(hu, opacity);
     }
     property.setShade(true);
+    actor.getMapper()!.setSampleDistance(TISSUE_STEP_MM);
     property.setInterpolationTypeToLinear();
   }
 }
