@@ -13,7 +13,8 @@ UNKNOWN_FINDING = "There is no such finding in this result."
 OUTSIDE = "This place lies outside the slices of this result."
 MAX_LONG_AXIS_MM = 300.0
 UNMEASURED = f"Measure the finding first: its long axis is between 1 and {MAX_LONG_AXIS_MM:.0f} mm."
-HEIGHT_MARGIN_MM = 10.0  # a mark on the first or last slice may lie half a slice outside
+HEIGHT_MARGIN_MM = 30.0  # z_mm runs along the slices' normal, which may lean by 10° from the z of a place
+FARTHEST_MM = 2000.0  # from the scanner's origin
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ def reviewed(analysis: Analysis) -> list[ReviewedFinding]:
     ]
 
 
+def rejected(analysis: Analysis) -> list[int]:
+    """Numbers of the findings that do not count by a reader's word."""
+    return [each.number for each in reviewed(analysis) if not each.present]
+
+
 def say_of(analysis: Analysis, *, user: Any, number: int, present: bool, reason: str = "") -> FindingReview:
     """Accept or reject a finding; withdraw or restore one's own. Refusal where there is none of this number."""
     if analysis.state != Analysis.State.DONE:
@@ -73,6 +79,8 @@ def mark(
     if analysis.state != Analysis.State.DONE:
         raise Refusal(NO_RESULT)
     heights_mm = [each["z_mm"] for each in analysis.report["slices"]]
+    if not all(abs(each) <= FARTHEST_MM for each in centroid_mm):  # NaN is not either
+        raise Refusal(OUTSIDE)
     if not min(heights_mm) - HEIGHT_MARGIN_MM <= centroid_mm[2] <= max(heights_mm) + HEIGHT_MARGIN_MM:
         raise Refusal(OUTSIDE)
     if not 1 <= long_axis_mm <= MAX_LONG_AXIS_MM:

@@ -4,7 +4,7 @@ None means "not computed" and is written as a dash, except where a function says
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -140,9 +140,10 @@ def lesion_measures(lesion: dict[str, Any]) -> str:
     return f"{volumes}{change}" if days is None else f"{volumes}{change}, volume doubling time {days:.0f} days"
 
 
-def lesion_counts(change: dict[str, Any]) -> str:
-    """``2 new, 1 grown, 4 stable``; for none ``no nodule or focal opacity in either scan``."""
-    counts = Counter(each["status"] for each in change["lesions"])
+def lesion_counts(change: dict[str, Any], without: Collection[int] = ()) -> str:
+    """``2 new, 1 grown, 4 stable``; for none ``no nodule or focal opacity in either scan``. ``without``: numbers of
+    findings that do not count."""
+    counts = Counter(each["status"] for each in change["lesions"] if each.get("number") not in without)
     return ", ".join(f"{counts[status]} {status}" for status in LESION_STATUS if counts[status]) or NO_LESION
 
 

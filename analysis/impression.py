@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from . import formats
-from .finding_reviews import reviewed
+from .finding_reviews import rejected, reviewed
 from .models import Analysis, Comparison
 from .trend import TimePoint
 
@@ -17,7 +17,7 @@ def proposed(point: TimePoint, points: Sequence[TimePoint], comparison: Comparis
         _opacities(point.analysis),
         f"Corona score {formats.score_text(point.analysis.corona_score_cm3)}{_course(point)}.",
         _findings(point.analysis),
-        _since_last(comparison),
+        _since_last(point.analysis, comparison),
         _caution(point.analysis),
     ]
     return "\n".join(sentence for sentence in sentences if sentence)
@@ -61,11 +61,11 @@ def _findings(analysis: Analysis) -> str:
     return f"Focal findings: {'; '.join(formats.finding_in_short(each) for each in largest)}{more}."
 
 
-def _since_last(comparison: Comparison | None) -> str:
+def _since_last(analysis: Analysis, comparison: Comparison | None) -> str:
     if comparison is None or comparison.change is None:
         return ""
     day = formats.date_text(comparison.prior.series.study.study_date)
-    return f"Compared with {day}: lesions {formats.lesion_counts(comparison.change)}."
+    return f"Compared with {day}: lesions {formats.lesion_counts(comparison.change, rejected(analysis))}."
 
 
 def _caution(analysis: Analysis) -> str:

@@ -81,7 +81,8 @@ def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:
 @require_POST
 def review_findings(request: HttpRequest, pk: int) -> HttpResponse:
     """Accept or reject a finding (``review`` is "3 yes" or "3 no") or add one (``at``, ``long_axis_mm``)."""
-    analysis = visible_or_404(Analysis.objects.select_related("series__study"), request.user, pk)
+    done = Analysis.objects.filter(state=Analysis.State.DONE).select_related("series__study")
+    analysis = visible_or_404(done, request.user, pk)
     reason, problem = request.POST.get("reason", "")[:500], ""
     try:
         if request.POST.get("review") != "add":

@@ -262,9 +262,9 @@ def _opacity_note(opacity: dict[str, Any] | None) -> str:
 def _findings(analysis: Analysis) -> list[Flowable]:
     """The largest findings that count, and what readers say of them."""
     findings = finding_reviews.reviewed(analysis)
-    if analysis.report["findings"] is None and not findings:
-        return [Spacer(0, GAP / 2), paragraph("Findings: not looked for by the networks of that time.", 8)]
     counting = [each for each in findings if each.present]
+    if analysis.report["findings"] is None and not counting:
+        return [Spacer(0, GAP / 2), paragraph("Findings: not looked for by the networks of that time.", 8)]
     largest = sorted(counting, key=lambda each: -each.long_axis_mm)[:MAX_FINDINGS]
     words = [_finding(each) for each in largest]
     if len(counting) > MAX_FINDINGS:
@@ -286,7 +286,8 @@ def _since_last(comparison: Comparison | None) -> list[Flowable]:
     if comparison is None or comparison.change is None:
         return []
     change, day = comparison.change, formats.date_text(comparison.prior.series.study.study_date)
-    lesions, opacity = formats.lesion_counts(change), formats.opacity_change_words(change)
+    lesions = formats.lesion_counts(change, finding_reviews.rejected(comparison.analysis))
+    opacity = formats.opacity_change_words(change)
     flags = "".join(f" {flag['message']}" for flag in change["quality"])
     return [paragraph(printable(f"Since {day}: lesions: {lesions}; opacity: {opacity}.{flags}"), 8)]
 

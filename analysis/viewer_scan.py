@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from patients.models import Series
 
+from .finding_reviews import rejected
 from .models import Analysis, Comparison
 from .storage import MAP_SIZE, MAPS
 
@@ -31,7 +32,11 @@ def scan_of(series: Series, done: Analysis | None) -> dict[str, Any]:
         ]
     else:  # a usable series may hold localisers, which have no place in it
         slices = [_slice(pk, z_mm, {}, None) for pk, _, z_mm in stored if z_mm is not None or not series.usable]
-    return {"slices": slices, **{name: map_of(done, name) for name in MAPS}}
+    return {
+        "slices": slices,
+        "rejected": rejected(done) if done else [],
+        **{name: map_of(done, name) for name in MAPS},
+    }
 
 
 def map_of(row: Analysis | Comparison | None, name: str) -> dict[str, Any] | None:

@@ -21,6 +21,9 @@ from analysis.models import WorkerSeen
 from .celery import app
 
 BROKER_TIMEOUT_SECONDS = 2
+WORKER_SILENT_AFTER = timedelta(
+    seconds=3 * settings.JOB_SWEEP_SECONDS
+)  # each says once in JOB_SWEEP_SECONDS that it lives
 LOOKED_EVERY_SECONDS = 3  # anybody may ask, and looking writes to the storage; in between, the last answer stands
 
 
@@ -53,7 +56,7 @@ def _weights() -> str:
 
 
 def _worker() -> str:
-    lately = timezone.now() - timedelta(seconds=3 * settings.JOB_SWEEP_SECONDS)
+    lately = timezone.now() - WORKER_SILENT_AFTER
     return "ok" if WorkerSeen.objects.filter(seen_at__gte=lately).exists() else "no worker seen lately"
 
 
@@ -83,7 +86,12 @@ def _seen(_period: int) -> dict[str, str]:
     return {name: _run(check) for name, check in CHECKS.items()}
 
 
+def seen() -> dict[str, str]:
+    """For each service "ok", or a few words on its fault, as of the last seconds."""
+    return _seen(int(time.monotonic() / LOOKED_EVERY_SECONDS))
+
+
 @login_not_required
 def readyz(request: HttpRequest) -> JsonResponse:
-    seen = _seen(int(time.monotonic() / LOOKED_EVERY_SECONDS))
-    return JsonResponse(seen, status=200 if set(seen.values()) == {"ok"} else 503)
+    services = seen()
+    return JsonResponse(services, status=200 if set(services.values()) == {"ok"} else 503)

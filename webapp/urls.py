@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from . import health
+from .system import system
 
 admin.site.login = secure_admin_login(admin.site.login)  # the one log-in page, whose attempts are limited
 
@@ -20,6 +21,7 @@ account_urls = [
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("system/", system, name="system"),
     path("accounts/", include(account_urls)),
     path("admin/", admin.site.urls),
     path("api/", include("analysis.api.urls")),

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from patients.models import Patient, Series, Study, Upload
 
-from ..models import Analysis, Comparison, Finding, FindingReview, SliceCorrection
+from ..models import Analysis, Comparison, Finding, FindingReview, Reading, SliceCorrection
 
 
 class PatientSerializer(serializers.ModelSerializer):
@@ -55,6 +55,17 @@ class StudySerializer(serializers.ModelSerializer):
             "chosen_series",
             "chosen_by_hand",
         )
+
+
+class ReadingSerializer(serializers.ModelSerializer):
+    reader = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Reading
+        fields = (
+            "id", "study", "version", "state", "analysis", "reader", "suspected", "reason", "impression",
+            "saved_at", "signed_at",
+        )  # fmt: skip
 
 
 class ChosenSeriesSerializer(serializers.Serializer):

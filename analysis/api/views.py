@@ -35,6 +35,7 @@ from .serializers import (
     NewSliceCorrectionSerializer,
     NewUploadSerializer,
     PatientSerializer,
+    ReadingSerializer,
     SeriesSerializer,
     SliceCorrectionSerializer,
     StudyDateSerializer,
@@ -132,6 +133,13 @@ class StudyViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
         form = StudyDateSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         return self._change(services.date_study, form.validated_data["date"])
+
+    @extend_schema(responses=ReadingSerializer(many=True))
+    @action(detail=True)
+    def readings(self, request: Request, pk: str) -> Response:
+        """What readers reported of the study, the newest version first; a draft is not signed yet."""
+        page = self.paginate_queryset(self.get_object().readings.select_related("reader"))
+        return self.get_paginated_response(ReadingSerializer(page, many=True).data)
 
     def _change(self, change: Any, value: Any) -> Response:
         study = self.get_object()

@@ -8,7 +8,7 @@ import { CHANGES, FINDINGS, Outline } from './viewer/outline';
 import { levelOf, mostAffected, nearest, readChangeMap, sliceAt } from './viewer/scan';
 import type { Scan } from './viewer/scan';
 import { Strip } from './viewer/strip';
-import { listenToToolbar } from './viewer/toolbar';
+import { listenToToolbar, pressedTool } from './viewer/toolbar';
 import type { View, Window } from './viewer/view';
 
 type Name = 'then' | 'now';
@@ -68,7 +68,9 @@ class Pane {
     this.corners.scale(this.ct);
     try {
       this.heatmap = await Heatmap.load(this.canvas('heatmap'), this.scan, this.settings);
-      this.outlines.push(await Outline.load(this.canvas('findings'), this.scan.findings_map, 'outline of findings', FINDINGS));
+      const findings = await Outline.load(this.canvas('findings'), this.scan.findings_map, 'outline of findings', FINDINGS);
+      findings?.leaveOut(new Set(this.scan.rejected));
+      this.outlines.push(findings);
       const change = this.name === 'now' ? readChangeMap() : null;
       if (change) this.outlines.push(await Outline.load(this.canvas('change'), change, 'map of the change', CHANGES));
     } catch (error) {
@@ -156,6 +158,7 @@ class Comparison {
     await now.open(start);
     await then.open(this.matching(now, start));
     this.leader = now;
+    for (const { ct } of [now, then]) ct?.setDragTool(pressedTool(this.viewer));
     this.showLayers();
     this.root.dataset.ready = 'true';
   }

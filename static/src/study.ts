@@ -3,7 +3,7 @@ import { drawCharts } from './chart';
 import { Corners } from './viewer/corners';
 import { Corrections } from './viewer/corrections';
 import type { Ct } from './viewer/ct';
-import { drawMarks, offer, pointOf, rejected } from './viewer/findings';
+import { drawMarks, listenToReviews, offer, offerAgain, offers, pointOf, rejected } from './viewer/findings';
 import { Heatmap, chooseColours, chosenColours, gradient } from './viewer/heatmap';
 import type { HeatmapSettings } from './viewer/heatmap';
 import { listenForKeys } from './viewer/keys';
@@ -14,12 +14,13 @@ import { levelOf, mostAffected, nearest, readChangeMap, readScan, sliceAt } from
 import type { Scan } from './viewer/scan';
 import { Still } from './viewer/still';
 import { Strip } from './viewer/strip';
-import { listenToToolbar } from './viewer/toolbar';
+import { listenToToolbar, pressedTool } from './viewer/toolbar';
 import { PRESETS } from './viewer/view';
 import type { Window } from './viewer/view';
 import { Views } from './viewer/views';
 import type { ViewName } from './viewer/views';
 
+const STILL_WITHIN_MS = 2000; // a server that takes longer to draw the first image does not hold up the others
 const KEPT = 'viewer'; // in the tab's storage, on the way from one time point to another
 
 /** What another time point is opened with, so that the two can be compared. */
@@ -103,7 +104,8 @@ class Viewer {
 
   async open(): Promise<void> {
     this.sliced(this.index);
-    await Promise.all([this.openStill(), this.loadHeatmap()]);
+    const first = Promise.all([this.openStill(), this.loadHeatmap()]);
+    await Promise.race([first, new Promise((resolve) => setTimeout(resolve, STILL_WITHIN_MS))]);
     this.drawOverlay();
     if (this.still) this.root.dataset.shown = 'true';
     await this.openCt();
@@ -116,7 +118,10 @@ class Viewer {
     const { centre, width } = PRESETS.lung!;
     if (this.window.centre !== centre || this.window.width !== width) return;
     this.corners.window(this.window);
-    this.still = await Still.show(this.root.querySelector<HTMLElement>('.screen')!, this.scan.slices[this.index]!.image);
+    const still = await Still.load(this.scan.slices[this.index]!.image);
+    if (!still || this.ct) return;
+    this.still = still;
+    still.show(this.root.querySelector<HTMLElement>('.screen')!);
   }
 
   private async openCt(): Promise<void> {
@@ -139,6 +144,7 @@ class Viewer {
       },
     );
     this.still?.remove();
+    this.ct.setDragTool(pressedTool(this.root));
     this.ct.setWindow(window);
     this.sliced(this.ct.index);
     this.corners.orientation(this.ct);
@@ -269,7 +275,7 @@ class Viewer {
   /** Shows the slice of a finding, or the planes through its middle (LPS, mm), with the outlines of findings. */
   showFinding(z: number, at: [number, number, number] | null): void {
     if (!this.outlined.findings) this.toggleOutline('findings');
-    if (!at || !this.views.goTo(at)) void this.ct?.go(nearest(this.scan, z));
+    if (!at || !this.views.goTo(at)) void this.ct?.go(nearest(this.scan, at ? this.ct.height(at) : z));
     this.root.scrollIntoView({ block: 'nearest' });
   }
 
@@ -283,6 +289,7 @@ class Viewer {
 
   /** A reader has said something of a finding. */
   reviewed(): void {
+    offerAgain();
     this.outlines.findings?.leaveOut(rejected());
     this.drawOverlay();
   }
@@ -335,12 +342,27 @@ class Viewer {
     screen.addEventListener('pointerdown', () => screen.focus({ preventScroll: true })); // the keys are the viewer's again
     const slices = {
       step: (by: number) => {
-        if (!this.views.step(by)) void this.ct?.step(by);
+        if (this.views.slices) void this.ct?.step(by);
+        else this.views.step(by);
       },
-      go: (index: number) => void this.ct?.go(index),
+      go: (index: number) => {
+        if (this.views.slices) void this.ct?.go(index);
+      },
       last: this.scan.slices.length - 1,
     };
-    listenForKeys(this.root, slices, { Delete: () => this.ct?.removeMeasurement() });
+    listenForKeys(this.root, slices, {
+      Delete: () => this.ct?.removeMeasurement(),
+      '[': () => this.nudge('opacity', -1),
+      ']': () => this.nudge('opacity', 1),
+      ',': () => this.nudge('threshold', -1),
+      '.': () => this.nudge('threshold', 1),
+    });
+  }
+
+  /** Moves a slider by its steps. */
+  private nudge(name: 'opacity' | 'threshold', steps: number): void {
+    this.input(name).stepUp(steps);
+    this.input(name).dispatchEvent(new Event('input'));
   }
 
   private async view(name: ViewName): Promise<void> {
@@ -411,8 +433,9 @@ document.body.addEventListener('htmx:afterSettle', () => {
 });
 // A newer result, or another series: numbers, images and heat map change together, but not under a reader who types.
 let typed = false;
-document.querySelector('.reading form')?.addEventListener('input', () => (typed = true));
+document.addEventListener('input', ({ target }) => (typed ||= (target as HTMLElement).closest('.reading, #findings') !== null));
+listenToReviews();
 document.body.addEventListener('result-changed', () => {
-  if (typed) document.getElementById('newer-result')!.hidden = false;
+  if (typed || offers()) document.getElementById('newer-result')!.hidden = false;
   else location.replace(atLevel(location.pathname));
 });

@@ -1,13 +1,16 @@
 """The trend's figures: which points they draw, where, and what a point says."""
 
 import datetime
+import json
 
 import pytest
+from plotly.offline import get_plotlyjs_version
 
 from analysis.charts import HEADROOM, trend_figures
 from analysis.models import Analysis
 from analysis.trend import trend
 from patients.models import Patient, PatientEvent, Series, Study
+from tests.conftest import ROOT
 
 NOISE, LINE, SUSPECTED, NOT_SUSPECTED, HERE = range(5)
 
@@ -15,6 +18,11 @@ NOISE, LINE, SUSPECTED, NOT_SUSPECTED, HERE = range(5)
 @pytest.fixture
 def patient(site):
     return Patient.objects.create(site=site, patient_id="1")
+
+
+def test_the_pages_draw_with_the_plotly_that_the_figures_are_made_for():
+    packages = json.loads((ROOT / "package.json").read_text())["dependencies"]
+    assert packages["plotly.js-basic-dist-min"] == get_plotlyjs_version()
 
 
 def time_point(patient, day, score, *, suspected=True, state="DONE"):

@@ -1,17 +1,21 @@
 """What readers say of findings: on the page, in the report and the export, through the API."""
 
 import csv
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
 from analysis.finding_reviews import mark, reviewed, say_of
+from analysis.formats import lesion_counts
 from analysis.impression import proposed
-from analysis.models import Analysis, FindingReview
+from analysis.models import Analysis, Comparison, FindingReview
 from analysis.services import Refusal
 from analysis.trend import trend
-from tests.analysis.pages import HTMX, study_page
+from tests.analysis.finished import finished_analysis
+from tests.analysis.pages import DAY, HTMX, study_page
+from tests.analysis.test_comparisons import CHANGE
 from tests.analysis.test_report_pdf import text_of
 
 PLACE = [30.0, -12.0, -130.0]
@@ -51,7 +55,11 @@ def test_the_newest_word_counts_and_all_are_kept(analysis, user):
     [
         (PLACE, 0.4, "between 1 and 300 mm"),
         (PLACE, 301, "between 1 and 300 mm"),
+        (PLACE, float("nan"), "between 1 and 300 mm"),
         ([0, 0, 300], 9, "outside the slices"),
+        ([float("nan"), 0, -130], 9, "outside the slices"),
+        ([0, float("inf"), -130], 9, "outside the slices"),
+        ([1e9, 0, -130], 9, "outside the slices"),
     ],
 )
 def test_a_mark_without_sense_is_refused(analysis, user, place, long_axis_mm, words):
@@ -71,6 +79,34 @@ def test_only_findings_of_a_result_are_reviewed(analysis, user):
     ):
         with pytest.raises(Refusal, match="no result yet"):
             act()
+
+
+def test_a_run_without_a_result_has_no_list_to_write_in(browser, analysis, findings_address):
+    Analysis.objects.filter(pk=analysis.pk).update(state="RUNNING")
+    assert browser.post(findings_address, {"review": "1 no"}, headers=HTMX).status_code == 404
+
+
+def test_findings_that_nobody_looked_for_are_not_said_to_be_none(analysis, user):
+    analysis.report["findings"] = None
+    analysis.save()
+    mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=9)
+    assert "one that a reader marked" in text_of(analysis)
+    say_of(analysis, user=user, number=1, present=False)
+    assert "not looked for by the networks" in text_of(analysis)
+
+
+def test_rejected_findings_do_not_count_as_lesions(patient, analysis, user, tmp_path):
+    later = finished_analysis(patient, tmp_path / "later", date=DAY + timedelta(days=9), activation_cm2={5: 3.0})
+    comparison = Comparison.objects.create(analysis=later, prior=analysis, days=9, state="DONE", change=CHANGE)
+    before = lesion_counts(comparison.change)
+    (grown,) = [each for each in CHANGE["lesions"] if each["status"] == "grown"]
+    say_of(later, user=user, number=grown["number"], present=False)
+    points = trend(patient)
+    text = proposed(points[1], points, comparison)
+    assert "1 grown" in before
+    assert "1 grown" not in text
+    assert "1 resolved" in text
+    assert "1 grown" not in text_of(later)
 
 
 def test_the_page_lists_what_was_said(browser, analysis, findings_address):

@@ -237,3 +237,16 @@ def test_the_pdf_holds_what_was_signed_and_no_draft(browser, study, analysis):
     post(browser, study, "sign", suspected="no", reason="As before.", impression="A rib is broken.")
     assert "Clear <b>lungs." in pdf(browser, analysis)
     assert "A rib is broken." in pdf(browser, analysis)
+
+
+def test_reports_are_listed_through_the_api(browser, client, stranger, study, analysis):
+    post(browser, study, "sign")
+    post(browser, study, "save", impression="Clearer than I thought.")
+    address = f"/api/v1/studies/{study.pk}/readings/"
+    draft, signed = browser.get(address).json()["results"]
+    assert (draft["version"], draft["state"], draft["signed_at"]) == (2, "DRAFT", None)
+    assert (signed["version"], signed["state"], signed["suspected"], signed["reader"]) == (1, "SIGNED", True, "ward")
+    assert (signed["analysis"], signed["impression"]) == (analysis.pk, "Ground-glass in the right lung.")
+    assert browser.post(address, {"impression": "x"}).status_code == 405
+    client.force_login(stranger)
+    assert client.get(address).status_code == 404

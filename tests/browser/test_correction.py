@@ -18,7 +18,7 @@ def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: St
         expect(corrections).to_contain_text("The AI says abnormal (probability 0.90).")
         expect(page.locator("[data-corona-score]")).to_have_text("10.0 cm³")
 
-        reason = page.get_by_role("textbox", name="Reason")
+        reason = page.get_by_role("textbox", name="Reason, optional")
         reason.focus()
         page.keyboard.type("h1 vessel")  # letters and digits that are the viewer's keys elsewhere
         page.keyboard.press("Tab")

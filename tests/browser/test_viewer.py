@@ -178,7 +178,11 @@ def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: st
         found = page.locator("[data-finding]").count()
         page.locator("[data-finding]").first.click()
         wait_until(lambda: _coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
-        page.get_by_label("Reason, for your next word").fill("A vessel")
+        reason = page.get_by_label("Reason, for your next word")
+        reason.fill("A vessel")
+        reason.press("Enter")  # says nothing of any finding
+        page.wait_for_timeout(300)
+        expect(page.locator("#findings [aria-pressed=true]")).to_have_count(0)
         page.get_by_role("button", name="Finding 1: reject").click()
         expect(page.locator("#findings .is-rejected")).to_contain_text("clinician: no finding (A vessel)")
         wait_until(lambda: _coloured_pixels(page, "findings") == 0, 10, "its outline to go")
@@ -265,8 +269,11 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         wait_until(lambda: _count(_plane(page, "axial"), 1) == 0, 20, "the finding to go from the planes")
         page.keyboard.press("f")
 
+        expect(page.locator("[data-strip]")).to_be_hidden()  # what is said of slices is not meant for planes
+        expect(page.locator("[data-correction]")).to_be_hidden()
         page.keyboard.press("t")
         wait_until(lambda: _count(_plane(page, "3d"), 1) > 20, 120, "the findings in 3D")
+        assert _count(_plane(page, "3d"), 0) > 20, "no red for the opacities"
         turned = _plane(page, "3d")
         box = page.locator("[data-plane='3d']").bounding_box()
         assert box
@@ -282,6 +289,12 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         slices = json.loads(page.locator("#scan").text_content() or "")["slices"]
         nearest = min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - z_mm))
         expect(viewer).to_have_attribute("data-slice-index", str(nearest))
+        page.keyboard.press("d")
+        _drag(page, (0.3, 0.5), (0.4, 0.5))
+        assert _measurements(page) == 1
+        page.keyboard.press("Delete")  # the measurement, not the lines of the planes
+        wait_until(lambda: _measurements(page) == 0, 10, "the measurement to go")
+        expect(page.get_by_role("button", name="Add as finding")).to_be_disabled()
         assert axe_faults(page) == []
         assert complaints == []
 

@@ -26,7 +26,7 @@ def test_an_id_that_is_known_at_the_site_is_refused_whatever_its_issuer(site, us
     assert errors == {"patient_id": ["A patient with this ID is known at North hospital already: upload the CT there."]}
 
 
-@pytest.mark.parametrize("born", ["1066-10-14", str(timezone.localdate() + timedelta(days=1)), "x"])
+@pytest.mark.parametrize("born", ["1066-10-14", str(timezone.localdate() + timedelta(days=2)), "x"])
 def test_a_birth_date_that_makes_no_sense_is_refused(user, born):
     assert "birth_date" in NewPatientForm({"patient_id": "7", "birth_date": born}, user=user).errors
 

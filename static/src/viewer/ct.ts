@@ -44,8 +44,8 @@ export interface CtEvents {
   sliced(index: number): void;
   loaded(count: number): void;
   broken(index: number): void;
-  /** A length was measured, between two points of the patient (LPS, mm). */
-  measured?(from: Types.Point3, to: Types.Point3): void;
+  /** A length was measured, between two points of the patient (LPS, mm), or taken away (null). */
+  measured?(line: [Types.Point3, Types.Point3] | null): void;
 }
 
 /** Starts Cornerstone; its viewports share one engine. */
@@ -160,12 +160,14 @@ export class Ct implements Shown {
 
   /** Takes away the measurement that was touched last, or the newest. */
   removeMeasurement(): void {
-    const touched = annotation.selection.getAnnotationsSelected().at(-1);
-    const uid = touched ?? annotation.state.getAllAnnotations().at(-1)?.annotationUID;
+    const names = Object.values(MEASURES).map(({ toolName }): string => toolName); // cross-hairs are annotations too
+    const measures = annotation.state.getAllAnnotations().filter((each) => names.includes(each.metadata?.toolName ?? ''));
+    const selected = new Set(annotation.selection.getAnnotationsSelected());
+    const uid = (measures.findLast((each) => selected.has(each.annotationUID!)) ?? measures.at(-1))?.annotationUID;
     if (uid === undefined) return;
     annotation.selection.deselectAnnotation(uid);
     annotation.state.removeAnnotation(uid);
-    toolUtilities.triggerAnnotationRenderForViewportIds([this.viewport.id]);
+    toolUtilities.triggerAnnotationRenderForViewportIds(this.engine.getViewports().map(({ id }) => id));
   }
 
   /** CSS pixels that a millimetre of the image takes on screen; null where the image does not say. */
@@ -191,6 +193,20 @@ export class Ct implements Shown {
     };
     const [columns, rows] = dimensions;
     return [at(-0.5, -0.5), at(columns - 0.5, -0.5), at(-0.5, rows - 0.5)];
+  }
+
+  /** How high a point of the patient (LPS, mm) lies along the slices' normal, as `z_mm` of a slice is meant. */
+  height(point: Types.Point3): number {
+    return this.normal.reduce((sum, share, axis) => sum + share * point[axis]!, 0);
+  }
+
+  /** Direction across the slices, towards the head (LPS). */
+  get normal(): Types.Point3 {
+    const axes = this.orientation();
+    if (!axes) return [0, 0, 1];
+    const { row: [a, b, c], column: [d, e, f] } = axes;
+    const across: Types.Point3 = [b * f - c * e, c * d - a * f, a * e - b * d];
+    return across[2] < 0 ? (across.map((share) => -share) as Types.Point3) : across;
   }
 
   /** Where a point of the patient (LPS, mm) lies on screen, CSS pixels. */
@@ -225,12 +241,13 @@ export class Ct implements Shown {
       const { range } = (event as CustomEvent<{ range: Types.VOIRange }>).detail;
       events.windowed({ centre: (range.lower + range.upper) / 2, width: range.upper - range.lower });
     });
-    const { ANNOTATION_COMPLETED, ANNOTATION_MODIFIED } = ToolEnums.Events;
-    for (const name of [ANNOTATION_COMPLETED, ANNOTATION_MODIFIED]) {
+    const { ANNOTATION_COMPLETED, ANNOTATION_MODIFIED, ANNOTATION_REMOVED } = ToolEnums.Events;
+    for (const name of [ANNOTATION_COMPLETED, ANNOTATION_MODIFIED, ANNOTATION_REMOVED]) {
       eventTarget.addEventListener(name, (event: CustomEvent<{ annotation: ToolTypes.Annotation }>) => {
         const measure = event.detail.annotation;
         const [from, to] = measure.data.handles?.points ?? [];
-        if (measure.metadata?.toolName === LengthTool.toolName && from && to) events.measured?.(from, to);
+        if (measure.metadata?.toolName !== LengthTool.toolName || !from || !to) return;
+        events.measured?.(name === ANNOTATION_REMOVED ? null : [from, to]);
       });
     }
     new ResizeObserver(() => {

@@ -5,6 +5,8 @@ type Point = [number, number, number];
 
 const RING = 'rgb(64 255 128)';
 const RING_WIDTH = 2; // CSS pixels
+const HOW_TO_ADD = 'Missed one? Measure its long axis in the image (D), then add it.';
+const LOST = 'The connection broke, so this was not saved. Please try again.';
 
 /** A finding that a reader marked: a ball around a point of the patient (LPS, mm). */
 interface Mark {
@@ -40,23 +42,55 @@ export function drawMarks(canvas: HTMLCanvasElement, ct: Ct, z: number | null, o
   context.strokeStyle = RING;
   context.lineWidth = RING_WIDTH;
   for (const { centre, radius } of marks()) {
-    const off = Math.abs(centre[2] - z);
+    const off = Math.abs(ct.height(centre) - z);
     if (off >= radius) continue;
-    const [x, y] = ct.onScreen([centre[0], centre[1], z]);
+    const [x, y] = ct.onScreen(centre);
     context.beginPath();
     context.arc(x, y, Math.sqrt(radius ** 2 - off ** 2) * scale, 0, 2 * Math.PI);
     context.stroke();
   }
 }
 
-/** Offers a measured length as a finding that the networks missed. */
-export function offer(from: Point, to: Point): void {
+let measured: [Point, Point] | null = null;
+
+/** Offers a measured length as a finding that the networks missed; null takes the offer back. */
+export function offer(line: [Point, Point] | null): void {
+  measured = line;
+  offerAgain();
+}
+
+/** Whether a length is measured that may become a finding. */
+export const offers = (): boolean => measured !== null;
+
+/** The list has been answered anew: what is measured is still on offer, unless it was added. */
+export function offerAgain(): void {
   const form = list()?.querySelector('form');
   if (!form) return;
+  form.querySelector<HTMLButtonElement>('[data-add-finding]')!.disabled = measured === null;
+  if (!measured) {
+    form.querySelector('[data-add-words]')!.textContent = HOW_TO_ADD;
+    return;
+  }
+  const [from, to] = measured;
   const length = Math.hypot(...from.map((place, axis) => place - to[axis]!));
   const centre = from.map((place, axis) => ((place + to[axis]!) / 2).toFixed(1));
   form.querySelector<HTMLInputElement>('[name="at"]')!.value = centre.join(' ');
   form.querySelector<HTMLInputElement>('[name="long_axis_mm"]')!.value = length.toFixed(1);
-  form.querySelector<HTMLButtonElement>('[data-add-finding]')!.disabled = false;
   form.querySelector('[data-add-words]')!.textContent = `What you measured: ${length.toFixed(1)} mm.`;
+}
+
+/** Says what became of a reader's word: after the swap the list is another element. */
+export function listenToReviews(): void {
+  document.body.addEventListener('htmx:beforeRequest', (event) => {
+    const { elt, requestConfig } = (event as CustomEvent<{ elt: Element; requestConfig: { parameters: { review?: string } } }>).detail;
+    if (elt.closest('#findings') && requestConfig.parameters.review === 'add') measured = null;
+  });
+  for (const name of ['htmx:sendError', 'htmx:responseError']) {
+    document.body.addEventListener(name, (event) => {
+      if (!(event as CustomEvent<{ elt: Element }>).detail.elt.closest('#findings')) return;
+      const place = list()!.querySelector<HTMLElement>('[data-review-problem]')!;
+      place.textContent = LOST;
+      place.hidden = false;
+    });
+  }
 }

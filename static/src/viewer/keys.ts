@@ -37,5 +37,5 @@ export function listenForKeys(viewer: HTMLElement, slices: Slices, others: Recor
 /** What the button of a key does; letters also under Caps Lock. */
 function onButton(viewer: HTMLElement, key: string): (() => void) | null {
   const button = viewer.querySelector<HTMLElement>(`[data-key="${CSS.escape(key.toLowerCase())}"]`);
-  return button && !button.closest('[hidden]') ? () => button.click() : null;
+  return button && button.getClientRects().length > 0 ? () => button.click() : null; // none where it is not on show
 }

@@ -28,6 +28,8 @@ export interface Slice {
 
 export interface Scan {
   slices: Slice[];
+  /** Numbers of the findings that a reader rejected before the page was opened. */
+  rejected: number[];
   heatmap: StoredMap | null;
   opacity_map: StoredMap | null;
   findings_map: StoredMap | null;

@@ -5,15 +5,18 @@ export class Still implements Shown {
   private constructor(private readonly image: HTMLImageElement) {}
 
   /** Null where the server cannot draw it: Cornerstone then says what is wrong. */
-  static async show(screen: HTMLElement, address: string): Promise<Still | null> {
+  static async load(address: string): Promise<Still | null> {
     const image = Object.assign(new Image(), { src: address, alt: '', className: 'still' });
     try {
       await image.decode();
     } catch {
       return null;
     }
-    screen.querySelector('[data-ct]')!.after(image);
     return new Still(image);
+  }
+
+  show(screen: HTMLElement): void {
+    screen.querySelector('[data-ct]')!.after(this.image);
   }
 
   corners(): [Point, Point, Point] | null {

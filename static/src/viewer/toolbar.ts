@@ -2,6 +2,11 @@
 import { PRESETS } from './view';
 import type { DragTool, Window } from './view';
 
+/** The tool whose button is pressed: one may be before the images are there. */
+export function pressedTool(viewer: HTMLElement): DragTool {
+  return viewer.querySelector<HTMLElement>('[data-drag][aria-pressed="true"]')!.dataset.drag as DragTool;
+}
+
 export interface Toolbar {
   setWindow(window: Window): void;
   setDragTool(tool: DragTool): void;

@@ -5,6 +5,7 @@ import type { Scan } from './scan';
 import type { Window } from './view';
 import type { Volume } from './volume';
 
+type Point3 = [number, number, number];
 export type ViewName = 'slices' | 'planes' | '3d';
 
 /** What the slices are shown with, which planes and 3D follow. */
@@ -12,6 +13,11 @@ interface Shown {
   window: Window;
   heatmap: HeatmapSettings;
   layers: { opacity: boolean; findings: boolean };
+}
+
+/** A point moved along a direction, mm. */
+function moved(point: Point3, direction: Point3, by: number): Point3 {
+  return point.map((place, axis) => place + by * direction[axis]!) as Point3;
 }
 
 export class Views {
@@ -35,14 +41,16 @@ export class Views {
       return null;
     }
     this.fill(name);
-    if (name === 'slices') return this.volume?.centre[2] ?? null;
+    if (name === 'slices') return this.volume ? ct.height(this.volume.centre) : null;
     try {
       this.building ??= this.build(ct);
       const volume = await this.building;
-      const z = this.scan.slices[index]!.z_mm;
-      if (before === 'slices' && z !== null) volume.centre = [volume.centre[0], volume.centre[1], z];
-      this.update();
+      if (this.name === 'slices') return null; // the user went back while it was built
       volume.resize();
+      if (!this.root.dataset.volume) volume.reset(); // it may have been built out of sight
+      const z = this.scan.slices[index]!.z_mm;
+      if (before === 'slices' && z !== null) volume.centre = moved(volume.centre, ct.normal, z - ct.height(volume.centre));
+      this.update();
       this.root.dataset.volume = 'ready';
     } catch (error) {
       this.building = null;
@@ -65,10 +73,14 @@ export class Views {
     this.volume?.reset();
   }
 
-  /** Whether planes are on show: then they have moved by slices. */
-  step(by: number): boolean {
+  /** Whether the slices are on show. */
+  get slices(): boolean {
+    return this.name === 'slices';
+  }
+
+  /** Moves the axial plane by slices, towards the feet. */
+  step(by: number): void {
     if (this.name === 'planes') this.volume?.step(by);
-    return this.name === 'planes';
   }
 
   /** Whether planes are on show: then they cross at the point (LPS, mm). */

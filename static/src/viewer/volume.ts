@@ -63,6 +63,8 @@ export class Volume {
 
   /** `place` holds the elements of the planes and of 3D, and is on show. The slices of `imageIds` are loaded. */
   static async open(place: HTMLElement, scan: Scan, imageIds: string[]): Promise<Volume> {
+    const broken = imageIds.findIndex((id) => !cache.getImage(id));
+    if (broken >= 0) throw new Error(`slice ${broken + 1} could not be loaded.`);
     const ct = await volumeLoader.createAndCacheVolumeFromImages(CT, [...imageIds]); // it sorts what it gets
     const planeOf = new Map(scan.slices.map((slice, index) => [imageIds[index]!, slice.plane]));
     const size = scan.heatmap?.size ?? 1;
@@ -156,7 +158,7 @@ export class Volume {
     for (const layer of Object.keys(LAYERS) as Layer[]) {
       const map = { opacity: scan.opacity_map, findings: scan.findings_map }[layer];
       if (!map) continue;
-      fill(layer, grid, await labelled(map));
+      fill(layer, grid, await labelled(map, layer === 'findings' ? scan.rejected : []));
       inputs.push({ volumeId: layer, callback: ({ volumeActor }) => this.colour(layer, volumeActor, 'planes') });
     }
     await Promise.all(PLANES.map((name) => viewportOf(name).setVolumes(inputs)));
@@ -185,12 +187,8 @@ export class Volume {
   }
 
   private colour(layer: Layer, actor: Types.VolumeActor, where: keyof typeof LAYER_OPACITY): void {
-    if (where === LUNGS) {
-      this.keep(layer, actor);
-      this.inLungs.push(actor);
-    } else {
-      this.inPlanes(layer, actor);
-    }
+    if (where === LUNGS) this.inLungs.push(actor); // always on show there: without them sick lungs look well
+    else this.inPlanes(layer, actor);
     const property = actor.getProperty();
     const colour = property.getRGBTransferFunction(0);
     colour.removeAllPoints();
@@ -292,9 +290,9 @@ function fill(volumeId: string, grid: Grid, values: Uint8Array | Int16Array): vo
   volumeLoader.createLocalVolume(volumeId, { metadata, dimensions, spacing, origin, direction, scalarData });
 }
 
-/** 255 where a map has any label. */
-async function labelled(map: StoredMap): Promise<Uint8Array> {
-  return (await loadMap(map, 'outlines')).map((label) => (label > 0 ? 255 : 0));
+/** 255 where a map has any label but those left out. */
+async function labelled(map: StoredMap, without: number[]): Promise<Uint8Array> {
+  return (await loadMap(map, 'outlines')).map((label) => (label > 0 && !without.includes(label) ? 255 : 0));
 }
 
 /** HU of the CT on the grid of the maps, in the lungs alone. */
