@@ -39,8 +39,8 @@ def main() -> None:
 
 
 def _all_analysed(stack: Stack) -> bool:
-    analyses = stack.get("/api/v1/analyses/")["results"]
-    return bool(analyses) and all(each["state"] == "DONE" for each in analyses)
+    runs = [each for kind in ("analyses", "comparisons") for each in stack.get(f"/api/v1/{kind}/")["results"]]
+    return bool(runs) and all(each["state"] == "DONE" for each in runs)
 
 
 def _pages(stack: Stack) -> dict[str, str]:
