@@ -19,7 +19,7 @@ JPEG_QUALITY = 90
 
 Grey = npt.NDArray[np.uint8]
 
-# The child that decodes lives on for the next slice: its start takes ten times as long as a slice.
+# The child that decodes lives on for the next slice: its start takes far longer than a slice.
 _decoder, _one_at_a_time = Decoder(), threading.Lock()
 
 

@@ -228,7 +228,7 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
 
     def get_queryset(self) -> Any:
         rows = super().get_queryset()
-        lists = self.action in ("list", "corrections", "finding_reviews")
+        lists = self.action in ("list", "corrections", "reviews")
         return rows.defer("report") if lists else rows  # a report is large, and lists do not show it
 
     def get_serializer_class(self) -> Any:
@@ -267,13 +267,13 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
 
     @extend_schema(responses=FindingReviewSerializer(many=True))
     @action(detail=True, url_path="finding-reviews")
-    def finding_reviews(self, request: Request, pk: str) -> Response:
+    def reviews(self, request: Request, pk: str) -> Response:
         """What readers said of findings of this result, the newest first; the newest of a number counts."""
         page = self.paginate_queryset(self.get_object().finding_reviews.select_related("user"))
         return self.get_paginated_response(FindingReviewSerializer(page, many=True).data)
 
     @extend_schema(request=NewFindingReviewSerializer, responses={201: FindingReviewSerializer})
-    @finding_reviews.mapping.post
+    @reviews.mapping.post
     def review_finding(self, request: Request, pk: str) -> Response:
         """Accept or reject a finding, or mark one that the networks missed; their result stays."""
         form = NewFindingReviewSerializer(data=request.data)

@@ -46,6 +46,14 @@ def chromium(
             browser.close()
 
 
+def complaints_of(page: Page) -> list[str]:
+    """Errors that the page's console or scripts report from now on."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
 def log_in(page: Page, url: str, user: str = "clinician") -> None:
     page.goto(f"{url}/accounts/login/")
     page.fill("input[name=login]", user)

@@ -17,7 +17,7 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page
 
-from tests.browser.browser import chromium, log_in
+from tests.browser.browser import chromium, complaints_of, log_in
 from tests.conftest import ROOT
 from tests.stack import Stack, running_stack
 
@@ -93,9 +93,8 @@ def _fill(stack: Stack) -> None:
 
 
 def _measured(browser: BrowserContext, stack: Stack) -> dict[str, float]:
-    page, complaints = browser.new_page(), []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page = browser.new_page()
+    complaints = complaints_of(page)
     log_in(page, stack.url)
     studies = [each["id"] for each in stack.get("/api/v1/studies/")["results"]][:OPENED]
     patients = {stack.get(f"/api/v1/studies/{pk}/")["patient"] for pk in studies}

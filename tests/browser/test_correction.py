@@ -2,16 +2,14 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.browser import chromium, log_in
+from tests.browser.browser import chromium, complaints_of, log_in
 from tests.stack import Stack
 
 
 def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: Stack, study: str):
     with chromium(webgl=False) as browser:
         page = browser.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        complaints = complaints_of(page)
         log_in(page, stack.url)
         _open(page, study)
         corrections = page.locator("[data-correction]")

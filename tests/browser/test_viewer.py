@@ -3,6 +3,8 @@
 import io
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,27 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.browser import chromium, log_in
+from tests.browser.browser import chromium, complaints_of, log_in
 from tests.browser.test_accessibility import axe_faults
 from tests.browser.test_walk import _coloured_pixels
 from tests.servers import wait_until
 from tests.stack import Stack, zipped
+
+
+def test_the_heat_map_is_drawn_however_late_it_comes(stack: Stack, study: str):
+    held: list[Route] = []
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.route("**/heatmap/", lambda route: held.append(route))
+        page.goto(study)
+        expect(page.locator(".still")).to_be_visible()
+        expect(page.locator("[data-loading]")).to_be_hidden(timeout=60_000)  # Cornerstone did not wait for it
+        assert page.locator("[data-viewer]").get_attribute("data-ready") is None
+        (heatmap,) = held
+        heatmap.continue_()
+        expect(page.locator("[data-viewer]")).to_have_attribute("data-ready", "true", timeout=60_000)
+        assert _coloured_pixels(page) > 100
 
 
 def _screen(page: Page) -> np.ndarray:
@@ -28,8 +46,7 @@ def test_the_servers_image_and_the_viewers_lie_at_the_same_place(stack: Stack, s
     held: list[Route] = []
     with chromium(webgl=webgl) as browser:
         page = browser.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        complaints = complaints_of(page)
         log_in(page, stack.url)
         page.route("**/chunks/ct.*.js", lambda route: held.append(route))
         page.goto(study)
@@ -55,10 +72,22 @@ def test_the_servers_image_and_the_viewers_lie_at_the_same_place(stack: Stack, s
         assert complaints == []
 
 
-def _opened(page: Page, study: str) -> None:
+def _open(page: Page, study: str) -> None:
     page.goto(study)
     expect(page.locator("[data-viewer]")).to_have_attribute("data-ready", "true", timeout=60_000)
     expect(page.locator("[data-loading]")).to_be_hidden(timeout=60_000)
+
+
+@contextmanager
+def viewer(stack: Stack, study: str, *, webgl: bool = False, size: tuple[int, int] = (1440, 900)) -> Iterator[Page]:
+    """A page with the viewer of a CT, all slices loaded; in the end nothing may have been complained of."""
+    with chromium(*size, webgl=webgl) as browser:
+        page = browser.new_page()
+        complaints = complaints_of(page)
+        log_in(page, stack.url)
+        _open(page, study)
+        yield page
+        assert complaints == []
 
 
 def _drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -87,10 +116,7 @@ def _measurements(page: Page) -> int:
 @pytest.mark.parametrize("webgl", [True, False])
 def test_lengths_ellipses_and_points_are_measured(stack: Stack, study: str, webgl: bool):
     """The image shows 384 mm; a lung of -850 HU lies around (0.29, 0.5) of it."""
-    with chromium(webgl=webgl) as browser:
-        page = browser.new_page()
-        log_in(page, stack.url)
-        _opened(page, study)
+    with viewer(stack, study, webgl=webgl) as page:
         height = page.locator("[data-ct]").bounding_box()["height"]
         bar = page.locator("[data-scale-bar]").bounding_box()["width"]
         assert bar == pytest.approx(50 / 384 * height, abs=1)
@@ -132,15 +158,12 @@ def _colours(page: Page) -> np.ndarray:
 
 
 def test_colours_for_all_eyes_are_kept_by_the_browser(stack: Stack, study: str):
-    with chromium(webgl=False) as browser:
-        page = browser.new_page()
-        log_in(page, stack.url)
-        _opened(page, study)
+    with viewer(stack, study) as page:
         paper = _colours(page)
         page.locator("[data-colours]").click()
         even = _colours(page)
         assert np.abs(paper - even).max() > 60
-        _opened(page, study)
+        _open(page, study)
         assert (_colours(page) == even).all()
         expect(page.locator("[data-colours]")).to_have_attribute("aria-pressed", "true")
 
@@ -153,10 +176,7 @@ def analysed(stack: Stack, worker: None, exams: list[Path]) -> str:
 
 
 def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, analysed: str):
-    with chromium(webgl=False) as browser:
-        page = browser.new_page()
-        log_in(page, stack.url)
-        _opened(page, analysed)
+    with viewer(stack, analysed) as page:
         finding = page.locator("[data-finding]").first
         finding.click()
         page.mouse.move(0, 0)
@@ -171,10 +191,7 @@ def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, analysed: str)
 
 
 def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: str):
-    with chromium(webgl=False) as browser:
-        page = browser.new_page()
-        log_in(page, stack.url)
-        _opened(page, analysed)
+    with viewer(stack, analysed) as page:
         found = page.locator("[data-finding]").count()
         page.locator("[data-finding]").first.click()
         wait_until(lambda: _coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
@@ -194,6 +211,7 @@ def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: st
         assert _coloured_pixels(page, "marks") == 0
         page.get_by_role("button", name="Add as finding").click()
         expect(page.locator("[data-finding]")).to_have_count(found + 1)
+        expect(page.get_by_role("button", name="Add as finding")).to_be_disabled()  # not once more
         wait_until(lambda: _coloured_pixels(page, "marks") > 10, 10, "the ring of the reader's mark")
         page.keyboard.press("PageDown")
         wait_until(lambda: _coloured_pixels(page, "marks") == 0, 10, "the ring to stay on its slices")
@@ -207,10 +225,7 @@ def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: st
 
 
 def test_keys_are_listed_and_the_viewer_fills_the_screen(stack: Stack, study: str):
-    with chromium(webgl=False) as browser:
-        page = browser.new_page()
-        log_in(page, stack.url)
-        _opened(page, study)
+    with viewer(stack, study) as page:
         page.keyboard.press("?")
         expect(page.get_by_role("dialog", name="Keys and mouse")).to_be_visible()
         assert axe_faults(page) == []
@@ -242,16 +257,11 @@ def _count(picture: np.ndarray, strong: int) -> int:
 
 
 def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analysed: str):
-    with chromium(820, 480) as browser:  # WebGL without a graphics card takes its time for each pixel
-        page = browser.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        log_in(page, stack.url)
-        _opened(page, analysed)
-        viewer = page.locator("[data-viewer]")
+    size = (820, 480)  # WebGL without a graphics card takes its time for each pixel
+    with viewer(stack, analysed, webgl=True, size=size) as page:
+        place = page.locator("[data-viewer]")
         page.keyboard.press("m")
-        expect(viewer).to_have_attribute("data-volume", "ready", timeout=60_000)
+        expect(place).to_have_attribute("data-volume", "ready", timeout=60_000)
         page.wait_for_timeout(1000)
         with_heat = _plane(page, "axial")
         assert with_heat.std() > 20  # no empty pane
@@ -288,7 +298,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.keyboard.press("s")
         slices = json.loads(page.locator("#scan").text_content() or "")["slices"]
         nearest = min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - z_mm))
-        expect(viewer).to_have_attribute("data-slice-index", str(nearest))
+        expect(place).to_have_attribute("data-slice-index", str(nearest))
         page.keyboard.press("d")
         _drag(page, (0.3, 0.5), (0.4, 0.5))
         assert _measurements(page) == 1
@@ -296,14 +306,10 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         wait_until(lambda: _measurements(page) == 0, 10, "the measurement to go")
         expect(page.get_by_role("button", name="Add as finding")).to_be_disabled()
         assert axe_faults(page) == []
-        assert complaints == []
 
 
 def test_without_webgl_there_are_slices_alone_and_the_page_says_so(stack: Stack, study: str):
-    with chromium(webgl=False) as browser:
-        page = browser.new_page()
-        log_in(page, stack.url)
-        _opened(page, study)
+    with viewer(stack, study) as page:
         page.keyboard.press("m")
         expect(page.locator("[data-viewer-message]")).to_contain_text("without a graphics card")
         expect(page.locator("[data-volume]")).to_be_hidden()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from pypdf import PdfReader
 
-from tests.browser.browser import chromium, log_in
+from tests.browser.browser import chromium, complaints_of, log_in
 from tests.browser.test_accessibility import axe_faults
 from tests.servers import wait_until
 from tests.stack import Stack, zipped
@@ -30,9 +30,7 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
     follow_up.write_bytes(zipped(exams[1]))
     with chromium() as browser:
         page = browser.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        complaints = complaints_of(page)
 
         log_in(page, stack.url)
         page.locator(f"#worklist a[href='/patients/{patient}/']").first.click()

@@ -12,7 +12,7 @@ export type ViewName = 'slices' | 'planes' | '3d';
 interface Shown {
   window: Window;
   heatmap: HeatmapSettings;
-  layers: { opacity: boolean; findings: boolean };
+  outlined: { opacity: boolean; findings: boolean };
 }
 
 /** A point moved along a direction, mm. */
@@ -62,11 +62,11 @@ export class Views {
 
   /** Draws planes and 3D as the slices are drawn. */
   update(): void {
-    const { window, heatmap, layers } = this.shown();
+    const { window, heatmap, outlined } = this.shown();
     if (!this.volume || this.name === 'slices') return;
     this.volume.setWindow(window);
     this.volume.setHeatmap(heatmap);
-    this.volume.setLayers(layers);
+    this.volume.setLayers(outlined);
   }
 
   reset(): void {

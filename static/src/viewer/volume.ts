@@ -56,10 +56,7 @@ export class Volume {
   private readonly actors: Record<string, Types.VolumeActor[]> = {};
   private readonly inLungs: Types.VolumeActor[] = [];
 
-  private constructor(
-    private readonly ctId: string,
-    private readonly sliceStepMm: number,
-  ) {}
+  private constructor(private readonly sliceStepMm: number) {}
 
   /** `place` holds the elements of the planes and of 3D, and is on show. The slices of `imageIds` are loaded. */
   static async open(place: HTMLElement, scan: Scan, imageIds: string[]): Promise<Volume> {
@@ -69,7 +66,7 @@ export class Volume {
     const planeOf = new Map(scan.slices.map((slice, index) => [imageIds[index]!, slice.plane]));
     const size = scan.heatmap?.size ?? 1;
     const grid = mapGrid(ct, size, ct.imageIds.map((id) => planeOf.get(id) ?? null));
-    const volume = new Volume(ct.volumeId, ct.spacing[2]);
+    const volume = new Volume(ct.spacing[2]);
     enable(place);
     await volume.showPlanes(scan, grid);
     await volume.showLungs(scan, grid, ct);
@@ -86,7 +83,7 @@ export class Volume {
   setWindow({ centre, width }: Window): void {
     for (const name of PLANES) {
       const viewport = viewportOf(name);
-      viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } }, this.ctId);
+      viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } }, CT);
       viewport.render();
     }
   }
@@ -150,15 +147,15 @@ export class Volume {
   }
 
   private async showPlanes(scan: Scan, grid: Grid): Promise<void> {
-    const inputs: Types.IVolumeInput[] = [{ volumeId: this.ctId }];
+    const inputs: Types.IVolumeInput[] = [{ volumeId: CT }];
     if (scan.heatmap) {
-      fill('heatmap', grid, await loadMap(scan.heatmap, 'heat map'));
+      fill('heatmap', grid, inOrder(grid, await loadMap(scan.heatmap, 'heat map')));
       inputs.push({ volumeId: 'heatmap', callback: ({ volumeActor }) => this.inPlanes('heatmap', volumeActor) });
     }
     for (const layer of Object.keys(LAYERS) as Layer[]) {
       const map = { opacity: scan.opacity_map, findings: scan.findings_map }[layer];
       if (!map) continue;
-      fill(layer, grid, await labelled(map, layer === 'findings' ? scan.rejected : []));
+      fill(layer, grid, inOrder(grid, await labelled(map, layer === 'findings' ? scan.rejected : [])));
       inputs.push({ volumeId: layer, callback: ({ volumeActor }) => this.colour(layer, volumeActor, 'planes') });
     }
     await Promise.all(PLANES.map((name) => viewportOf(name).setVolumes(inputs)));
@@ -167,7 +164,7 @@ export class Volume {
   private async showLungs(scan: Scan, grid: Grid, ct: Types.IImageVolume): Promise<void> {
     if (!scan.lungs_map) return;
     const lungs = await loadMap(scan.lungs_map, 'outline of the lungs');
-    fill('lungs', grid, inLungs(ct, grid, lungs));
+    fill('lungs', grid, lungTissue(ct, grid, lungs));
     const inputs: Types.IVolumeInput[] = [{ volumeId: 'lungs', callback: ({ volumeActor }) => this.tissue(volumeActor) }];
     for (const layer of Object.keys(LAYERS) as Layer[]) {
       if (!cache.getVolume(layer)) continue;
@@ -276,16 +273,18 @@ function mapGrid(ct: Types.IImageVolume, size: number, planes: (number | null)[]
   return { dimensions: [size, size, slices], spacing, origin, direction: ct.direction, planes };
 }
 
-/** Makes a volume of a map's values, its planes in the order of the CT's slices; a slice without one stays 0. */
-function fill(volumeId: string, grid: Grid, values: Uint8Array | Int16Array): void {
-  const { dimensions, spacing, origin, direction, planes } = grid;
+/** A map's planes in the order of the CT's slices; a slice without one stays 0. */
+function inOrder({ dimensions, planes }: Grid, map: Uint8Array): Uint8Array {
   const length = dimensions[0] * dimensions[1];
-  const scalarData = values instanceof Uint8Array ? new Uint8Array(length * planes.length) : values;
-  if (values instanceof Uint8Array) {
-    planes.forEach((plane, index) => {
-      if (plane !== null) scalarData.set(values.subarray(plane * length, (plane + 1) * length), index * length);
-    });
-  }
+  const ordered = new Uint8Array(length * planes.length);
+  planes.forEach((plane, index) => {
+    if (plane !== null) ordered.set(map.subarray(plane * length, (plane + 1) * length), index * length);
+  });
+  return ordered;
+}
+
+/** Makes a volume of values in the order of the CT's slices. */
+function fill(volumeId: string, { dimensions, spacing, origin, direction }: Grid, scalarData: Uint8Array | Int16Array): void {
   const metadata = { ...cache.getVolume(CT)!.metadata, PixelSpacing: [spacing[1], spacing[0]] };
   volumeLoader.createLocalVolume(volumeId, { metadata, dimensions, spacing, origin, direction, scalarData });
 }
@@ -296,7 +295,7 @@ async function labelled(map: StoredMap, without: number[]): Promise<Uint8Array> 
 }
 
 /** HU of the CT on the grid of the maps, in the lungs alone. */
-function inLungs(ct: Types.IImageVolume, grid: Grid, lungs: Uint8Array): Int16Array {
+function lungTissue(ct: Types.IImageVolume, grid: Grid, lungs: Uint8Array): Int16Array {
   const [size] = grid.dimensions;
   const [columns, rows] = ct.dimensions;
   const hu = new Int16Array(size * size * grid.planes.length).fill(AIR_HU);
