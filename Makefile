@@ -49,7 +49,8 @@ demo: $(VENV)/run.stamp static/dist/.built ## Serve the demo with synthetic pati
 	@exec $(BIN)/python manage.py demo
 
 test: $(VENV)/dev.stamp static/dist/.built ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types and the import rules
 	$(BIN)/ruff check .

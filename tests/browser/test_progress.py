@@ -58,6 +58,7 @@ def _wait_for_words(page: Page, selector: str, words: str, until: float) -> None
     )
 
 
+@pytest.mark.alone
 def test_a_run_is_followed_on_every_page_within_two_seconds_without_a_reload(
     stack: Stack, analysis: dict[str, Any]
 ) -> None:

@@ -108,6 +108,11 @@ def _measured(page: Page) -> str:
     return page.locator("[data-ct] .svg-layer").evaluate("layer => layer.textContent")
 
 
+def _reading(page: Page, pattern: str) -> str:
+    """What is measured, once it is written beside the drawing."""
+    return wait_until(lambda: re.search(pattern, _measured(page)), 10, pattern)[1]
+
+
 def _measurements(page: Page) -> int:
     drawn = page.locator("[data-ct] .svg-layer [data-annotation-uid]")
     return len(set(drawn.evaluate_all("drawn => drawn.map((one) => one.dataset.annotationUid)")))
@@ -123,19 +128,16 @@ def test_lengths_ellipses_and_points_are_measured(stack: Stack, study: str, webg
 
         page.keyboard.press("d")
         _drag(page, (0.2, 0.25), (0.7, 0.25))
-        found = re.search(r"([\d.]+) mm", _measured(page))
-        assert found
-        assert float(found[1]) == pytest.approx(0.5 * 384, abs=3)
+        found = _reading(page, r"([\d.]+) mm")
+        assert float(found) == pytest.approx(0.5 * 384, abs=3)
         page.keyboard.press("e")
         _drag(page, (0.29, 0.5), (0.34, 0.58))
-        found = re.search(r"Mean: (-?\d+)", _measured(page))
-        assert found
-        assert int(found[1]) == pytest.approx(-850, abs=10)
+        found = _reading(page, r"Mean: (-?\d+)")
+        assert int(found) == pytest.approx(-850, abs=10)
         page.keyboard.press("p")
         _drag(page, (0.5, 0.5), (0.5, 0.5))
-        found = re.search(r"(−?\d+) HU$", _measured(page))
-        assert found
-        assert int(found[1].replace("−", "-")) == pytest.approx(40, abs=45)
+        found = _reading(page, r"(−?\d+) HU$")
+        assert int(found.replace("−", "-")) == pytest.approx(40, abs=45)
 
         for left in (2, 1, 0):
             page.keyboard.press("Delete")
@@ -301,7 +303,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         expect(place).to_have_attribute("data-slice-index", str(nearest))
         page.keyboard.press("d")
         _drag(page, (0.3, 0.5), (0.4, 0.5))
-        assert _measurements(page) == 1
+        wait_until(lambda: _measurements(page) == 1, 10, "the length")
         page.keyboard.press("Delete")  # the measurement, not the lines of the planes
         wait_until(lambda: _measurements(page) == 0, 10, "the measurement to go")
         expect(page.get_by_role("button", name="Add as finding")).to_be_disabled()

@@ -98,6 +98,7 @@ def test_cuda_without_a_gpu_ends_with_2_and_one_line(series: Path) -> None:
     assert "no GPU" in done.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory in Linux's unit and pins to two cores")
 def test_a_real_scan_fits_two_cores_30_s_and_3_gb(shared_data: Path, tmp_path: Path) -> None:
     """CPU time is held to two cores' 30 s: wall time says more about what else the machine does."""
