@@ -6,7 +6,7 @@ Page, API, command and (later) the PACS listener call these functions; the worke
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,10 @@ NO_NETWORKS = "The networks that analyse are missing or damaged on the server: t
 CANNOT_BE_ANALYSED = "This series cannot be analysed: {reason}"
 NO_RESULT = "This analysis has no result yet, so there is nothing to correct."
 UNKNOWN_SLICE = "This slice is not part of the result: load the page again and look which one is meant."
+DISCARDED = {  # the state that is left: the one that follows, and why
+    Upload.State.NEEDS_CONFIRMATION: (Upload.State.DONE, "The files that did not fit the patient were discarded."),
+    Upload.State.RECEIVING: (Upload.State.FAILED, "Cancelled before all files were sent: nothing was stored."),
+}
 NEWER_RUN = {  # why an older one is not tried again
     Analysis.State.RUNNING: "is running already",
     Analysis.State.DONE: "is done: its result counts",
@@ -57,19 +61,13 @@ class NoNetworks(Exception):
 # --- Receiving ----------------------------------------------------------------------------------
 
 
-def receive(
-    files: Iterable[File], *, site: Site, user: Any = None, patient: Patient | None = None, paths: Sequence[str] = ()
-) -> Upload:
-    """Keep the files as they came and queue their working off. Refusal where there are none.
-
-    ``paths``: of each file in the folder that was sent, to show to the user; else each goes by its own name.
-    """
+def receive(files: Iterable[File], *, site: Site, user: Any = None, patient: Patient | None = None) -> Upload:
+    """Keep the files as they came and queue their working off. Refusal where there are none."""
     upload = Upload(site=site, user=user, patient=patient)
     parts: list[UploadPart] = []
     try:
         for number, file in enumerate(files):
-            name = paths[number] if paths else file.name
-            part = UploadPart(upload=upload, number=number, name=_safe_name(name or f"file {number + 1}"))
+            part = UploadPart(upload=upload, number=number, name=safe_name(file.name or f"file {number + 1}"))
             part.file.save(part.name, file, save=False)
             parts.append(part)
         if not parts:
@@ -85,7 +83,7 @@ def receive(
     return upload
 
 
-def _safe_name(name: str) -> str:
+def safe_name(name: str) -> str:
     """The name as shown to the user, printable and not too long."""
     shown = "".join(c if c.isprintable() else "�" for c in name.replace("\\", "/"))
     return shown[-200:]
@@ -101,20 +99,19 @@ def confirm(upload: Upload) -> None:
 
 
 def discard(upload: Upload) -> None:
-    """The user says that the held files were sent to the wrong patient: forget them."""
-    held = Upload.objects.filter(pk=upload.pk, state=Upload.State.NEEDS_CONFIRMATION)
-    words = "The files that did not fit the patient were discarded."
-    if not held.update(state=Upload.State.DONE, reason=words, held_for=[]):
-        raise Refusal("This upload does not wait for a confirmation.")
-    upload.forget_parts()
+    """The user says that the held files were sent to the wrong patient, or stops sending: forget them."""
+    for state, (end, words) in DISCARDED.items():
+        row = Upload.objects.filter(pk=upload.pk, state=state)
+        if row.update(state=end, reason=words, held_for=[], announced=[]):
+            upload.forget_parts()
+            return
+    raise Refusal("This upload does not wait for a confirmation.")
 
 
 def work_off(upload: Upload) -> None:
     """Store an upload's files and queue what is to be analysed (the worker's part of receiving)."""
     write_progress = _throttled(lambda fraction: queue.write(upload, progress=fraction))
-    parts = list(upload.parts.all())
-    with storage.local_copies([part.file for part in parts]) as paths, Decoder() as decoder:
-        received = [(part.name, path) for part, path in zip(parts, paths, strict=True)]
+    with storage.whole_files(upload.parts.all()) as received, Decoder() as decoder:
         ingested = ingest.store(upload, received, write_progress, decoder.why_undecodable)
     for series in ingested.series.values():
         _judge(series, clashes=ingested.collisions[series.pk])

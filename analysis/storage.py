@@ -2,9 +2,11 @@
 
 import gzip
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from PIL import Image
 
-from patients.models import Instance
+from patients.models import Instance, UploadPart
 
 from . import queue
 from .models import Analysis, Comparison, Finding
@@ -57,6 +59,31 @@ def _fetch(file: FieldFile, path: Path) -> Path:
     with file.open("rb") as source, path.open("wb") as target:
         target.writelines(source.chunks())
     return path
+
+
+@contextmanager
+def whole_files(parts: Iterable[UploadPart]) -> Iterator[list[tuple[str, Path]]]:
+    """Name and local path of each file of an upload, its pieces put together. FileNotFoundError where one is gone."""
+    files = [list(pieces) for _, pieces in groupby(parts, key=lambda part: part.number)]
+    with (
+        local_copies([piece.file for pieces in files for piece in pieces]) as paths,
+        tempfile.TemporaryDirectory(prefix="joined-") as folder,
+    ):
+        left = iter(paths)
+        yield [
+            (pieces[0].name, _joined(list(islice(left, len(pieces))), Path(folder) / f"{number:05d}"))
+            for number, pieces in enumerate(files)
+        ]
+
+
+def _joined(pieces: Sequence[Path], target: Path) -> Path:
+    if len(pieces) == 1:
+        return pieces[0]
+    with target.open("wb") as whole:
+        for piece in pieces:
+            with piece.open("rb") as source:
+                shutil.copyfileobj(source, whole)
+    return target
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from patients.models import Upload
 
-from . import queue, services
+from . import piecewise, queue, services
 from .models import Comparison, WorkerSeen
 from .pipeline.series import UnusableSeries
 
@@ -64,6 +64,7 @@ def _sweep_until_stopped() -> None:
         try:
             WorkerSeen.objects.update_or_create(hostname=hostname, defaults={"seen_at": timezone.now()})
             queue.sweep()
+            piecewise.forget_broken_off()
         except Exception:  # the database may be away for a while; the sweeper outlives that
             logger.exception("the sweep failed")
             connection.close()

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from patients.access import visible, visible_or_404
 from patients.models import Patient, Series, Site, Study, Upload
 
-from . import services
+from . import piecewise, services
 from .models import Analysis
 
 FINAL_STATES = (Upload.State.DONE, Upload.State.FAILED)
@@ -28,8 +28,9 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 
 def waiting_uploads(request: HttpRequest) -> QuerySet[Upload]:
-    """Those that ask whose scan it is: the question stands on the page until it is answered."""
-    return visible(Upload, request.user).filter(state=Upload.State.NEEDS_CONFIRMATION)
+    """The user's own that broke off, and those that ask whose scan it is: on the page until that is settled."""
+    broken_off = Q(state=Upload.State.RECEIVING, user=request.user)
+    return visible(Upload, request.user).filter(broken_off | Q(state=Upload.State.NEEDS_CONFIRMATION))
 
 
 @require_safe
@@ -41,7 +42,7 @@ def upload_status(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @require_POST
 def decide_upload(request: HttpRequest, pk: Any, decision: str) -> HttpResponse:
-    """The scan's patient is not the one named: store it all the same, or forget it."""
+    """The scan's patient is not the one named: store it all the same, or forget it. Or forget what broke off."""
     decide = {"confirm": services.confirm, "discard": services.discard}.get(decision)
     if decide is None:
         raise Http404
@@ -67,6 +68,7 @@ def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
         "held_for": [each | {"known": patients.get(each["patient"])} for each in upload.held_for],
         "final": upload.state in FINAL_STATES,
         "waits": upload.state == Upload.State.NEEDS_CONFIRMATION,
+        "here": piecewise.share_here(upload) if upload.state == Upload.State.RECEIVING else None,
         "counts": {
             outcome: outcomes.count(outcome) for outcome in ("stored", "already_stored", "refused", "collision")
         },

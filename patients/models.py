@@ -230,6 +230,7 @@ class Upload(Job):
     SITE_PATH = "site"
 
     class State(models.TextChoices):
+        RECEIVING = "receiving", "Being sent"
         RECEIVED = "received", "Received"
         WORKING = "working", "Reading the files"
         DONE = "done", "Done"
@@ -254,6 +255,10 @@ class Upload(Job):
         "[{patient, patient_id, patient_name, birth_date}]",
     )
     state = models.CharField(max_length=24, choices=State, default=State.RECEIVED)
+    announced = models.JSONField(
+        default=list,
+        help_text="Of files that come piece by piece (analysis/piecewise.py), until all are here: [{name, size, mark}]",
+    )
     reason = models.TextField(blank=True)
     files = models.JSONField(default=list, help_text="[{name, outcome, reason}]")
     series = models.JSONField(default=list, help_text="[{id, series_instance_uid, used, reason}]")
@@ -263,7 +268,9 @@ class Upload(Job):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(state__in=["received", "working", "done", "needs_confirmation", "failed"]),
+                condition=models.Q(
+                    state__in=["receiving", "received", "working", "done", "needs_confirmation", "failed"]
+                ),
                 name="upload_state_known",
             )
         ]
@@ -280,20 +287,21 @@ class Upload(Job):
 
 
 def part_path(part: "UploadPart", _filename: str) -> str:
-    return f"uploads/{part.upload_id}/{part.number:05d}"
+    return f"uploads/{part.upload_id}/{part.number:05d}.{part.piece:05d}"
 
 
 class UploadPart(models.Model):
-    """One file of an upload as received; deleted with its file once the upload is worked off."""
+    """One file of an upload as received, or a piece of it; deleted with its file once the upload is worked off."""
 
     upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="parts")
     number = models.PositiveIntegerField()
+    piece = models.PositiveIntegerField(default=0)
     name = models.CharField(max_length=512)
     file = models.FileField(upload_to=part_path, max_length=255)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["upload", "number"], name="upload_part_once")]
-        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["upload", "number", "piece"], name="upload_part_once")]
+        ordering = ["number", "piece"]
 
     def __str__(self) -> str:
         return f"part {self.number} of upload {self.upload_id}"

@@ -137,10 +137,10 @@ STORAGES = {
     "default": _default_storage,
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-# One request may carry a whole exam with the path of each file; every file goes to disk, none to memory.
+# One request may carry a whole exam, or a number beside each piece; every file goes to disk, none to memory.
 DATA_UPLOAD_MAX_NUMBER_FILES = 20_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = DATA_UPLOAD_MAX_NUMBER_FILES + 100
-DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20  # of the fields: 500 bytes a path
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20  # of the fields, or of an announcement: 500 bytes a file
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 
 STATIC_URL = "/static/"
@@ -170,6 +170,7 @@ CELERY_BROKER_POOL_LIMIT = 4
 JOB_LEASE_SECONDS = env.int("JOB_LEASE_SECONDS", default=60)  # a dead worker's job is taken over after this
 JOB_SWEEP_SECONDS = env.int("JOB_SWEEP_SECONDS", default=10)  # how often each worker looks for such jobs
 JOB_MAX_ATTEMPTS = 3
+UPLOAD_KEPT_OPEN_HOURS = env.int("UPLOAD_KEPT_OPEN_HOURS", default=24)  # what broke off can be gone on with this long
 ANALYSIS_DEVICE = env.str("ANALYSIS_DEVICE", default="auto")  # auto, cpu or cuda
 
 # --- Users --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from patients.models import Patient, Series, Study, Upload
 
+from .. import piecewise
 from ..models import Analysis, Comparison, Finding, FindingReview, Reading, SliceCorrection
 
 
@@ -124,16 +125,58 @@ class NewUploadSerializer(serializers.Serializer):
     files = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
     patient = serializers.PrimaryKeyRelatedField(queryset=Patient.objects.none(), required=False, allow_null=True)
     site = serializers.CharField(required=False, help_text="The site's code")
-    paths = serializers.ListField(
-        child=serializers.CharField(allow_blank=True),
-        required=False,
-        help_text="Of each file in the folder that was sent, in the same order; the files' own names carry no folders",
+
+
+class AnnouncedFileSerializer(serializers.Serializer):
+    name = serializers.CharField(help_text="With its folders in what is sent", max_length=4096)
+    size = serializers.IntegerField(min_value=0, help_text="Bytes")
+    mark = serializers.CharField(
+        max_length=64,
+        allow_blank=True,
+        default="",
+        help_text="What tells it from other files of this name and size, such as a checksum",
+    )
+
+
+class AnnouncementSerializer(serializers.Serializer):
+    """What will be sent piece by piece; the patient it is meant for; the site where the user has several."""
+
+    files = AnnouncedFileSerializer(many=True, allow_empty=False)
+    patient = serializers.PrimaryKeyRelatedField(queryset=Patient.objects.none(), required=False, allow_null=True)
+    site = serializers.CharField(required=False, help_text="The site's code")
+
+
+class OpenUploadSerializer(UploadSerializer):
+    """An upload that is sent piece by piece, with what is still to be sent."""
+
+    piece_bytes = serializers.SerializerMethodField(help_text="Size of every piece of a file but its last")
+    missing = serializers.SerializerMethodField(help_text="Pieces to send: [number of the file, number of the piece]")
+
+    class Meta(UploadSerializer.Meta):
+        fields = (*UploadSerializer.Meta.fields, "piece_bytes", "missing")
+        read_only_fields = fields
+
+    def get_piece_bytes(self, upload: Upload) -> int:
+        return piecewise.PIECE_BYTES
+
+    def get_missing(self, upload: Upload) -> list[tuple[int, int]]:
+        return piecewise.missing(upload)
+
+
+class PiecesSerializer(serializers.Serializer):
+    """Pieces of announced files, in any order; one that was sent before may be sent again."""
+
+    pieces = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
+    numbers = serializers.ListField(
+        child=serializers.RegexField(r"^\d{1,6}\.\d{1,6}$"),
+        help_text="Of each piece, in the same order: number of the file, a dot, number of the piece, both from 0",
     )
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
-        if "paths" in fields and len(fields["paths"]) != len(fields["files"]):
-            raise serializers.ValidationError({"paths": ["Send one path for each file, in the same order, or none."]})
-        return fields
+        if len(fields["numbers"]) != len(fields["pieces"]):
+            raise serializers.ValidationError({"numbers": ["Send one number for each piece, in the same order."]})
+        numbers = [tuple(int(part) for part in number.split(".")) for number in fields["numbers"]]
+        return dict(zip(numbers, fields["pieces"], strict=True))
 
 
 class AnalysisSummarySerializer(serializers.ModelSerializer):

@@ -4,13 +4,13 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
-from . import views
+from . import uploads, views
 
 router = SimpleRouter()
 router.register("patients", views.PatientViewSet)
 router.register("studies", views.StudyViewSet)
 router.register("series", views.SeriesViewSet)
-router.register("uploads", views.UploadViewSet)
+router.register("uploads", uploads.UploadViewSet)
 router.register("analyses", views.AnalysisViewSet)
 router.register("findings", views.FindingViewSet)
 router.register("comparisons", views.ComparisonViewSet)

@@ -2,21 +2,18 @@
 
 from typing import Any
 
-from django.conf import settings
-from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import mixins, status, viewsets
+from rest_framework import status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound, ValidationError
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from patients.access import visible
 from patients.forms import NewPatientForm
-from patients.models import Patient, Series, Site, Study, Upload
+from patients.models import Patient, Series, Study
 from patients.search import matching
 
 from .. import finding_reviews, results_csv, services
@@ -33,7 +30,6 @@ from .serializers import (
     NewFindingReviewSerializer,
     NewPatientSerializer,
     NewSliceCorrectionSerializer,
-    NewUploadSerializer,
     PatientSerializer,
     ReadingSerializer,
     SeriesSerializer,
@@ -41,11 +37,6 @@ from .serializers import (
     StudyDateSerializer,
     StudySerializer,
     TrendSerializer,
-    UploadSerializer,
-)
-
-TOO_MANY_FILES = (
-    f"These are more than {settings.DATA_UPLOAD_MAX_NUMBER_FILES:,} files: nothing was stored. Send one exam at a time."
 )
 
 
@@ -165,60 +156,6 @@ class SeriesViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     queryset = Series.objects.all()
     serializer_class = SeriesSerializer
     belongs_to = {"study": "study__pk"}
-
-
-class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixin, viewsets.GenericViewSet):
-    queryset = Upload.objects.all()
-    serializer_class = UploadSerializer
-    parser_classes = (MultiPartParser,)
-
-    @extend_schema(request={"multipart/form-data": NewUploadSerializer}, responses={202: UploadSerializer})
-    def create(self, request: Request) -> Response:
-        """Send DICOM files or zips; they are worked off in the background."""
-        form = NewUploadSerializer(data=request.data)
-        form.fields["patient"].queryset = visible(Patient, request.user)
-        form.is_valid(raise_exception=True)
-        patient = form.validated_data.get("patient")
-        site = patient.site if patient else self._site(request, form.validated_data.get("site"))
-        files, paths = form.validated_data["files"], form.validated_data.get("paths", ())
-        upload = services.receive(files, site=site, user=request.user, patient=patient, paths=paths)
-        return Response(UploadSerializer(upload).data, status=status.HTTP_202_ACCEPTED)
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, (TooManyFilesSent, TooManyFieldsSent)):
-            exc = ValidationError({"files": [TOO_MANY_FILES]})
-        return super().handle_exception(exc)
-
-    def _site(self, request: Request, code: str | None) -> Site:
-        sites = list(visible(Site, request.user))
-        named = [site for site in sites if code in (None, site.code)]
-        if len(named) == 1:
-            return named[0]
-        if not sites:
-            raise ValidationError({"site": ["You belong to no site yet: ask your administrator."]})
-        codes = ", ".join(site.code for site in sites)
-        raise ValidationError({"site": [f"Name one of your sites: {codes}."]})
-
-    @extend_schema(request=None, responses=UploadSerializer)
-    @action(detail=True, methods=["post"])
-    def confirm(self, request: Request, pk: str) -> Response:
-        """The scan is of the named patient all the same: store it."""
-        return self._decide(services.confirm)
-
-    @extend_schema(request=None, responses=UploadSerializer)
-    @action(detail=True, methods=["post"])
-    def discard(self, request: Request, pk: str) -> Response:
-        """The held files were sent to the wrong patient: forget them."""
-        return self._decide(services.discard)
-
-    def _decide(self, decide: Any) -> Response:
-        upload = self.get_object()
-        try:
-            decide(upload)
-        except services.Refusal as refusal:
-            raise Conflict(str(refusal)) from refusal
-        upload.refresh_from_db()
-        return Response(UploadSerializer(upload).data)
 
 
 @_narrowed("study")

@@ -140,29 +140,6 @@ def test_hundreds_of_files_fit_in_one_request(api):
     assert Upload.objects.get().parts.count() == 400
 
 
-def test_files_are_told_apart_by_their_folders(api):
-    files = [ContentFile(b"x", name="IM0001"), ContentFile(b"y", name="IM0001")]
-    paths = ["exam/series 1/IM0001", "../../IM0001"]
-    assert api.post(UPLOADS, {"files": files, "paths": paths}).status_code == 202
-    parts = Upload.objects.get().parts.all()
-    assert [part.name for part in parts] == paths
-    assert [part.file.read() for part in parts] == [b"x", b"y"]
-    assert all(part.file.name.startswith(f"uploads/{part.upload_id}/") for part in parts)
-
-
-def test_a_path_is_asked_for_each_file_or_none(api):
-    files = [ContentFile(b"x", name="a"), ContentFile(b"y", name="b")]
-    answer = api.post(UPLOADS, {"files": files, "paths": ["one/a"]})
-    assert (answer.status_code, list(answer.json())) == (400, ["paths"])
-    assert not Upload.objects.exists()
-
-
-def test_thousands_of_files_with_long_paths_fit_in_one_request(api):
-    files = [ContentFile(b"x", name=f"{n}.dcm") for n in range(2000)]
-    paths = [f"{'a long name of a folder/' * 60}{n}.dcm" for n in range(2000)]
-    assert api.post(UPLOADS, {"files": files, "paths": paths}).status_code == 202
-
-
 @pytest.mark.parametrize("by_token", [False, True])
 def test_too_many_files_are_refused_in_a_sentence(user, settings, by_token):
     from rest_framework.authtoken.models import Token

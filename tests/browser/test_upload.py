@@ -1,14 +1,16 @@
 """Uploads by hand that ask something back: whose scan it is, and which site it goes to."""
 
+import os
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from analysis.piecewise import PIECE_BYTES
 from tests.browser.browser import chromium, log_in
 from tests.dicom_series import make_series
-from tests.stack import Stack
+from tests.stack import Stack, zipped
 
 WORKED_OFF_WITHIN_MS = 60_000
 
@@ -69,6 +71,80 @@ def test_a_user_of_two_sites_says_which_and_sees_it_in_the_list(stack: Stack, wo
         expect(row.filter(has_text="Second hospital")).to_have_count(1)
 
 
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A zip that is sent in four pieces; none of its files is a scan."""
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "noise.bin").write_bytes(os.urandom(3 * PIECE_BYTES))
+    (tmp_path / "large.zip").write_bytes(zipped(tmp_path / "large"))
+    return tmp_path / "large.zip"
+
+
+class Line:
+    """Counts the bytes that reach the server, and breaks after a number of requests with pieces."""
+
+    def __init__(self, page: Page, breaks_after: int) -> None:
+        self.bytes, self.requests, self.breaks_after = 0, 0, breaks_after
+        page.route("**/pieces/", self.carry)
+
+    def carry(self, route: Route) -> None:
+        if self.requests == self.breaks_after:
+            route.abort("connectionfailed")
+            return
+        self.requests += 1
+        self.bytes += len(route.request.post_data_buffer or b"")
+        route.continue_()
+
+
+def test_a_broken_connection_costs_one_piece(stack: Stack, worker: None, large: Path):
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        line = Line(page, breaks_after=2)
+        _send(page, [large])
+        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken. 8.4 MB of 13 MB")
+        line.breaks_after = -1
+        expect(page.locator("#upload-status")).to_contain_text("1 not stored", timeout=WORKED_OFF_WITHIN_MS)
+        assert large.stat().st_size < line.bytes < large.stat().st_size + 4000
+
+
+def test_files_chosen_again_on_a_page_opened_anew_are_sent_from_where_it_broke(stack: Stack, worker: None, large: Path):
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        Line(page, breaks_after=3)
+        _send(page, [large])
+        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken")
+        page.close()
+
+        page = browser.new_page()
+        page.goto(f"{stack.url}/upload/")
+        status = page.locator("#upload-status")
+        expect(status).to_contain_text("75 % arrived")
+        line = Line(page, breaks_after=-1)
+        _send(page, [large])
+        expect(status).to_contain_text("1 not stored", timeout=WORKED_OFF_WITHIN_MS)
+        assert line.requests == 1
+
+
+def test_a_cancelled_upload_leaves_nothing(stack: Stack, large: Path):
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        Line(page, breaks_after=1)
+        _send(page, [large])
+        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken")
+        with page.expect_response("**/discard/"):
+            page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#upload-status")).to_contain_text("Cancelled: nothing was stored.")
+        assert stack.get("/api/v1/uploads/")["results"][0]["state"] == "failed"
+        page.reload()
+        expect(page.locator("#upload-status")).to_be_empty()
+
+
 def test_files_of_a_folder_are_told_apart_and_others_wait_until_they_are_sent(
     stack: Stack, worker: None, tmp_path: Path
 ):
@@ -81,7 +157,7 @@ def test_files_of_a_folder_are_told_apart_and_others_wait_until_they_are_sent(
         page.goto(f"{stack.url}/upload/")
         status = page.locator("#upload-status")
         sending, asked = [], []
-        page.route("**/api/v1/uploads/", lambda route: sending.append(route))
+        page.route("**/api/v1/uploads/announce/", lambda route: sending.append(route))
         page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
 
         page.locator("input[webkitdirectory]").set_input_files(tmp_path / "exam")

@@ -1,0 +1,125 @@
+"""Uploads that come piece by piece, so that a broken connection costs one piece and not all that was sent.
+
+A client announces its files, sends the pieces that are missing in requests of any size and order, and may send one
+twice. The last one makes the upload like any other. Announcing the same files again leads to the same upload: after
+a break of any length only the rest is sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import transaction
+from django.utils import timezone
+
+from patients.archives import MAX_MEMBERS, MAX_TOTAL_BYTES
+from patients.models import Patient, Site, Upload, UploadPart
+
+from . import queue, services
+
+PIECE_BYTES = 4 * 2**20  # seconds of a slow line
+TOO_MANY_FILES = "An upload may hold {count} files: send one exam at a time."
+TOO_LARGE = "An upload may hold {gigabytes} GB: send one exam at a time."
+NOT_ANNOUNCED = "A piece does not fit the files that were announced: choose the files again."
+BROKEN_OFF = "The upload broke off and was not gone on with for {hours} hours: send the files again."
+
+Piece = tuple[int, int]  # number of the file among those announced, number of the piece in it
+
+
+def announce(files: Sequence[Mapping[str, Any]], *, site: Site, user: Any, patient: Patient | None = None) -> Upload:
+    """The upload that waits for these files, ``{name, size, mark}`` each, of this user; a new one if there is none.
+
+    ``mark``: what tells a file from others of its name and size, such as a checksum. services.Refusal where the files
+    are too many or too large.
+    """
+    if len(files) > MAX_MEMBERS:
+        raise services.Refusal(TOO_MANY_FILES.format(count=f"{MAX_MEMBERS:,}"))
+    if sum(file["size"] for file in files) > MAX_TOTAL_BYTES:
+        raise services.Refusal(TOO_LARGE.format(gigabytes=MAX_TOTAL_BYTES // 2**30))
+    announced = [
+        {"name": services.safe_name(file["name"])} | {key: file[key] for key in ("size", "mark")} for file in files
+    ]
+    named = {"site": site, "user": user, "patient": patient, "state": Upload.State.RECEIVING}
+    known = (upload for upload in Upload.objects.filter(**named) if upload.announced == announced)
+    return next(known, None) or Upload.objects.create(**named, announced=announced)
+
+
+def missing(upload: Upload) -> list[Piece]:
+    """The pieces still to be sent, in order."""
+    here = set(upload.parts.values_list("number", "piece"))
+    return [piece for piece in _all_pieces(upload) if piece not in here]
+
+
+def share_here(upload: Upload) -> float:
+    """How much of the pieces has arrived, 0 to 1."""
+    return 1 - len(missing(upload)) / len(_all_pieces(upload))
+
+
+def add(upload: Upload, pieces: Mapping[Piece, File]) -> None:
+    """Keep pieces of the announced files; with the last one the upload is queued. One that is here already is left out.
+
+    services.Refusal where a piece does not fit, or the upload was given up. Where all are here nothing happens: the
+    answer to the last piece may have been lost.
+    """
+    if upload.state != Upload.State.RECEIVING:
+        if upload.state == Upload.State.FAILED:
+            raise services.Refusal(upload.reason)
+        return
+    if any(not _fits(upload, piece, file) for piece, file in pieces.items()):
+        raise services.Refusal(NOT_ANNOUNCED)
+    here = set(upload.parts.values_list("number", "piece"))
+    parts = [_kept(upload, piece, file) for piece, file in pieces.items() if piece not in here]
+    with transaction.atomic():
+        upload = Upload.objects.select_for_update().get(pk=upload.pk)
+        if upload.state == Upload.State.RECEIVING:
+            UploadPart.objects.bulk_create(parts, ignore_conflicts=True)  # a second sending of it may have been quicker
+            _queue_if_whole(upload)
+            return
+    if upload.state == Upload.State.FAILED:  # cancelled meanwhile
+        for part in parts:
+            part.file.delete(save=False)
+        raise services.Refusal(upload.reason)
+
+
+def forget_broken_off() -> None:
+    """Give up what nobody went on with."""
+    hours = settings.UPLOAD_KEPT_OPEN_HOURS
+    begun_before = timezone.now() - timedelta(hours=hours)
+    for upload in Upload.objects.filter(state=Upload.State.RECEIVING, created_at__lt=begun_before):
+        still_open = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING)
+        if still_open.update(state=Upload.State.FAILED, reason=BROKEN_OFF.format(hours=hours), announced=[]):
+            upload.forget_parts()
+
+
+def _piece_count(size: int) -> int:
+    return max(1, -(-size // PIECE_BYTES))  # an empty file is one empty piece
+
+
+def _all_pieces(upload: Upload) -> list[Piece]:
+    return [
+        (number, piece) for number, file in enumerate(upload.announced) for piece in range(_piece_count(file["size"]))
+    ]
+
+
+def _fits(upload: Upload, piece: Piece, file: File) -> bool:
+    number, at = piece
+    if number >= len(upload.announced) or at >= _piece_count(upload.announced[number]["size"]):
+        return False
+    return file.size == min(PIECE_BYTES, upload.announced[number]["size"] - at * PIECE_BYTES)
+
+
+def _kept(upload: Upload, piece: Piece, file: File) -> UploadPart:
+    number, at = piece
+    part = UploadPart(upload=upload, number=number, piece=at, name=upload.announced[number]["name"])
+    part.file.save(part.name, file, save=False)  # over the same piece, if an earlier try died here
+    return part
+
+
+def _queue_if_whole(upload: Upload) -> None:
+    if upload.parts.count() < len(_all_pieces(upload)):
+        return
+    upload.state, upload.announced, upload.enqueued_at = Upload.State.RECEIVED, [], timezone.now()
+    upload.save(update_fields=["state", "announced", "enqueued_at"])
+    queue.wake()
