@@ -200,6 +200,7 @@ def test_the_pages_say_what_broke_off_and_forget_it_when_asked(browser, upload, 
     text = browser.get(address).content.decode()
     assert "An upload of 4 files" in text
     assert "50 % arrived" in text
+    assert "0000.dcm …" in text
     assert "data-poll" not in text
     assert "nothing was stored" in browser.post(f"{address}discard/").content.decode()
     assert address not in browser.get("/upload/").content.decode()
