@@ -5,8 +5,9 @@ None means "not computed" and is written as a dash, except where a function says
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.utils.formats import date_format
 
@@ -194,6 +195,18 @@ def spacing_text(mm: float | None) -> str:
 def date_text(day: date | None) -> str:
     """A study's date: ``12 Mar 2020``."""
     return date_format(day, DATE_FORMAT) if day else "no date"
+
+
+def moment_text(moment: datetime | None, time_zone: str) -> str:
+    """``12 Mar 2020, 09:41 CET``: in a site's own time, UTC where its time zone is unknown."""
+    if moment is None:
+        return DASH
+    try:
+        zone = ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = ZoneInfo("UTC")
+    local = moment.astimezone(zone)
+    return f"{date_text(local.date())}, {local:%H:%M} {local.tzname()}"
 
 
 SEVERE_BEFORE = ("lungs_cut_off", "lungs_unequal", "lung_volume_unusual")

@@ -108,6 +108,10 @@ class Analysis(Job):
         """The sha256 of each network's weights file."""
         return frozenset(model["sha256"] for model in self.model_versions)
 
+    def newest_corrections(self) -> dict[str, "SliceCorrection"]:
+        """What readers last said of each slice, by SOP instance UID."""
+        return {each.sop_instance_uid: each for each in self.corrections.select_related("user").reverse()}
+
 
 class Finding(models.Model):
     """One of the report's findings, as ``pipeline/report.py`` describes them, so that they can be listed."""

@@ -4,33 +4,94 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reportlab.graphics.shapes import Circle, Drawing, Line, PolyLine, String
+from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, PolyLine, Rect, String
 from reportlab.lib.colors import HexColor
-from reportlab.platypus import Flowable, Table
+from reportlab.pdfbase.pdfmetrics import stringWidth
+from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
-from .formats import DASH, date_text, relative_text, score_text
+from patients.models import PatientEvent
+
+from .formats import DASH, date_text, opacity_text, quality_text, ratio_text, relative_text, score_text, volume_text
 from .models import Analysis
-from .report_style import FAINT, FONT, GAP, INK, PALE, RULE, heading, paragraph, table
+from .report_style import FAINT, FONT, GAP, INK, PALE, RULE, WIDTH, heading, paragraph, table
 from .trend import TimePoint
 
 MAX_ROWS = 8  # time points in the table; the chart shows all
-CHART_HEIGHT = 118.0  # points, as all sizes here
-LINE = HexColor("#1f5f8b")
+CHART_HEIGHT, WIDE_CHART_HEIGHT = 118.0, 170.0  # points, as all sizes here
+LINE, BAND = HexColor("#1f5f8b"), HexColor("#dbe7f0")
 LABEL_SIZE = 6.5
 LEFT, RIGHT, BOTTOM, TOP = 24.0, 16.0, 27.0, 14.0
 """Room around the plot for its labels, in points."""
 LABEL_ROOM = 44.0
 """Date labels closer than this would touch, in points."""
 GRID_LINES = 4
+NO_TREND = "A trend is drawn from the second analysed time point on."
+BAND_WORDS = "measurement noise (95 %)"
+VERSIONS_DIFFER = (
+    "The time points were made by different versions of the networks, so a part of a change may come from the version."
+)
+WHOLE_HEAD = (
+    "CT of", "Day", "Corona score", "Relative", "Opacity", "Lungs", "Positive ratio", "Networks", "Reader", "Quality",
+)  # fmt: skip
+WHOLE_SHARES = (0.115, 0.05, 0.11, 0.085, 0.085, 0.09, 0.08, 0.115, 0.115, 0.155)
 
 
-def course_section(marked: TimePoint | None, points: Sequence[TimePoint], width: float) -> list[Flowable]:
-    """Heading, chart and table, ``width`` points wide; ``marked``: the time point of this report."""
-    chart_width = width * 0.47
-    drawing = trend_drawing(points, marked, width=chart_width, height=CHART_HEIGHT)
-    chart = drawing or paragraph("A trend is drawn from the second analysed time point on.", 8, FAINT)
-    body = table([[chart, _points_table(marked, points, width - chart_width - 2 * GAP)]], [chart_width + 2 * GAP, None])
+def course_section(marked: TimePoint | None, points: Sequence[TimePoint]) -> list[Flowable]:
+    """Heading, chart and table side by side; ``marked``: the time point of this report."""
+    chart_width = WIDTH * 0.47
+    chart = trend_drawing(points, marked, width=chart_width, height=CHART_HEIGHT) or paragraph(NO_TREND, 8, FAINT)
+    body = table([[chart, _points_table(marked, points, WIDTH - chart_width - 2 * GAP)]], [chart_width + 2 * GAP, None])
     return [*heading("Course"), body]
+
+
+def whole_course_section(
+    marked: TimePoint | None, points: Sequence[TimePoint], events: Sequence[PatientEvent], decided: dict[int, bool]
+) -> list[Flowable]:
+    """The chart over the whole width, every time point with its measures, and what happened to the patient.
+
+    ``decided``: by study what a reader last signed.
+    """
+    chart = trend_drawing(points, marked, width=WIDTH, height=WIDE_CHART_HEIGHT) or paragraph(NO_TREND, 8, FAINT)
+    rows = [[paragraph(text, 7, FAINT) for text in WHOLE_HEAD]]
+    rows += [
+        [paragraph(text, 7, bold=_is_same(point, marked)) for text in _measures(point, decided)] for point in points
+    ]
+    highlights = [
+        ("BACKGROUND", (0, row), (-1, row), PALE)
+        for row, point in enumerate(points, start=1)
+        if _is_same(point, marked)
+    ]
+    grid = table(
+        rows,
+        [WIDTH * share for share in WHOLE_SHARES],
+        ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE),
+        *highlights,
+        pad=3,
+        repeat_head=True,
+    )
+    networks = {point.analysis.weights for point in points if point.in_trend and point.corona_score_cm3 is not None}
+    notes = [VERSIONS_DIFFER] if len(networks) > 1 else []
+    notes += [f"{date_text(event.date)}: {event.text}" for event in events]
+    charted = KeepTogether([*heading("All time points"), chart])
+    return [charted, grid, Spacer(0, 3), *(paragraph(note, 7.5) for note in notes)]
+
+
+def _measures(point: TimePoint, decided: dict[int, bool]) -> list[str]:
+    """As WHOLE_HEAD."""
+    done = point.analysis if point.analysis and point.analysis.state == Analysis.State.DONE else None
+    reader = decided.get(point.study.pk)
+    return [
+        date_text(point.date),
+        DASH if point.days_since_first is None else str(point.days_since_first),
+        score_text(point.corona_score_cm3),
+        DASH if point.relative_corona_score is None else relative_text(point.relative_corona_score),
+        opacity_text(done and done.opacity_percent),
+        volume_text(done and done.lung_volume_ml),
+        ratio_text(done and done.positive_ratio),
+        _point_words(point),
+        DASH if reader is None else "suspected" if reader else "not suspected",
+        quality_text(done.quality) if done else "",
+    ]
 
 
 def _points_table(marked: TimePoint | None, points: Sequence[TimePoint], width: float) -> Table:
@@ -95,7 +156,8 @@ def trend_drawing(
 ) -> Drawing | None:
     """``points``: the patient's time points; ``marked``: the one of this report. Sizes in points.
 
-    Relative scores where they are defined, else the scores themselves. None with fewer than two: no trend yet.
+    Relative scores where they are defined, else the scores themselves, with the band of their measurement noise where
+    it is known of all. None with fewer than two: no trend yet.
     """
     relative = any(point.relative_corona_score is not None for point in points)
     scores = [point.relative_corona_score if relative else point.corona_score_cm3 for point in points]
@@ -106,15 +168,23 @@ def trend_drawing(
         return None
     shown, values = zip(*known, strict=True)
     days = [point.days_since_first or 0 for point in shown]
-    step = _step(max(values))
+    noise = [_noise(point, relative=relative) for point in shown]
+    highest = max(value * (1 + (part or 0)) for value, part in zip(values, noise, strict=True))
+    step = _step(highest)
     x = _Scale(LEFT, width - RIGHT, min(days), max(days) if max(days) > min(days) else min(days) + 1)
-    y = _Scale(BOTTOM, height - TOP, 0.0, max(step * math.ceil(max(values) / step * 1.05), step))
+    y = _Scale(BOTTOM, height - TOP, 0.0, max(step * math.ceil(highest / step * 1.05), step))
 
     drawing = Drawing(width, height)
     _grid(drawing, y, step, width)
     title = "Relative Corona score" if relative else "Corona score, cm³"
     drawing.add(String(0, height - LABEL_SIZE, title, fontName=FONT, fontSize=LABEL_SIZE + 0.5, fillColor=INK))
     places = [(x(day), y(value)) for day, value in zip(days, values, strict=True)]
+    if None not in noise:
+        ends = [
+            [(x(day), y(value * (1 + sign * part))) for day, value, part in zip(days, values, noise, strict=True)]
+            for sign in (1, -1)
+        ]
+        _band(drawing, ends[0] + ends[1][::-1])
     drawing.add(PolyLine([each for place in places for each in place], strokeColor=LINE, strokeWidth=1.3))
     is_marked = [_is_same(point, marked) for point in shown]
     labelled = _with_room([across for across, _ in places], first=is_marked.index(True) if any(is_marked) else 0)
@@ -124,6 +194,24 @@ def trend_drawing(
         if index in labelled:
             _day_label(drawing, shown[index], across, strong=is_marked[index])
     return drawing
+
+
+def _noise(point: TimePoint, *, relative: bool) -> float | None:
+    """Half of the 95 % interval, as a part of the value drawn."""
+    if relative:
+        return point.since_first.noise if point.since_first else None
+    return point.score_noise
+
+
+def _band(drawing: Drawing, corners: Sequence[tuple[float, float]]) -> None:
+    """The band with its word at the top right."""
+    drawing.add(Polygon([each for corner in corners for each in corner], fillColor=BAND, strokeColor=None))
+    top, right = drawing.height - LABEL_SIZE, drawing.width - RIGHT / 2
+    label = String(right, top, BAND_WORDS, fontName=FONT, fontSize=LABEL_SIZE)
+    label.textAnchor, label.fillColor = "end", FAINT
+    left = right - stringWidth(BAND_WORDS, FONT, LABEL_SIZE) - 12
+    drawing.add(Rect(left, top - 0.5, 9, LABEL_SIZE - 0.5, fillColor=BAND, strokeColor=None))
+    drawing.add(label)
 
 
 def _with_room(places: Sequence[float], *, first: int) -> set[int]:

@@ -1,30 +1,25 @@
-"""The key images of a report: which slices are shown, and each as CT and as CT with the heat map.
+"""The images of a report: the slices shown, each as CT and as CT with the heat map, and a cut around each finding.
 
 Only the shown slices are decoded. Everything is drawn in the frame of the stored image; the side
 letters follow from ImageOrientationPatient (DICOM PS3.3 C.7.6.2.1.1), so nothing is ever mirrored.
 """
 
-import io
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from django.db.models.fields.files import FieldFile
 from PIL import Image
-from reportlab.lib.colors import black, white
-from reportlab.lib.utils import ImageReader
-from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable
 from scipy import ndimage
 
 from . import storage
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .models import Analysis
 from .pipeline.series import SliceHeader, UnusableSeries
-from .report_style import BOLD, FAINT, FONT
 from .slice_images import Grey, as_jpeg, in_lung_window, read_slice
 
 log = logging.getLogger(__name__)
@@ -41,16 +36,21 @@ BODY_OPENING = 2
 BODY_CELL_MM = 4.0
 """Cell size at which the body is looked for; thin things such as a blanket vanish in it."""
 PIXELS_WIDE = 640
-"""Width of a picture: 58 mm in print at 280 dots per inch."""
+"""Width of a key image: 58 mm in print at 280 dots per inch."""
+SHEET_SLICES, SHEET_PIXELS_WIDE = 30, 280
+"""Pictures on the contact sheet, which fill a page, and the width of one: 35 mm at 200 dots per inch."""
+CUT_PIXELS_WIDE, CUT_MM, CUT_AXES = 320, 80.0, 2.5
+"""Of the cut around a finding: 40 mm in print, which show this much of the lung, or this many long axes if more."""
+OUTLINE_RGB = (64, 255, 128)
+"""As ``static/src/viewer/outline.ts`` draws findings."""
 HEAT_EDGE = 12 / 255
 """Activations above the threshold over which the colour fades in, as in ``static/src/viewer/heatmap.ts``."""
 THUMBNAIL, THUMBNAIL_QUALITY = (400, 300), 80  # pixels, twice what the timeline shows
-SCALE_BAR_MM = 50
 
 
 @dataclass(frozen=True)
-class KeyImage:
-    """One slice. ``ct`` and ``overlay``: pictures of the same size; ``mm_per_pixel`` of both.
+class SliceImage:
+    """One slice, or a cut of it. ``ct`` and ``overlay``: pictures of the same size; ``mm_per_pixel`` of both.
 
     ``left`` and ``right``: letters of the patient's sides at the picture's edges (R, L, A, P, H, F).
     """
@@ -62,6 +62,28 @@ class KeyImage:
     left: str
     right: str
     header: SliceHeader
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The part of an image that is shown: its centre and its width, from the image's corner."""
+
+    row_mm: float
+    column_mm: float
+    width_mm: float
+    pixels_wide: int
+
+    @property
+    def mm_per_pixel(self) -> float:
+        return self.width_mm / self.pixels_wide
+
+
+class Place(Protocol):
+    """Of a finding, ``number`` as its label in the map."""
+
+    number: int
+    centroid_mm: Sequence[float]
+    long_axis_mm: float
 
 
 def choose_slices(slices: Sequence[dict[str, Any]]) -> list[int]:
@@ -104,48 +126,87 @@ def thumbnail(analysis: Analysis, level: float) -> bytes | None:
     return as_jpeg(images[0].overlay.resize(THUMBNAIL, Image.Resampling.LANCZOS), THUMBNAIL_QUALITY)
 
 
-def key_images(analysis: Analysis) -> list[KeyImage]:
+def key_images(analysis: Analysis) -> list[SliceImage]:
     """The chosen slices of a finished analysis."""
     return _images(analysis, choose_slices(analysis.report["slices"]))
 
 
-def _images(analysis: Analysis, chosen: Sequence[int]) -> list[KeyImage]:
+def sheet_images(analysis: Analysis) -> list[SliceImage]:
+    """The positive slices; where they are more than SHEET_SLICES, that many evenly chosen ones."""
+    positive = [index for index, each in enumerate(analysis.report["slices"]) if each["positive"]]
+    return _images(analysis, evenly_chosen(positive, SHEET_SLICES), SHEET_PIXELS_WIDE)
+
+
+def evenly_chosen(indices: Sequence[int], most: int) -> list[int]:
+    """All, or ``most`` of them from the first to the last."""
+    if len(indices) <= most:
+        return list(indices)
+    return [indices[round(number * (len(indices) - 1) / (most - 1))] for number in range(most)]
+
+
+def finding_images(analysis: Analysis, findings: Sequence[Place]) -> dict[int, SliceImage]:
+    """By number the cut around each finding, on the slice of its centre; one whose image cannot be read is left out.
+
+    ``overlay``: with the outline of the map, or with a ring as wide as the long axis where the map has none there.
+    """
+    slices = analysis.report["slices"]
+    level = {
+        each.number: min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - each.centroid_mm[2]))
+        for each in findings
+    }
+    read = _read(analysis, set(level.values()))
+    labels = _read_map(analysis, analysis.findings_map) if analysis.findings_map else None
+    images = {}
+    for each in findings:
+        index = level[each.number]
+        if index in read:
+            plane = None if labels is None else labels[index] == each.number
+            images[each.number] = _cut_around(each, index, *read[index], plane)
+    return images
+
+
+def _images(analysis: Analysis, chosen: Sequence[int], pixels_wide: int = PIXELS_WIDE) -> list[SliceImage]:
     """Slices in one frame; one whose image cannot be read is left out.
 
     None at all where the heat map cannot be read: a CT alone would pass for one without findings.
     """
-    read = [(index, *found) for index in chosen if (found := _read(analysis, index))]
-    if not read:
+    read = _read(analysis, chosen)
+    heatmap = _read_map(analysis, analysis.heatmap) if read else None
+    if heatmap is None:
         return []
-    try:
-        heatmap = storage.read_heatmap(analysis)
-        planes = [heatmap[index] for index, _, _ in read]
-    except (OSError, EOFError, ValueError, IndexError, zlib.error) as fault:
-        log.error("images of analysis %s: the heat map cannot be read: %s", analysis.pk, fault)
-        return []
-    spacing_mm = read[0][1].pixel_spacing_mm
-    assert spacing_mm is not None  # an analysed series has one, the same on all slices
-    frame = _frame([hu for _, _, hu in read], spacing_mm)
-    return [
-        _picture(index, header, hu, plane, frame, spacing_mm)
-        for (index, header, hu), plane in zip(read, planes, strict=True)
-    ]
+    header, _ = next(iter(read.values()))
+    assert header.pixel_spacing_mm is not None  # an analysed series has one, the same on all slices
+    frame = _body_frame([hu for _, hu in read.values()], header.pixel_spacing_mm, pixels_wide)
+    return [_with_heat_map(index, *read[index], heatmap[index], frame) for index in chosen if index in read]
 
 
-def _read(analysis: Analysis, index: int) -> tuple[SliceHeader, npt.NDArray[np.int16]] | None:
-    uid = analysis.report["slices"][index]["sop_instance_uid"]
-    instance = analysis.series.instances.filter(sop_instance_uid=uid).first()
-    if instance is None:
-        return None
+def _read_map(analysis: Analysis, stored: FieldFile) -> Grey | None:
+    """A plane for each slice of the report."""
     try:
-        return read_slice(instance)
-    except (UnusableSeries, OSError) as fault:
-        log.warning("images of analysis %s: slice %s cannot be shown: %s", analysis.pk, index + 1, fault)
+        planes = storage.read_map(stored)
+        if len(planes) != len(analysis.report["slices"]):
+            raise ValueError(f"it has {len(planes)} planes")
+        return planes
+    except (OSError, EOFError, ValueError, zlib.error) as fault:
+        log.error("images of analysis %s: %s cannot be read: %s", analysis.pk, stored.field.name, fault)
         return None
 
 
-def _frame(slices: Sequence[npt.NDArray[np.int16]], spacing_mm: tuple[float, float]) -> tuple[float, float, float]:
-    """The part of the image that holds the body on all slices, as centre row and column and width, in mm."""
+def _read(analysis: Analysis, chosen: Iterable[int]) -> dict[int, tuple[SliceHeader, npt.NDArray[np.int16]]]:
+    """By index in the report, those that can be read."""
+    uids = {analysis.report["slices"][index]["sop_instance_uid"]: index for index in chosen}
+    read = {}
+    for instance in analysis.series.instances.filter(sop_instance_uid__in=uids):
+        index = uids[instance.sop_instance_uid]
+        try:
+            read[index] = read_slice(instance)
+        except (UnusableSeries, OSError) as fault:
+            log.warning("images of analysis %s: slice %s cannot be shown: %s", analysis.pk, index + 1, fault)
+    return read
+
+
+def _body_frame(slices: Sequence[npt.NDArray[np.int16]], spacing_mm: tuple[float, float], pixels_wide: int) -> Frame:
+    """What holds the body on all slices."""
     boxes = [box for hu in slices if (box := _body_box_mm(hu, spacing_mm))]
     rows_mm, columns_mm = np.array(slices[0].shape) * spacing_mm
     top, left, bottom, right = 0.0, 0.0, rows_mm, columns_mm
@@ -153,7 +214,7 @@ def _frame(slices: Sequence[npt.NDArray[np.int16]], spacing_mm: tuple[float, flo
         edges = np.array(boxes)
         top, left = edges[:, :2].min(axis=0) - BODY_MARGIN_MM
         bottom, right = edges[:, 2:].max(axis=0) + BODY_MARGIN_MM
-    return (top + bottom) / 2, (left + right) / 2, max(right - left, (bottom - top) * ASPECT)
+    return Frame((top + bottom) / 2, (left + right) / 2, max(right - left, (bottom - top) * ASPECT), pixels_wide)
 
 
 def _body_box_mm(
@@ -170,37 +231,56 @@ def _body_box_mm(
     return rows.start * down, columns.start * across, rows.stop * down, columns.stop * across
 
 
-def _picture(
-    index: int,
-    header: SliceHeader,
-    hu: npt.NDArray[np.int16],
-    heat: Grey,
-    frame: tuple[float, float, float],
-    spacing_mm: tuple[float, float],
-) -> KeyImage:
-    size_mm = (hu.shape[0] * spacing_mm[0], hu.shape[1] * spacing_mm[1])
+def _with_heat_map(index: int, header: SliceHeader, hu: npt.NDArray[np.int16], heat: Grey, frame: Frame) -> SliceImage:
+    size_mm = _size_mm(header)
     ct = _cut(in_lung_window(hu), size_mm, frame)
+    return _slice_image(index, header, frame, ct, _with_heat(ct, _cut(heat, size_mm, frame)))
+
+
+def _cut_around(
+    place: Place, index: int, header: SliceHeader, hu: npt.NDArray[np.int16], labelled: npt.NDArray[np.bool_] | None
+) -> SliceImage:
+    """``labelled``: the finding on the slice, of any matrix; None where there is no map."""
+    assert header.position is not None  # as an analysed series has
+    assert header.orientation is not None
+    assert header.pixel_spacing_mm is not None
+    away_mm = np.array(place.centroid_mm) - header.position
+    column_mm, row_mm = np.reshape(header.orientation, (2, 3)) @ away_mm
+    down_mm, across_mm = header.pixel_spacing_mm
+    width_mm = max(CUT_MM, CUT_AXES * place.long_axis_mm)
+    frame = Frame(row_mm + down_mm / 2, column_mm + across_mm / 2, width_mm, CUT_PIXELS_WIDE)
+    ct = _cut(in_lung_window(hu), _size_mm(header), frame)
+    if labelled is not None and labelled.any():
+        shape = np.asarray(_cut(labelled.astype(np.uint8) * 255, _size_mm(header), frame)) > 127
+    else:
+        rows, columns = np.indices((ct.height, ct.width))
+        away = np.hypot(rows - ct.height / 2, columns - ct.width / 2)
+        shape = away * frame.mm_per_pixel <= place.long_axis_mm / 2
+    outlined = np.repeat(np.asarray(ct)[..., None], 3, axis=-1)
+    outlined[ndimage.binary_dilation(shape) & ~ndimage.binary_erosion(shape)] = OUTLINE_RGB
+    return _slice_image(index, header, frame, ct, Image.fromarray(outlined))
+
+
+def _slice_image(index: int, header: SliceHeader, frame: Frame, ct: Image.Image, overlay: Image.Image) -> SliceImage:
     left, right = _sides(header)
-    return KeyImage(
-        number=index + 1,
-        ct=ct,
-        overlay=_with_heat(ct, _cut(heat, size_mm, frame)),
-        mm_per_pixel=frame[2] / PIXELS_WIDE,
-        left=left,
-        right=right,
-        header=header,
-    )
+    return SliceImage(index + 1, ct, overlay, frame.mm_per_pixel, left, right, header)
 
 
-def _cut(plane: Grey, size_mm: tuple[float, float], frame: tuple[float, float, float]) -> Image.Image:
+def _size_mm(header: SliceHeader) -> tuple[float, float]:
+    """Of the whole image: rows, columns."""
+    assert header.pixel_spacing_mm is not None
+    return header.rows * header.pixel_spacing_mm[0], header.columns * header.pixel_spacing_mm[1]
+
+
+def _cut(plane: Grey, size_mm: tuple[float, float], frame: Frame) -> Image.Image:
     """The frame's part of a plane that covers ``size_mm`` (rows, columns); black beyond its edges."""
-    row_mm, column_mm, width_mm = frame
-    height_mm = width_mm / ASPECT
+    high = round(frame.pixels_wide / ASPECT)
     to_rows, to_columns = plane.shape[0] / size_mm[0], plane.shape[1] / size_mm[1]
-    across, down = width_mm / PIXELS_WIDE * to_columns, height_mm / round(PIXELS_WIDE / ASPECT) * to_rows
-    left, top = (column_mm - width_mm / 2) * to_columns, (row_mm - height_mm / 2) * to_rows
+    across, down = frame.mm_per_pixel * to_columns, frame.width_mm / ASPECT / high * to_rows
+    left = (frame.column_mm - frame.width_mm / 2) * to_columns
+    top = (frame.row_mm - frame.width_mm / ASPECT / 2) * to_rows
     return Image.fromarray(plane).transform(
-        (PIXELS_WIDE, round(PIXELS_WIDE / ASPECT)),
+        (frame.pixels_wide, high),
         Image.Transform.AFFINE,
         (across, 0, left, 0, down, top),
         resample=Image.Resampling.BICUBIC,
@@ -231,60 +311,3 @@ def _sides(header: SliceHeader) -> tuple[str, str]:
     axis = int(np.abs(direction).argmax())
     positive, negative = (("L", "R"), ("P", "A"), ("H", "F"))[axis]
     return (negative, positive) if direction[axis] > 0 else (positive, negative)
-
-
-class Picture(Flowable):
-    """One view of a key image with the letters of the sides and a scale bar."""
-
-    def __init__(self, image: KeyImage, view: Image.Image, width: float) -> None:
-        super().__init__()
-        self.image, self.view = image, view
-        self.width, self.height = width, width * view.height / view.width
-
-    def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
-        return self.width, self.height
-
-    def draw(self) -> None:
-        canvas: Canvas = self.canv
-        canvas.drawImage(ImageReader(io.BytesIO(as_jpeg(self.view))), 0, 0, self.width, self.height)
-        points_per_mm = self.width / self.view.width / self.image.mm_per_pixel
-        bar = SCALE_BAR_MM * points_per_mm
-        self._plate(2, self.height - 14, 11, 12)
-        self._plate(self.width - 13, self.height - 14, 11, 12)
-        self._plate(2, 2, bar + 6, 13)
-        canvas.setFillColor(white)
-        canvas.setFont(BOLD, 9)
-        canvas.drawCentredString(7.5, self.height - 11.2, self.image.left)
-        canvas.drawCentredString(self.width - 7.5, self.height - 11.2, self.image.right)
-        canvas.setFont(FONT, 6)
-        canvas.drawString(5, 7.5, f"{SCALE_BAR_MM // 10} cm")
-        canvas.setStrokeColor(white)
-        canvas.setLineWidth(1.2)
-        canvas.line(5, 5, 5 + bar, 5)
-
-    def _plate(self, left: float, bottom: float, width: float, height: float) -> None:
-        """A dark ground, so that white letters are legible on bright tissue."""
-        self.canv.saveState()
-        self.canv.setFillColor(black, alpha=0.55)
-        self.canv.rect(left, bottom, width, height, stroke=0, fill=1)
-        self.canv.restoreState()
-
-
-class HeatLegend(Flowable):
-    """The heat map's colours from 0 to 1, as they look over soft tissue."""
-
-    WIDTH, HEIGHT, BAR = 240.0, 10.0, 60.0
-
-    def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
-        return self.WIDTH, self.HEIGHT
-
-    def draw(self) -> None:
-        canvas: Canvas = self.canv
-        rgba = heat_rgba(np.linspace(0, 1, 64)[None])
-        bar = rgba[..., :3] * rgba[..., 3:] + 128 * (1 - rgba[..., 3:])
-        left = self.WIDTH - self.BAR - 10
-        canvas.drawImage(ImageReader(Image.fromarray(bar.round().astype(np.uint8))), left, 1, self.BAR, 7)
-        canvas.setFont(FONT, 7)
-        canvas.setFillColor(FAINT)
-        canvas.drawRightString(left - 4, 2, f"Heat map, drawn from {HEAT_THRESHOLD:g}; one scale for all scans   0")
-        canvas.drawRightString(self.WIDTH, 2, "1")

@@ -1,113 +1,92 @@
-"""The report for the ward as PDF: one A4 page with the decision, the scores, key images and the trend."""
+"""The report as PDF: one A4 page for the ward, and on request further pages with all that is known of the result."""
 
 import io
-import unicodedata
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from collections.abc import Callable, Sequence
 
 from django.utils import timezone
-from reportlab.lib.colors import white
+from reportlab import rl_config
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import BaseDocTemplate, Flowable, Frame, KeepTogether, PageTemplate, Spacer, Table
+from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageBreak, PageTemplate
 
-from patients.models import Patient, Site, Study
+from patients.models import Study
 
-from . import finding_reviews, formats
-from .models import Analysis, Comparison, Reading
-from .pipeline.opacity import HIGH_HU
+from . import formats, report_full, report_ward
+from .models import Analysis, Reading
 from .pipeline.report import software_version
-from .pipeline.score import GATE_HU
-from .report_course import course_section
-from .report_images import MAX_SLICES, HeatLegend, KeyImage, Picture, key_images
-from .report_style import (
-    BOLD,
-    FAINT,
-    FONT,
-    GAP,
-    INK,
-    NOT_SUSPECTED,
-    PALE,
-    SUSPECTED,
-    heading,
-    paragraph,
-    printable,
-    register_fonts,
-    short,
-    table,
-)
-from .trend import TimePoint, since_last
+from .report_style import BOLD, FAINT, FONT, INK, MARGIN, RULE, WIDTH, register_fonts, short
+from .trend import TimePoint
+
+rl_config.useA85 = False  # images as text, which reportlab would write, take a second longer and a quarter more room
 
 DISCLAIMER = "Research use only, not for diagnosis"
-MARGIN, HEADER, FOOTER = 40.0, 56.0, 34.0  # points
-WIDTH = A4[0] - 2 * MARGIN
-PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: WIDTH * 0.3}  # by number of key slices
-SHA256_DIGITS = 12
-MAX_FINDINGS = 3  # that the page has room for
-SEXES = {"M": "male", "F": "female", "O": "other"}
+HEADER, WHOSE, FOOTER = 56.0, 16.0, 34.0  # heights in points; WHOSE: of the line with patient and date, from page 2 on
+FOOTER_SIZE = 7
+PAGE_COUNT, PAGE_COUNT_ROOM = "page-count", 9.0
 
 
-def render(analysis: Analysis, points: Sequence[TimePoint]) -> bytes:
-    """The PDF of a finished analysis; ``points``: the patient's time points, from ``trend.trend``."""
+def render(analysis: Analysis, points: Sequence[TimePoint], *, full: bool = False) -> bytes:
+    """The PDF of a finished analysis; ``points``: the patient's time points, from ``trend.trend``.
+
+    ``full``: with the pages of ``report_full`` after the one for the ward.
+    """
     register_fonts()
-    study = analysis.series.study
-    site = study.patient.site
-    images = key_images(analysis)
-    marked = next((point for point in points if point.analysis and point.analysis.pk == analysis.pk), None)
-    story = [
-        _facts(analysis, images),
-        *_unprintable_name(study.patient),
-        *([paragraph(study.accepted_mismatch)] if study.accepted_mismatch else []),
-        Spacer(0, GAP),
-        _decision(analysis),
-        *_to_check(analysis),
-        *_readings(analysis),
-        Spacer(0, GAP),
-        _numbers(analysis, marked, points),
-        *_findings(analysis),
-        *_since_last(since_last(points, analysis)),
-        *_image_section(analysis, images),
-        *course_section(marked, points, WIDTH),
-        *_method_section(analysis),
-    ]
-    return _document(story, study, site)
+    story = report_ward.sections(analysis, points, A4[1] - HEADER - FOOTER)
+    if full:
+        story += [PageBreak(), *report_full.sections(analysis, points)]
+    return _document([*story, _PageCount()], analysis.series.study, "full report" if full else "report")
 
 
-def _document(story: list[Flowable], study: Study, site: Site) -> bytes:
-    printed = f"Printed {_local(timezone.now(), site)}"
-    if not study.readings.filter(state=Reading.State.SIGNED).exists():
-        printed += " · not reported by a reader yet"
-
-    def frame_page(canvas: Canvas, document: BaseDocTemplate) -> None:
-        _header(canvas, site)
-        _footer(canvas, f"CoronaTrend {software_version()} · {printed} · page {canvas.getPageNumber()}")
-
+def _document(story: list[Flowable], study: Study, kind: str) -> bytes:
     buffer = io.BytesIO()
     document = BaseDocTemplate(
         buffer,
         pagesize=A4,
         # Never the patient's name: titles show in tabs and histories.
-        title=f"CoronaTrend report, CT of {formats.date_text(study.study_date)}",
+        title=f"CoronaTrend {kind}, CT of {formats.date_text(study.study_date)}",
         author="CoronaTrend",
         subject=DISCLAIMER,
         lang="en-GB",
     )
-    body = Frame(MARGIN, FOOTER, WIDTH, A4[1] - HEADER - FOOTER, 0, 0, 0, 0)
-    document.addPageTemplates(PageTemplate(frames=[body], onPage=frame_page))
+    draw_around = _around(study)
+    document.addPageTemplates(
+        [
+            PageTemplate("first", [_body(HEADER)], onPage=draw_around, autoNextPageTemplate="later"),
+            PageTemplate("later", [_body(HEADER + WHOSE)], onPage=draw_around),
+        ]
+    )
     document.build(story)
     return buffer.getvalue()
 
 
-def _header(canvas: Canvas, site: Site) -> None:
+def _body(header: float) -> Frame:
+    return Frame(MARGIN, FOOTER, WIDTH, A4[1] - header - FOOTER, 0, 0, 0, 0)
+
+
+def _around(study: Study) -> Callable[[Canvas, BaseDocTemplate], None]:
+    """What draws head and foot of each page."""
+    site = study.patient.site
+    printed = f"Printed {formats.moment_text(timezone.now(), site.time_zone)}"
+    if not study.readings.filter(state=Reading.State.SIGNED).exists():
+        printed += " · not reported by a reader yet"
+
+    def draw(canvas: Canvas, document: BaseDocTemplate) -> None:
+        _header(canvas, short(site.name))
+        if canvas.getPageNumber() > 1:
+            _whose(canvas, study)
+        _footer(canvas, f"CoronaTrend {software_version()} · {printed}")
+
+    return draw
+
+
+def _header(canvas: Canvas, site_name: str) -> None:
     top = A4[1] - 36
     canvas.setFillColor(INK)
     canvas.setFont(BOLD, 15)
     canvas.drawString(MARGIN, top, "CoronaTrend")
     canvas.setFont(FONT, 9)
     canvas.setFillColor(FAINT)
-    canvas.drawString(MARGIN + 98, top, short(site.name))
+    canvas.drawString(MARGIN + 98, top, site_name)
     canvas.setFont(BOLD, 9)
     canvas.setFillColor(INK)
     canvas.drawRightString(A4[0] - MARGIN, top, DISCLAIMER)
@@ -116,246 +95,42 @@ def _header(canvas: Canvas, site: Site) -> None:
     canvas.line(MARGIN, top - 8, A4[0] - MARGIN, top - 8)
 
 
+def _whose(canvas: Canvas, study: Study) -> None:
+    """Patient and CT, so that a page that comes loose is still whose it is."""
+    patient = study.patient
+    born = f", born {formats.date_text(patient.birth_date)}" if patient.birth_date else ""
+    line = A4[1] - HEADER - 2
+    canvas.setFont(FONT, 8)
+    canvas.setFillColor(INK)
+    canvas.drawString(MARGIN, line, f"{short(patient.display_name)}, {short(patient.patient_id)}{born}")
+    canvas.drawRightString(A4[0] - MARGIN, line, f"CT of {formats.date_text(study.study_date)}")
+    canvas.setStrokeColor(RULE)
+    canvas.setLineWidth(0.4)
+    canvas.line(MARGIN, line - 5, A4[0] - MARGIN, line - 5)
+
+
 def _footer(canvas: Canvas, text: str) -> None:
-    canvas.setFont(FONT, 7)
+    canvas.setFont(FONT, FOOTER_SIZE)
     canvas.setFillColor(FAINT)
     canvas.drawString(MARGIN, 20, text)
-    canvas.drawRightString(A4[0] - MARGIN, 20, DISCLAIMER)
+    count_at = A4[0] - MARGIN - PAGE_COUNT_ROOM
+    canvas.drawRightString(count_at, 20, f"{DISCLAIMER} · page {canvas.getPageNumber()} / ")
+    canvas.saveState()
+    canvas.translate(count_at, 20)
+    canvas.doForm(PAGE_COUNT)
+    canvas.restoreState()
 
 
-def _local(moment: datetime | None, site: Site) -> str:
-    """In the site's own time; UTC where its time zone is unknown."""
-    if moment is None:
-        return formats.DASH
-    try:
-        zone = ZoneInfo(site.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = ZoneInfo("UTC")
-    local = moment.astimezone(zone)
-    return f"{formats.date_text(local.date())}, {local:%H:%M} {local.tzname()}"
+class _PageCount(Flowable):
+    """The end of the story: here it is known how many pages there are, which every footer refers to."""
 
+    def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
+        return 0, 0
 
-def _facts(analysis: Analysis, images: Sequence[KeyImage]) -> Table:
-    """Patient on the left, study on the right."""
-    series = analysis.series
-    study, patient = series.study, series.study.patient
-    name = short(patient.display_name) + (" (synthetic patient)" if patient.synthetic else "")
-    issuer = f" ({short(patient.issuer_of_patient_id)})" if patient.issuer_of_patient_id else ""
-    time = f", {study.study_time:%H:%M}" if study.study_time else ""
-    series_words = [short(text) for text in (series.description, series.convolution_kernel) if text]
-    left = [
-        ("Patient", name),
-        ("Patient ID", short(patient.patient_id) + issuer),
-        ("Born", formats.date_text(patient.birth_date) if patient.birth_date else "not given"),
-        ("Age, sex", f"{_age(patient, study)}, {SEXES.get(patient.sex, 'sex not given')}"),
-    ]
-    right = [
-        ("CT of", f"{formats.date_text(study.study_date)}{' (entered by hand)' if study.dated_by_hand else time}"),
-        ("Study", short(study.description.replace("^", " ")) or "no description"),
-        ("Series", ", ".join(series_words) or "no description"),
-        ("Slices", _slices_words(analysis, images)),
-    ]
-    rows = [
-        [
-            paragraph(text, 8, FAINT) if column in (0, 2) else paragraph(text, 8.5, bold=row == 0)
-            for column, text in enumerate((*one, *other))
-        ]
-        for row, (one, other) in enumerate(zip(left, right, strict=True))
-    ]
-    half = WIDTH / 2
-    return table(rows, [52, half - 52, 40, half - 40])
-
-
-def _age(patient: Patient, study: Study) -> str:
-    years = patient.age_on(study.study_date)
-    return "age not known" if years is None else f"{years} years at the scan"
-
-
-def _slices_words(analysis: Analysis, images: Sequence[KeyImage]) -> str:
-    words = f"{len(analysis.report['slices'])}, {formats.spacing_text(analysis.slice_spacing_mm)} apart"
-    if images and (spacing := images[0].header.pixel_spacing_mm):
-        words += f", pixels {spacing[0]:.2f} × {formats.spacing_text(spacing[1])}"
-    return words
-
-
-def _unprintable_name(patient: Patient) -> list[Flowable]:
-    if printable(patient.display_name) == unicodedata.normalize("NFC", patient.display_name):
-        return []
-    sentence = "The name holds characters that this report cannot print (shown as ?): go by the patient ID."
-    return [paragraph(sentence, 8, SUSPECTED)]
-
-
-def _decision(analysis: Analysis) -> Table:
-    headline, colour = ("Suspected", SUSPECTED) if analysis.suspected else ("Not suspected", NOT_SUSPECTED)
-    return table(
-        [[paragraph(headline, 10.5, white, bold=True), paragraph(formats.decision_words(analysis), 8.5, white)]],
-        [WIDTH * 0.2, WIDTH * 0.8],
-        ("BACKGROUND", (0, 0), (-1, -1), colour),
-        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-        pad=8,
-    )
-
-
-def _to_check(analysis: Analysis) -> list[Flowable]:
-    """What must be looked at before the numbers are believed."""
-    severe = [flag["message"] for flag in analysis.quality if formats.is_severe(flag)]
-    return [paragraph(printable(f"Check: {message}"), 8.5, SUSPECTED, bold=True) for message in severe]
-
-
-def _readings(analysis: Analysis) -> list[Flowable]:
-    """What readers signed, the report first; no draft."""
-    study = analysis.series.study
-    signed = study.readings.filter(state=Reading.State.SIGNED).select_related("reader", "analysis").order_by("version")
-    parts: list[Flowable] = []
-    for each in signed.defer("analysis__report"):
-        who = each.reader.get_username() if each.reader else "a user who was deleted"
-        kind = "Report" if each.version == 1 else f"Addendum (version {each.version})"
-        of_other = "" if each.analysis_id == analysis.pk else ", on another result than this one"
-        otherwise = "" if each.suspected == analysis.suspected else ", otherwise than the networks"
-        reason = f" {each.reason}" if each.overrules else ""
-        when = _local(each.signed_at, study.patient.site)
-        parts += [
-            paragraph(printable(f"{kind}, signed by {who} on {when}{of_other}"), 7.5, FAINT),
-            paragraph(
-                printable(f"The reader decides: {'' if each.suspected else 'not '}suspected{otherwise}.{reason}"),
-                8.5,
-                bold=True,
-            ),
-            *(paragraph(printable(line), 8.5) for line in each.impression.splitlines()),
-        ]
-    return [Spacer(0, GAP / 2), *parts] if parts else []
-
-
-def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[TimePoint]) -> Table:
-    slices = analysis.report["slices"]
-    positive = sum(each["positive"] is True for each in slices)
-    lung = sum(each["probability"] is not None for each in slices)
-    relative = marked.relative_corona_score if marked else None
-    opacity = analysis.report["opacity"]
-    cells = [
-        ("Corona score", formats.score_text(analysis.corona_score_cm3), f"heat map above {formats.hu_text(GATE_HU)}"),
-        ("Relative Corona score", formats.relative_text(relative), formats.relative_note(marked, points)),
-        ("Score as in the paper", formats.score_text(analysis.corona_score_paper_cm3), "heat map of any density"),
-        ("Opacity", formats.opacity_text(opacity and opacity["percent_of_lung"]), _opacity_note(opacity)),
-        ("Lung volume", formats.volume_text(analysis.lung_volume_ml), "both lungs"),
-        ("Positive slices", f"{positive} of {lung}", "slices that show lung"),
-    ]
-    row = [
-        [paragraph(label, 7.5, FAINT), Spacer(0, 3), paragraph(value, 12.5, bold=True), paragraph(note, 7, FAINT)]
-        for label, value, note in cells
-    ]
-    return table(
-        [row],
-        [WIDTH / len(cells)] * len(cells),
-        ("BACKGROUND", (0, 0), (-1, -1), PALE),
-        ("LINEAFTER", (0, 0), (-2, -1), 0.5, white),
-        ("TOPPADDING", (0, 0), (-1, -1), 5),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
-        pad=6,
-    )
-
-
-def _opacity_note(opacity: dict[str, Any] | None) -> str:
-    return formats.opacity_note(opacity) if opacity else "not measured by the networks of that time"
-
-
-def _findings(analysis: Analysis) -> list[Flowable]:
-    """The largest findings that count, and what readers say of them."""
-    findings = finding_reviews.reviewed(analysis)
-    counting = [each for each in findings if each.present]
-    if analysis.report["findings"] is None and not counting:
-        return [Spacer(0, GAP / 2), paragraph("Findings: not looked for by the networks of that time.", 8)]
-    largest = sorted(counting, key=lambda each: -each.long_axis_mm)[:MAX_FINDINGS]
-    words = [_finding(each) for each in largest]
-    if len(counting) > MAX_FINDINGS:
-        words.append(f"and {len(counting) - MAX_FINDINGS} smaller")
-    if rejected := sum(each.finding is not None and not each.present for each in findings):
-        words.append(f"{rejected} more of the networks rejected by a reader")
-    text = f"Findings: {'; '.join(words) or 'no nodule or focal opacity'}."
-    return [Spacer(0, GAP / 2), paragraph(printable(text), 8)]
-
-
-def _finding(each: finding_reviews.ReviewedFinding) -> str:
-    if each.finding is None:
-        return formats.finding_in_short(each)
-    agreed = ", a reader agrees" if each.review else ""
-    return f"{formats.finding_words(each.finding)}: {formats.finding_measures(each.finding)}{agreed}"
-
-
-def _since_last(comparison: Comparison | None) -> list[Flowable]:
-    if comparison is None or comparison.change is None:
-        return []
-    change, day = comparison.change, formats.date_text(comparison.prior.series.study.study_date)
-    lesions = formats.lesion_counts(change, finding_reviews.rejected(comparison.analysis))
-    opacity = formats.opacity_change_words(change)
-    flags = "".join(f" {flag['message']}" for flag in change["quality"])
-    return [paragraph(printable(f"Since {day}: lesions: {lesions}; opacity: {opacity}.{flags}"), 8)]
-
-
-def _image_section(analysis: Analysis, images: Sequence[KeyImage]) -> list[Flowable]:
-    if not images:
-        sentence = "The stored images or their heat map could not be read, so none are shown. Tell your administrator."
-        return [*heading("Key images"), paragraph(sentence)]
-    affected = any(each["positive"] for each in analysis.report["slices"])
-    most = "Most affected slice" if len(images) == 1 else "Most affected slices, apart from each other"
-    title = most if affected else "Middle of the lungs (no slice is positive)"
-    width = PICTURE_WIDTH[len(images)]
-    captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image)] for image in images]
-    ct = [Picture(image, image.ct, width) for image in images]
-    overlays = [Picture(image, image.overlay, width) for image in images]
-    if len(images) < MAX_SLICES:
-        rows = [list(row) for row in zip(ct, overlays, captions, strict=True)]
-        widths = [width + GAP, width + GAP, WIDTH - 2 * (width + GAP)]
-    else:
-        rows, widths = [ct, overlays, captions], [width + GAP] * len(images)
-    grid = table(rows, widths, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
-    title_row = table(
-        [[paragraph(title, 9.5, bold=True), HeatLegend()]],
-        [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
-        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-    )
-    return [Spacer(0, GAP + 2), title_row, Spacer(0, 3), grid]
-
-
-def _caption(analysis: Analysis, image: KeyImage) -> list[str]:
-    slices = analysis.report["slices"]
-    this = slices[image.number - 1]
-    lines = [f"Slice {image.number} of {len(slices)}, z {formats.position_text(this['z_mm'])}"]
-    if this["probability"] is not None:
-        lines.append(f"Probability {formats.ratio_text(this['probability'])}")
-    if this["positive"]:
-        lines[-1] += f", activation {formats.area_text(this['activation_cm2'])}"
-    return lines
-
-
-def _method_section(analysis: Analysis) -> list[Flowable]:
-    report = analysis.report
-    method = (
-        "A U-Net finds the lungs, and a ResNet rates each slice of them and draws its heat map (0 to 1); the Corona "
-        "score adds up heat map × voxel volume over the positive slices where the tissue is denser than "
-        f"{formats.hu_text(GATE_HU)}, the paper's score (Gozes et al. 2020) without that limit. The positive ratio is "
-        "positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time point, and distances "
-        "come from the slice positions. Opacity is what a third network outlines on all lung slices, dense "
-        f"what of it lies above {formats.hu_text(HIGH_HU)}; severity adds 0 to 4 points for each third of each lung. "
-        "Slices thinner than 4 mm are averaged in groups of about 4 mm. Known false marks: the dome of the diaphragm, "
-        "fat beside the heart, stomach and bowel under the left diaphragm."
-    )
-    quality = [flag["message"] for flag in report["quality"]] or ["No remarks."]
-    models = "; ".join(
-        f"{each['name']} {each['version']} ({each['sha256'][:SHA256_DIGITS]})" for each in report["models"]
-    )
-    site = analysis.series.study.patient.site
-    version = report.get("software_version", "")  # results of earlier versions do not say it
-    made = f"Analysed {_local(analysis.finished_at, site)} by CoronaTrend {version} with {models}.".replace("  ", " ")
-    return [
-        *heading("Quality of the scan"),
-        *(paragraph(printable(sentence), 8) for sentence in quality),
-        KeepTogether(
-            [
-                *heading("How the numbers were computed"),
-                paragraph(method, 7.5),
-                Spacer(0, 2),
-                paragraph(printable(made), 7.5, FAINT),
-            ]
-        ),
-    ]
+    def draw(self) -> None:
+        canvas: Canvas = self.canv
+        canvas.beginForm(PAGE_COUNT)
+        canvas.setFont(FONT, FOOTER_SIZE)
+        canvas.setFillColor(FAINT)
+        canvas.drawString(0, 0, str(canvas.getPageNumber()))
+        canvas.endForm()

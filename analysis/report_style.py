@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 import fontpkg_fira_sans
 from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
@@ -15,7 +16,8 @@ from reportlab.platypus import Flowable, Paragraph, Spacer, Table
 FONT, BOLD = "Report", "Report-Bold"
 INK, FAINT, RULE, PALE = HexColor("#1d2733"), HexColor("#5b6775"), HexColor("#d9dee4"), HexColor("#f3f5f7")
 SUSPECTED, NOT_SUSPECTED = HexColor("#b3361c"), HexColor("#3c4a59")  # one accent, and it never stands alone
-GAP = 7.0  # points
+GAP, MARGIN = 7.0, 40.0  # points
+WIDTH = A4[0] - 2 * MARGIN  # of what stands on a page
 MAX_TEXT = 60  # characters of a free text from a file; longer ones are cut
 
 
@@ -47,18 +49,23 @@ def paragraph(text: str, size: float = 8, colour: Color = INK, *, bold: bool = F
         leading=size * 1.3,
         textColor=colour,
     )
-    return Paragraph(escape(text), style)
+    return Paragraph(escape(printable(text)), style)
 
 
 def heading(text: str) -> list[Flowable]:
     return [Spacer(0, GAP + 2), paragraph(text, 9.5, bold=True), Spacer(0, 3)]
 
 
-def table(rows: list[list[object]], widths: list[float], *style: tuple[object, ...], pad: float = 0) -> Table:
+def table(
+    rows: list[list[object]], widths: list[float], *style: tuple[object, ...], pad: float = 0, repeat_head: bool = False
+) -> Table:
+    """``repeat_head``: the first row stands again on each page that the table runs over."""
     return Table(
         rows,
         colWidths=widths,
         hAlign="LEFT",
+        repeatRows=int(repeat_head),
+        splitInRow=1,  # a reader's reason may be longer than a page
         style=[
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
             ("LEFTPADDING", (0, 0), (-1, -1), pad),

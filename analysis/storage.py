@@ -156,12 +156,8 @@ def _packed(planes: npt.NDArray[np.uint8], resampling: Image.Resampling) -> byte
     return gzip.compress(np.stack(small).tobytes(), compresslevel=4, mtime=0)
 
 
-def read_heatmap(analysis: Analysis) -> npt.NDArray[np.uint8]:
-    """uint8 (slice, 256, 256), head to feet as ``report["slices"]``; 255 is the fixed scale's maximum."""
-    return _read_map(analysis.heatmap)
-
-
-def _read_map(map_file: FieldFile) -> npt.NDArray[np.uint8]:
+def read_map(map_file: FieldFile) -> npt.NDArray[np.uint8]:
+    """uint8 (slice, 256, 256), head to feet as ``report["slices"]``; in a heat map 255 is the fixed scale's maximum."""
     with map_file.open("rb") as file:
         flat = np.frombuffer(gzip.decompress(file.read()), dtype=np.uint8)
     return flat.reshape(-1, MAP_SIZE, MAP_SIZE)
@@ -182,10 +178,10 @@ def read_scan(analysis: Analysis) -> "Scan":
     findings = [each | {"centroid_mm": tuple(each["centroid_mm"])} for each in report["findings"]]
     return Scan(
         volume=volume.resized(MAP_SIZE),
-        lungs=_read_map(analysis.lungs_map) > 0,
-        opacity=_read_map(analysis.opacity_map),
+        lungs=read_map(analysis.lungs_map) > 0,
+        opacity=read_map(analysis.opacity_map),
         findings=tuple(ReportedFinding(**each) for each in findings),
-        outlines=_read_map(analysis.findings_map),
+        outlines=read_map(analysis.findings_map),
     )
 
 

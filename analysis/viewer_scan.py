@@ -62,13 +62,12 @@ def _slice(instance_pk: int, z_mm: float | None, result: dict[str, Any], plane: 
 
 def _corrections(analysis: Analysis) -> dict[str, dict[str, Any]]:
     """What readers last said of each slice, as the API says it."""
-    oldest_first = analysis.corrections.select_related("user").reverse()
     return {
-        each.sop_instance_uid: {
+        sop_instance_uid: {
             "abnormal": each.abnormal,
             "reason": each.reason,
             "user": each.user.get_username() if each.user else None,
             "created_at": each.created_at.isoformat(),
         }
-        for each in oldest_first
+        for sop_instance_uid, each in analysis.newest_corrections().items()
     }

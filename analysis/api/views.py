@@ -38,6 +38,7 @@ from .serializers import (
     StudySerializer,
     TrendSerializer,
 )
+REPORT_PAGES = ("ward", "all")
 
 
 class Conflict(APIException):
@@ -222,12 +223,25 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
             raise Conflict(str(refusal)) from refusal
         return Response(FindingReviewSerializer(review).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "pages",
+                enum=REPORT_PAGES,
+                default="ward",
+                description="One page for the ward, or all: every finding, abnormal slices, the course, readers' words",
+            )
+        ],
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
+    )
     def report_pdf(self, request: Request, pk: str) -> HttpResponse:
-        """The report for the ward."""
-        analysis = self._done()
-        body = render_pdf(analysis, trend(analysis.series.study.patient))
-        return _download(body, "application/pdf", f"corona-report-{analysis.pk}.pdf")
+        """The report: one page for the ward, or all pages."""
+        analysis, pages = self._done(), request.query_params.get("pages", "ward")
+        if pages not in REPORT_PAGES:
+            raise ValidationError({"pages": [f"Enter one of: {', '.join(REPORT_PAGES)}."]})
+        full = pages == "all"
+        body = render_pdf(analysis, trend(analysis.series.study.patient), full=full)
+        return _download(body, "application/pdf", f"corona-report-{analysis.pk}{'-full' if full else ''}.pdf")
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
     def results_csv(self, request: Request, pk: str) -> HttpResponse:

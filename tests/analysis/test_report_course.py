@@ -4,18 +4,22 @@ import datetime
 from itertools import pairwise
 from types import SimpleNamespace
 
-from reportlab.graphics.shapes import Circle, PolyLine, String
+import pytest
+from reportlab.graphics.shapes import Circle, Polygon, PolyLine, String
 
 from analysis.models import Analysis
-from analysis.report_course import LABEL_ROOM, trend_drawing
+from analysis.report_course import BOTTOM, LABEL_ROOM, trend_drawing
 from analysis.report_style import INK, register_fonts
-from analysis.trend import TimePoint
+from analysis.trend import NORMAL_95, TimePoint
 
 START = datetime.date(2020, 3, 3)
 
 
-def points(*scores: tuple[int, float | None]) -> list[TimePoint]:
-    results = [Analysis(pk=number, corona_score_cm3=score) for number, (_, score) in enumerate(scores)]
+def points(*scores: tuple[int, float | None], variation: float | None = None) -> list[TimePoint]:
+    results = [
+        Analysis(pk=number, corona_score_cm3=score, score_variation=variation)
+        for number, (_, score) in enumerate(scores)
+    ]
     return [
         TimePoint(
             study=SimpleNamespace(pk=number, study_date=START + datetime.timedelta(days=day)),
@@ -67,3 +71,32 @@ def test_date_labels_do_not_touch():
     across = sorted(label.x for label in labels)
     assert all(right - left >= LABEL_ROOM for left, right in pairwise(across))
     assert len(labels) > 2
+
+
+def test_the_measurement_noise_lies_around_the_line_as_on_the_page():
+    drawing = drawn(points((0, 0.0), (5, 100.0), (9, 50.0), variation=0.1))  # the scores themselves: the first is 0
+    (band,) = parts(drawing, Polygon)
+    zero, second, third = parts(drawing, Circle)
+    ends = list(zip(band.points[::2], band.points[1::2], strict=True))
+    assert [across for across, _ in ends] == [each.cx for each in (zero, second, third, third, second, zero)]
+    height = second.cy - zero.cy  # of 100 cm³
+    assert ends[1][1] - second.cy == pytest.approx(NORMAL_95 * 0.1 * height)
+    assert second.cy - ends[4][1] == pytest.approx(NORMAL_95 * 0.1 * height)
+    assert max(up for _, up in ends) < drawing.height
+    assert "measurement noise (95 %)" in [part.text for part in parts(drawing, String)]
+
+
+def test_a_relative_score_has_the_noise_of_both_and_the_first_none():
+    drawing = drawn(points((0, 100.0), (5, 100.0), variation=0.1))
+    (band,) = parts(drawing, Polygon)
+    first, second, *_ = ups = band.points[1::2]
+    one = parts(drawing, Circle)[0].cy
+    assert first == one
+    assert second - one == pytest.approx(2**0.5 * NORMAL_95 * 0.1 * (one - BOTTOM))
+    assert len(ups) == 4
+
+
+def test_no_noise_is_drawn_where_it_is_not_known_of_all():
+    series = points((0, 100.0), (5, 50.0), variation=0.1)
+    series[1].analysis.score_variation = None
+    assert parts(drawn(series), Polygon) == []

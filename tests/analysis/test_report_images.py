@@ -2,15 +2,26 @@
 
 import datetime
 import io
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.report_images import choose_slices, heat_rgba, key_images, most_affected_level, thumbnail
+from analysis.report_images import (
+    OUTLINE_RGB,
+    choose_slices,
+    evenly_chosen,
+    finding_images,
+    heat_rgba,
+    key_images,
+    most_affected_level,
+    thumbnail,
+)
 from patients.models import Patient
 
-from .finished import finished_analysis
+from .finished import FIRST_Z_MM, SPACING_MM, finished_analysis
 
 
 def slices(*activation_cm2: float | None, step_mm: float = 10.0) -> list[dict]:
@@ -121,3 +132,43 @@ def _colour(jpeg: bytes) -> int:
 def test_without_its_file_there_is_no_thumbnail(analysis):
     analysis.heatmap.storage.delete(analysis.heatmap.name)
     assert thumbnail(analysis, 0.5) is None
+
+
+def test_of_many_slices_those_of_the_sheet_are_spread_evenly():
+    assert evenly_chosen([4, 5, 6], 3) == [4, 5, 6]
+    chosen = evenly_chosen(range(100, 164), 30)
+    assert (len(chosen), chosen[0], chosen[-1]) == (30, 100, 163)
+    assert {after - before for before, after in pairwise(chosen)} == {2, 3}
+
+
+@dataclass(frozen=True)
+class Place:
+    number: int
+    centroid_mm: tuple[float, float, float]
+    long_axis_mm: float
+
+
+def test_a_finding_is_outlined_where_its_map_has_it(analysis):
+    """The map has finding 1 in rows 120–129 and columns 180–189 of 256 over 384 mm, which begin at −192 mm."""
+    centroid_mm = (184.5 * 1.5 - 192, 124.5 * 1.5 - 192, FIRST_Z_MM - 5 * SPACING_MM)
+    image = finding_images(analysis, [Place(1, centroid_mm, 14.0)])[1]
+    assert image.number == 6
+    rows, columns = _outline(image)
+    assert (rows.max() - rows.min()) * image.mm_per_pixel == pytest.approx(15, abs=1.5)
+    assert (columns.max() - columns.min()) * image.mm_per_pixel == pytest.approx(15, abs=1.5)
+    assert (rows.mean() - image.ct.height / 2) * image.mm_per_pixel == pytest.approx(0, abs=1)
+    assert (columns.mean() - image.ct.width / 2) * image.mm_per_pixel == pytest.approx(0, abs=1)
+
+
+def test_a_finding_that_no_map_has_gets_a_ring_of_its_long_axis(analysis):
+    image = finding_images(analysis, [Place(9, (-20.0, 30.0, FIRST_Z_MM - 8 * SPACING_MM), 40.0)])[9]
+    assert image.number == 9
+    for places in _outline(image):
+        assert (places.max() - places.min()) * image.mm_per_pixel == pytest.approx(40, abs=1.5)
+    assert image.ct.width * image.mm_per_pixel == pytest.approx(100)  # what is large is shown with what lies around
+
+
+def _outline(image) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = np.nonzero((np.asarray(image.overlay) == OUTLINE_RGB).all(axis=-1))
+    assert len(rows)
+    return rows, columns

@@ -9,11 +9,13 @@ import sys
 import pytest
 from django.core.files.base import ContentFile
 from django.urls import reverse
+from django.utils import timezone
 from pypdf import PdfReader
 
 from analysis.formats import decision_words
-from analysis.models import Analysis, Comparison
+from analysis.models import Analysis, Comparison, Reading
 from analysis.report_pdf import render
+from analysis.services import correct
 from analysis.trend import trend
 from patients.models import Patient, Series, Study
 
@@ -200,6 +202,46 @@ def test_many_time_points_still_fit_one_page(patient, tmp_path):
     assert "5 more in CoronaTrend" in text
 
 
+def test_slices_that_readers_overrule_are_named(patient, user, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    assert "overruled" not in text_of(analysis)
+    for index, abnormal in (
+        (3, False),
+        (4, True),
+        (7, False),
+        (9, True),
+        (5, False),
+    ):  # 5 and 8: as the networks
+        uid = analysis.report["slices"][index]["sop_instance_uid"]
+        correct(analysis, user=user, sop_instance_uid=uid, abnormal=abnormal)
+    words = "3 slices overruled by readers: 2 normal (slices 4, 6), 1 abnormal (slice 10). The numbers stay those"
+    assert words in text_of(analysis)
+    uid = analysis.report["slices"][9]["sop_instance_uid"]
+    correct(analysis, user=user, sop_instance_uid=uid, abnormal=False)  # the newest word counts
+    assert "2 slices overruled by readers: 2 normal (slices 4, 6)." in text_of(analysis)
+
+
+def test_a_report_and_a_comparison_beside_all_else_leave_one_page(patient, user, tmp_path):
+    prior = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    analysis = finished_analysis(patient, tmp_path, date=SECOND, activation_cm2=MANY)
+    lesions = [{"status": status} for status in ("new", "grown", "new")]
+    change = {"lesions": lesions, "worse_ml": 35.2, "better_ml": 0.0, "unchanged_ml": 12.0, "quality": []}
+    Comparison.objects.create(analysis=analysis, prior=prior, days=9, state="DONE", change=change)
+    Reading.objects.create(
+        study=analysis.series.study,
+        version=1,
+        state="SIGNED",
+        analysis=analysis,
+        reader=user,
+        suspected=False,
+        reason="Dependent atelectasis.",
+        impression="\n".join(f"Sentence {number}." for number in range(6)),
+        signed_at=timezone.now(),
+    )
+    assert len(pdf_of(analysis).pages) == 1
+    assert text_of(analysis).count("of 20, z") == 3
+
+
 def test_images_that_cannot_be_read_are_left_out(patient, tmp_path):
     analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     for instance in analysis.series.instances.all():
@@ -223,7 +265,7 @@ def test_without_its_heat_map_a_report_comes_without_pictures_and_says_so(patien
     assert "The stored images or their heat map could not be read" in text
     assert SCORE in text
     assert "of 20, z" not in text
-    assert f"images of analysis {analysis.pk}: the heat map cannot be read" in caplog.text
+    assert f"images of analysis {analysis.pk}: heatmap cannot be read" in caplog.text
 
 
 def test_the_file_names_no_patient_and_stays_small(patient, tmp_path):

@@ -64,7 +64,7 @@ def test_a_result_stands_in_the_row_with_its_flags_and_networks(running):
     row = Analysis.objects.get()
     assert (row.state, row.corona_score_cm3, row.score_variation, row.suspected) == ("DONE", 12.5, 0.04, True)
     assert (row.quality, row.model_versions) == ([FLAG], [MODEL])
-    assert storage.read_heatmap(row).shape == (3, 256, 256)
+    assert storage.read_map(row.heatmap).shape == (3, 256, 256)
     assert row.opacity_percent == 12.5
     labels = np.frombuffer(gzip.decompress(row.opacity_map.read()), np.uint8).reshape(3, 256, 256)
     assert set(np.unique(labels)) == {0, 2}

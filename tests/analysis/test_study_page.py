@@ -10,6 +10,7 @@ from django.core.files.base import ContentFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from pypdf import PdfReader
 
 from analysis.models import Analysis, SliceCorrection
 from patients.models import Instance, Series, Study
@@ -87,6 +88,26 @@ def test_a_result_of_an_earlier_version_is_shown_with_what_it_has(browser, analy
         assert browser.get(address).status_code == 200
     for name in ("report_pdf", "results_csv"):
         assert browser.get(reverse(name, args=[analysis.pk])).status_code == 200
+
+
+def test_both_reports_and_the_numbers_are_offered(browser, analysis):
+    page = browser.get(study_page(analysis)).content.decode()
+    pages = []
+    for address in ("report.pdf", "report.pdf?pages=all"):
+        whole = f"/api/v1/analyses/{analysis.pk}/{address}"
+        assert f'href="{whole}" download' in page
+        answer = browser.get(whole)
+        pages.append(len(PdfReader(io.BytesIO(answer.content)).pages))
+        assert answer["Content-Type"] == "application/pdf"
+    assert pages[0] == 1 < pages[1]
+    assert f'filename="corona-report-{analysis.pk}-full.pdf"' in answer["Content-Disposition"]
+    assert f'href="/api/v1/analyses/{analysis.pk}/results.csv" download' in page
+
+
+def test_other_pages_than_those_of_the_report_are_refused(browser, analysis):
+    answer = browser.get(f"/api/v1/analyses/{analysis.pk}/report.pdf?pages=2")
+    assert answer.status_code == 400
+    assert answer.json() == {"pages": ["Enter one of: ward, all."]}
 
 
 def test_the_viewer_gets_the_slices_head_to_feet_with_their_planes(browser, analysis):

@@ -54,7 +54,7 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
         page.go_back()
 
         with page.expect_download(timeout=60_000) as download:
-            page.get_by_role("link", name="PDF report").click()
+            page.get_by_role("link", name="Report (PDF)", exact=True).click()
         text = "".join(sheet.extract_text() for sheet in PdfReader(download.value.path()).pages)
         assert f"{second['corona_score_cm3']:.1f} cm³" in text
 

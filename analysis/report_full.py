@@ -1,0 +1,171 @@
+"""The report's further pages: what an archive or a second reader wants beyond the page for the ward."""
+
+from collections.abc import Sequence
+
+from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer
+
+from . import formats
+from .models import Analysis, Reading
+from .pipeline.opacity import HIGH_HU
+from .pipeline.score import GATE_HU
+from .report_course import whole_course_section
+from .report_findings import change_section, findings_section
+from .report_images import SHEET_SLICES, SliceImage, sheet_images
+from .report_pictures import HeatLegend, Picture
+from .report_readers import words_section
+from .report_style import FAINT, GAP, RULE, WIDTH, heading, paragraph, table
+from .trend import HEALTHY_SCORE_CM3, TimePoint, since_last
+
+SHEET_COLUMNS = 5
+BEGINNING = 125.0  # points that a part needs to begin on a page: its heading and some rows
+SHEET_WIDTH = WIDTH / SHEET_COLUMNS - GAP / 2  # of a picture
+
+
+def sections(analysis: Analysis, points: Sequence[TimePoint]) -> list[Flowable]:
+    """``points``: the patient's time points, from ``trend.trend``."""
+    study = analysis.series.study
+    marked = next((point for point in points if point.analysis and point.analysis.pk == analysis.pk), None)
+    signed = Reading.objects.filter(study__patient=study.patient_id, state=Reading.State.SIGNED).order_by("version")
+    decided = dict(signed.values_list("study", "suspected"))
+    parts = (
+        findings_section(analysis),
+        _sheet_section(analysis),
+        _opacity_section(analysis),
+        whole_course_section(marked, points, list(study.patient.events.all()), decided),
+        change_section(since_last(points, analysis)),
+        words_section(analysis),
+        _origin_section(analysis),
+        _meaning_section(),
+    )
+    return [flowable for part in parts for flowable in (CondPageBreak(BEGINNING), *part)]
+
+
+def _sheet_section(analysis: Analysis) -> list[Flowable]:
+    """The positive slices on a contact sheet."""
+    count = sum(each["positive"] is True for each in analysis.report["slices"])
+    if not count:
+        return [*heading("Abnormal slices"), paragraph("The networks call no slice abnormal.")]
+    images = sheet_images(analysis)
+    if not images:
+        sentence = "The stored images or their heat map could not be read, so no slice is shown."
+        return [*heading("Abnormal slices"), paragraph(sentence)]
+    few = f", {SHEET_SLICES} of them evenly chosen" if count > SHEET_SLICES else ""
+    title = f"{count} abnormal slice{'' if count == 1 else 's'}{few}, head to feet"
+    title_row = table(
+        [[paragraph(title, 9.5, bold=True), HeatLegend()]],
+        [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
+        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+    )
+    cells: list[object] = [_on_the_sheet(analysis, image) for image in images]
+    cells += [""] * (-len(cells) % SHEET_COLUMNS)
+    rows = [cells[first : first + SHEET_COLUMNS] for first in range(0, len(cells), SHEET_COLUMNS)]
+    grid = table(rows, [WIDTH / SHEET_COLUMNS] * SHEET_COLUMNS, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
+    return [Spacer(0, GAP + 2), title_row, Spacer(0, 3), grid]
+
+
+def _on_the_sheet(analysis: Analysis, image: SliceImage) -> list[Flowable]:
+    this = analysis.report["slices"][image.number - 1]
+    words = f"{image.number} · {formats.ratio_text(this['probability'])} · {formats.area_text(this['activation_cm2'])}"
+    return [Picture(image, image.overlay, SHEET_WIDTH), Spacer(0, 1), paragraph(words, 6.5, FAINT)]
+
+
+def _opacity_section(analysis: Analysis) -> list[Flowable]:
+    """The share of each third of each lung, and of the whole."""
+    opacity = analysis.report["opacity"]
+    title = heading("Opacity by region")
+    if opacity is None:
+        return [*title, paragraph("Not measured by the networks of that time.")]
+    head = [paragraph(text, 7, FAINT) for text in ("Third", "Right", "Left", "Both")]
+    rows = [
+        [paragraph(text, 8, bold=text == third) for text in (third, *cells)]
+        for third, cells in formats.opacity_rows(opacity)
+    ]
+    grid = table([head, *rows], [WIDTH * 0.15] * 4, ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE), pad=3)
+    return [KeepTogether([*title, grid, Spacer(0, 3), paragraph(f"Of the whole: {formats.opacity_note(opacity)}.")])]
+
+
+def _origin_section(analysis: Analysis) -> list[Flowable]:
+    """How this result was made, so that it can be made again."""
+    report, series = analysis.report, analysis.series
+    zone = series.study.patient.site.time_zone
+    seconds = report["seconds"]
+    spacing = formats.spacing_text(analysis.slice_spacing_mm)
+    rows = [
+        ("Study Instance UID", series.study.study_instance_uid),
+        ("Series Instance UID", report["series_instance_uid"]),
+        ("Analysis", f"number {analysis.pk}, of {len(report['slices'])} slices, {spacing} apart"),
+        ("Analysed", formats.moment_text(analysis.finished_at, zone)),
+        ("Working time", f"{sum(seconds.values()):.1f} s: {', '.join(f'{n} {s:.1f} s' for n, s in seconds.items())}"),
+        ("Software", f"CoronaTrend {report.get('software_version') or 'of a version that was not kept'}"),
+        *((f"Network {each['name']}", f"{each['version']}, SHA-256 {each['sha256']}") for each in report["models"]),
+        ("A slice is abnormal", _from_probability(report.get("slice_threshold"))),
+        ("Suspected", f"above a positive ratio of {formats.ratio_text(analysis.threshold)}"),
+        ("Corona score", f"counts where slices are denser than {formats.hu_text(GATE_HU)}"),
+        ("Dense opacity", f"above {formats.hu_text(HIGH_HU)}"),
+        ("Measurement noise", _noise_words(analysis.score_variation)),
+    ]
+    cells = [[paragraph(name, 7.5, FAINT), paragraph(value, 7.5)] for name, value in rows]
+    grid = table(cells, [WIDTH * 0.2, WIDTH * 0.8], ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE), pad=3)
+    return [KeepTogether([*heading("How this result was made"), grid])]
+
+
+def _from_probability(threshold: float | None) -> str:
+    if threshold is None:
+        return "from a probability that was not kept"
+    return f"from a probability of {formats.ratio_text(threshold)}"
+
+
+def _noise_words(variation: float | None) -> str:
+    if variation is None:
+        return "not known for the networks of that time"
+    return f"of the Corona score: a coefficient of variation of {formats.percent_text(variation, 1)}"
+
+
+MEANING = (
+    (
+        "Positive ratio",
+        "Slices that the networks call abnormal ÷ slices with lung. Slices thinner than 4 mm are averaged in groups of "
+        "about 4 mm, which share one probability, and slices within about 10 mm have a say in it. The case is "
+        "suspected above the threshold (Gozes et al. 2020, section 2). Not specific to COVID-19.",
+    ),
+    (
+        "Corona score",
+        "The heat map summed over the positive slices × the volume of a voxel, in cm³, where the tissue, averaged to "
+        f"about 8 mm, is denser than {formats.hu_text(GATE_HU)}, since healthy lung lies below. The score as in the "
+        "paper has no such limit. It measures how much is ill, not how severe it is.",
+    ),
+    (
+        "Relative Corona score",
+        "Score ÷ score of the first time point: 0.50 is half as much. Where both are as low as those of healthy lungs "
+        f"(below {HEALTHY_SCORE_CM3:.0f} cm³) it says nothing, and a change inside the band of measurement noise is no "
+        "change. How deep the patient breathed and how they lay is not in the band.",
+    ),
+    (
+        "Opacity, severity",
+        "The share of the lungs that a third network outlines as ground-glass or consolidation on all lung slices. "
+        "Severity adds 0 to 4 points for each third of each lung (from 5, 25, 50 and 75 % on), 24 at most: six zones "
+        "as in Ooi et al. 2004, parted at thirds of height, and not validated.",
+    ),
+    (
+        "Findings",
+        "Nodules, masses and focal opacities of 4 mm or more. Axes are measured on axial slices, density is the mean "
+        "of the outline; confidence of 0 to 1 says how sure the network is that it is one at all.",
+    ),
+    (
+        "Since the last CT",
+        "A lesion has grown from 1.25 times its volume on and shrunk below the inverse of that. Opacity counts as new "
+        "or cleared beyond 3 mm, as the registration of the lungs is not better than that.",
+    ),
+    (
+        "Known false marks",
+        "The dome of the diaphragm, fat beside the heart, and stomach or bowel right under the left diaphragm. What is "
+        "marked there on positive slices counts in the score.",
+    ),
+)
+
+
+def _meaning_section() -> list[Flowable]:
+    """How to read the numbers."""
+    cells = [[paragraph(name, 7.5, bold=True), paragraph(words, 7.5)] for name, words in MEANING]
+    grid = table(cells, [WIDTH * 0.2, WIDTH * 0.8], ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE), pad=3)
+    return [KeepTogether([*heading("How to read the numbers"), grid])]

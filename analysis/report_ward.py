@@ -1,0 +1,244 @@
+"""The report's page for the ward: the decision, the scores, key images and the trend."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from reportlab.lib.colors import white
+from reportlab.platypus import Flowable, Spacer, Table
+
+from patients.models import Patient, Study
+
+from . import finding_reviews, formats
+from .models import Analysis, Comparison
+from .pipeline.opacity import HIGH_HU
+from .pipeline.score import GATE_HU
+from .report_course import course_section
+from .report_findings import findings_in_short
+from .report_images import ASPECT, MAX_SLICES, SliceImage, key_images
+from .report_pictures import HeatLegend, Picture
+from .report_readers import overruled_slices, signed_readings
+from .report_style import (
+    FAINT,
+    GAP,
+    NOT_SUSPECTED,
+    PALE,
+    SUSPECTED,
+    WIDTH,
+    heading,
+    paragraph,
+    printable,
+    short,
+    table,
+)
+from .trend import TimePoint, since_last
+
+PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: WIDTH * 0.3}  # by number of key slices
+SMALLEST = 0.6  # of that, where the page holds much else
+AROUND_PICTURES = 60.0  # points: title and captions
+SHA256_DIGITS = 12
+SEXES = {"M": "male", "F": "female", "O": "other"}
+
+
+def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> list[Flowable]:
+    """The page's parts, which are ``height`` points high if they can; ``points``: the patient's time points, from
+    ``trend.trend``."""
+    patient = analysis.series.study.patient
+    mismatch = analysis.series.study.accepted_mismatch
+    images = key_images(analysis)
+    marked = next((point for point in points if point.analysis and point.analysis.pk == analysis.pk), None)
+    above = [
+        _facts(analysis, images),
+        *_unprintable_name(patient),
+        *([paragraph(mismatch)] if mismatch else []),
+        Spacer(0, GAP),
+        _decision(analysis),
+        *_to_check(analysis),
+        *signed_readings(analysis),
+        Spacer(0, GAP),
+        _numbers(analysis, marked, points),
+        *findings_in_short(analysis),
+        *overruled_slices(analysis),
+        *_since_last(since_last(points, analysis)),
+    ]
+    below = [*course_section(marked, points), *_method_section(analysis)]
+    room = height - sum(part.wrap(WIDTH, height)[1] for part in [*above, *below])
+    return [*above, *_image_section(analysis, images, room), *below]
+
+
+def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
+    """Patient on the left, study on the right."""
+    series = analysis.series
+    study, patient = series.study, series.study.patient
+    name = short(patient.display_name) + (" (synthetic patient)" if patient.synthetic else "")
+    issuer = f" ({short(patient.issuer_of_patient_id)})" if patient.issuer_of_patient_id else ""
+    time = f", {study.study_time:%H:%M}" if study.study_time else ""
+    series_words = [short(text) for text in (series.description, series.convolution_kernel) if text]
+    left = [
+        ("Patient", name),
+        ("Patient ID", short(patient.patient_id) + issuer),
+        ("Born", formats.date_text(patient.birth_date) if patient.birth_date else "not given"),
+        ("Age, sex", f"{_age(patient, study)}, {SEXES.get(patient.sex, 'sex not given')}"),
+    ]
+    right = [
+        ("CT of", f"{formats.date_text(study.study_date)}{' (entered by hand)' if study.dated_by_hand else time}"),
+        ("Study", short(study.description.replace("^", " ")) or "no description"),
+        ("Series", ", ".join(series_words) or "no description"),
+        ("Slices", _slices_words(analysis, images)),
+    ]
+    rows = [
+        [
+            paragraph(text, 8, FAINT) if column in (0, 2) else paragraph(text, 8.5, bold=row == 0)
+            for column, text in enumerate((*one, *other))
+        ]
+        for row, (one, other) in enumerate(zip(left, right, strict=True))
+    ]
+    half = WIDTH / 2
+    return table(rows, [52, half - 52, 40, half - 40])
+
+
+def _age(patient: Patient, study: Study) -> str:
+    years = patient.age_on(study.study_date)
+    return "age not known" if years is None else f"{years} years at the scan"
+
+
+def _slices_words(analysis: Analysis, images: Sequence[SliceImage]) -> str:
+    words = f"{len(analysis.report['slices'])}, {formats.spacing_text(analysis.slice_spacing_mm)} apart"
+    if images and (spacing := images[0].header.pixel_spacing_mm):
+        words += f", pixels {spacing[0]:.2f} × {formats.spacing_text(spacing[1])}"
+    return words
+
+
+def _unprintable_name(patient: Patient) -> list[Flowable]:
+    if printable(patient.display_name) == unicodedata.normalize("NFC", patient.display_name):
+        return []
+    sentence = "The name holds characters that this report cannot print (shown as ?): go by the patient ID."
+    return [paragraph(sentence, 8, SUSPECTED)]
+
+
+def _decision(analysis: Analysis) -> Table:
+    headline, colour = ("Suspected", SUSPECTED) if analysis.suspected else ("Not suspected", NOT_SUSPECTED)
+    return table(
+        [[paragraph(headline, 10.5, white, bold=True), paragraph(formats.decision_words(analysis), 8.5, white)]],
+        [WIDTH * 0.2, WIDTH * 0.8],
+        ("BACKGROUND", (0, 0), (-1, -1), colour),
+        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+        pad=8,
+    )
+
+
+def _to_check(analysis: Analysis) -> list[Flowable]:
+    """What must be looked at before the numbers are believed."""
+    severe = [flag["message"] for flag in analysis.quality if formats.is_severe(flag)]
+    return [paragraph(f"Check: {message}", 8.5, SUSPECTED, bold=True) for message in severe]
+
+
+def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[TimePoint]) -> Table:
+    slices = analysis.report["slices"]
+    positive = sum(each["positive"] is True for each in slices)
+    lung = sum(each["probability"] is not None for each in slices)
+    relative = marked.relative_corona_score if marked else None
+    opacity = analysis.report["opacity"]
+    cells = [
+        ("Corona score", formats.score_text(analysis.corona_score_cm3), f"heat map above {formats.hu_text(GATE_HU)}"),
+        ("Relative Corona score", formats.relative_text(relative), formats.relative_note(marked, points)),
+        ("Score as in the paper", formats.score_text(analysis.corona_score_paper_cm3), "heat map of any density"),
+        ("Opacity", formats.opacity_text(opacity and opacity["percent_of_lung"]), _opacity_note(opacity)),
+        ("Lung volume", formats.volume_text(analysis.lung_volume_ml), "both lungs"),
+        ("Positive slices", f"{positive} of {lung}", "slices that show lung"),
+    ]
+    row = [
+        [paragraph(label, 7.5, FAINT), Spacer(0, 3), paragraph(value, 12.5, bold=True), paragraph(note, 7, FAINT)]
+        for label, value, note in cells
+    ]
+    return table(
+        [row],
+        [WIDTH / len(cells)] * len(cells),
+        ("BACKGROUND", (0, 0), (-1, -1), PALE),
+        ("LINEAFTER", (0, 0), (-2, -1), 0.5, white),
+        ("TOPPADDING", (0, 0), (-1, -1), 5),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
+        pad=6,
+    )
+
+
+def _opacity_note(opacity: dict[str, Any] | None) -> str:
+    return formats.opacity_note(opacity) if opacity else "not measured by the networks of that time"
+
+
+def _since_last(comparison: Comparison | None) -> list[Flowable]:
+    if comparison is None or comparison.change is None:
+        return []
+    change, day = comparison.change, formats.date_text(comparison.prior.series.study.study_date)
+    lesions = formats.lesion_counts(change, finding_reviews.rejected(comparison.analysis))
+    opacity = formats.opacity_change_words(change)
+    flags = "".join(f" {flag['message']}" for flag in change["quality"])
+    return [paragraph(f"Since {day}: lesions: {lesions}; opacity: {opacity}.{flags}", 8)]
+
+
+def _image_section(analysis: Analysis, images: Sequence[SliceImage], room: float) -> list[Flowable]:
+    """As large as the ``room`` allows, in points of height."""
+    if not images:
+        sentence = "The stored images or their heat map could not be read, so none are shown. Tell your administrator."
+        return [*heading("Key images"), paragraph(sentence)]
+    affected = any(each["positive"] for each in analysis.report["slices"])
+    most = "Most affected slice" if len(images) == 1 else "Most affected slices, apart from each other"
+    title = most if affected else "Middle of the lungs (no slice is positive)"
+    largest, rows_of_pictures = PICTURE_WIDTH[len(images)], min(2, len(images))
+    fitting = (room - AROUND_PICTURES) / rows_of_pictures * ASPECT
+    width = min(largest, max(fitting, SMALLEST * largest))
+    captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image)] for image in images]
+    ct = [Picture(image, image.ct, width) for image in images]
+    overlays = [Picture(image, image.overlay, width) for image in images]
+    if len(images) < MAX_SLICES:
+        rows = [list(row) for row in zip(ct, overlays, captions, strict=True)]
+        widths = [width + GAP, width + GAP, WIDTH - 2 * (width + GAP)]
+    else:
+        rows, widths = [ct, overlays, captions], [largest + GAP] * len(images)
+    grid = table(rows, widths, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
+    title_row = table(
+        [[paragraph(title, 9.5, bold=True), HeatLegend()]],
+        [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
+        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+    )
+    return [Spacer(0, GAP + 2), title_row, Spacer(0, 3), grid]
+
+
+def _caption(analysis: Analysis, image: SliceImage) -> list[str]:
+    slices = analysis.report["slices"]
+    this = slices[image.number - 1]
+    lines = [f"Slice {image.number} of {len(slices)}, z {formats.position_text(this['z_mm'])}"]
+    if this["probability"] is not None:
+        lines.append(f"Probability {formats.ratio_text(this['probability'])}")
+    if this["positive"]:
+        lines[-1] += f", activation {formats.area_text(this['activation_cm2'])}"
+    return lines
+
+
+def _method_section(analysis: Analysis) -> list[Flowable]:
+    report = analysis.report
+    method = (
+        "A U-Net finds the lungs, and a ResNet rates each slice of them and draws its heat map (0 to 1); the Corona "
+        "score adds up heat map × voxel volume over the positive slices where the tissue is denser than "
+        f"{formats.hu_text(GATE_HU)}, the paper's score (Gozes et al. 2020) without that limit. The positive ratio is "
+        "positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time point, and distances "
+        "come from the slice positions. Opacity is what a third network outlines on all lung slices, dense "
+        f"what of it lies above {formats.hu_text(HIGH_HU)}; severity adds 0 to 4 points for each third of each lung. "
+        "Slices thinner than 4 mm are averaged in groups of about 4 mm. Known false marks: the dome of the diaphragm, "
+        "fat beside the heart, stomach and bowel under the left diaphragm."
+    )
+    quality = [flag["message"] for flag in report["quality"]] or ["No remarks."]
+    models = "; ".join(
+        f"{each['name']} {each['version']} ({each['sha256'][:SHA256_DIGITS]})" for each in report["models"]
+    )
+    analysed = formats.moment_text(analysis.finished_at, analysis.series.study.patient.site.time_zone)
+    version = report.get("software_version", "")  # results of earlier versions do not say it
+    made = f"Analysed {analysed} by CoronaTrend {version} with {models}.".replace("  ", " ")
+    return [
+        *heading("Quality of the scan"),
+        *(paragraph(sentence, 8) for sentence in quality),
+        *heading("How the numbers were computed"),
+        paragraph(method, 7.5),
+        Spacer(0, 2),
+        paragraph(made, 7.5, FAINT),
+    ]
