@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-from .models import Analysis
+from .models import Analysis, SliceCorrection
 from .worklist import Row
 
 USE = "Research use only, not for diagnosis"
@@ -18,7 +18,8 @@ def render(analysis: Analysis) -> str:
     """Header line, then the slices from head to feet; what belongs to the study stands in every row.
 
     Numbers are unrounded, with the unit in the column's name; empty means not computed. The patient
-    appears with the ID alone, never with the name.
+    appears with the ID alone, never with the name. What a reader last said of a slice stands in the last columns and
+    changes none of the others.
     """
     report = analysis.report
     study, opacity = analysis.series.study, report["opacity"]
@@ -47,6 +48,7 @@ def render(analysis: Analysis) -> str:
         "quality": "; ".join(flag["code"] for flag in report["quality"]),
         "use": USE,
     }
+    corrections = analysis.newest_corrections()
     rows = [
         {
             "slice": number,
@@ -57,10 +59,21 @@ def render(analysis: Analysis) -> str:
             "positive": each["positive"],
             "activation_cm2": each["activation_cm2"],
             **of_study,
+            **_of_reader(corrections.get(each["sop_instance_uid"])),
         }
         for number, each in enumerate(report["slices"], start=1)
     ]
     return _written(rows)
+
+
+def _of_reader(said: SliceCorrection | None) -> dict[str, Any]:
+    """Columns of a slice, empty where no reader said anything of it."""
+    return {
+        "reader_abnormal": said.abnormal if said else None,
+        "reader": said.user.get_username() if said and said.user else None,
+        "reader_at": said.created_at.isoformat(timespec="seconds") if said else None,
+        "reader_reason": said.reason if said else None,
+    }
 
 
 def of_studies(rows: Iterable[Row]) -> str:
