@@ -1,11 +1,11 @@
 """The report's further pages: what an archive or a second reader wants beyond the page for the ward."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer
 
 from . import formats
-from .models import Analysis, Reading
+from .models import Analysis, Reading, SliceCorrection
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
 from .report_course import whole_course_section
@@ -56,16 +56,21 @@ def _sheet_section(analysis: Analysis) -> list[Flowable]:
         [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
     )
-    cells: list[object] = [_on_the_sheet(analysis, image) for image in images]
+    corrections = analysis.newest_corrections()
+    cells: list[object] = [_on_the_sheet(analysis, image, corrections) for image in images]
     cells += [""] * (-len(cells) % SHEET_COLUMNS)
     rows = [cells[first : first + SHEET_COLUMNS] for first in range(0, len(cells), SHEET_COLUMNS)]
     grid = table(rows, [WIDTH / SHEET_COLUMNS] * SHEET_COLUMNS, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
-    return [Spacer(0, GAP + 2), title_row, Spacer(0, 3), grid]
+    note = paragraph("Under each: slice, probability, activation.", 7.5, FAINT)
+    return [Spacer(0, GAP + 2), title_row, note, Spacer(0, 3), grid]
 
 
-def _on_the_sheet(analysis: Analysis, image: SliceImage) -> list[Flowable]:
+def _on_the_sheet(analysis: Analysis, image: SliceImage, corrections: Mapping[str, SliceCorrection]) -> list[Flowable]:
     this = analysis.report["slices"][image.number - 1]
     words = f"{image.number} · {formats.ratio_text(this['probability'])} · {formats.area_text(this['activation_cm2'])}"
+    said = corrections.get(this["sop_instance_uid"])
+    if said and not said.abnormal:
+        words += " · reader: normal"
     return [Picture(image, image.overlay, SHEET_WIDTH), Spacer(0, 1), paragraph(words, 6.5, FAINT)]
 
 

@@ -195,6 +195,8 @@ def test_what_readers_say_stands_with_name_time_and_reason(analysis, user):
     assert "The case, version 1 suspected not suspected ward, 4 Mar 2020, 09:30 UTC Atelectasis" in text
     assert "Slice 5 abnormal, probability 0.90 normal, overruled ward, 4 Mar 2020, 10:00 UTC A vessel" in text
     assert "First thought" not in text
+    assert "5 · 0.90 · 60.4 cm² · reader: normal" in text
+    assert "59.0 cm² · reader" not in text
     assert "Slice 6 abnormal, probability 0.90 abnormal ward" in text
     assert "Slice 1 not rated: no lung abnormal, overruled ward" in text
     assert "Finding 1 Part-solid nodule, left lung, upper third agreed ward" in text
