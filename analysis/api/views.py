@@ -38,6 +38,7 @@ from .serializers import (
     StudySerializer,
     TrendSerializer,
 )
+
 REPORT_PAGES = ("ward", "all")
 
 
