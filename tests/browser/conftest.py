@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import BrowserContext, Page
 
+from tests.browser.browser import chromium, complaints_of, log_in
 from tests.stack import Stack, running_stack
 
 MAKE_RESULT = """
@@ -28,6 +30,26 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def worker(stack: Stack) -> None:
     stack.start_worker()
+
+
+@pytest.fixture(scope="module")
+def logged_in(stack: Stack) -> Iterator[BrowserContext]:
+    """A browser where the clinician is logged in, for all tests of a file."""
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.close()
+        yield browser
+
+
+@pytest.fixture
+def page(logged_in: BrowserContext) -> Iterator[Page]:
+    """An empty tab of it; at the end the browser must not have complained."""
+    page = logged_in.new_page()
+    complaints = complaints_of(page)
+    yield page
+    page.close()
+    assert complaints == []
 
 
 @pytest.fixture
