@@ -167,9 +167,12 @@ def _opacity_note(opacity: dict[str, Any] | None) -> str:
 
 
 def _since_last(comparison: Comparison | None) -> list[Flowable]:
-    if comparison is None or comparison.change is None:
+    """What changed, or why that cannot be said; nothing while the two are being compared."""
+    if comparison is None:
         return []
     change, day = comparison.change, formats.date_text(comparison.prior.series.study.study_date)
+    if change is None:
+        return [paragraph(f"Since {day}: {comparison.error}", 8)] if comparison.error else []
     lesions = formats.lesion_counts(change, finding_reviews.rejected(comparison.analysis))
     opacity = formats.opacity_change_words(change)
     flags = "".join(f" {flag['message']}" for flag in change["quality"])

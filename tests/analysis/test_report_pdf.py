@@ -69,7 +69,9 @@ def test_what_changed_since_the_last_scan_stands_below_the_findings(patient, tmp
     assert len(pdf_of(analysis).pages) == 1
     assert "Since 3 Mar 2020" not in text_of(prior)
     Comparison.objects.filter(pk=comparison.pk).update(state="RUNNING", change=None)
-    assert "2 new" not in text_of(analysis)
+    assert "Since 3 Mar 2020:" not in text_of(analysis)
+    Comparison.objects.filter(pk=comparison.pk).update(state="FAILED", error="Compare them by eye.")
+    assert "Since 3 Mar 2020: Compare them by eye." in text_of(analysis)
 
 
 def test_the_opacity_stands_among_the_numbers(patient, tmp_path):
