@@ -56,6 +56,11 @@ def rejected(analysis: Analysis) -> list[int]:
     return [each.number for each in reviewed(analysis) if not each.present]
 
 
+def marked(analysis: Analysis) -> list[ReviewedFinding]:
+    """The findings that readers marked."""
+    return [each for each in reviewed(analysis) if each.present and each.finding is None]
+
+
 def say_of(analysis: Analysis, *, user: Any, number: int, present: bool, reason: str = "") -> FindingReview:
     """Accept or reject a finding; withdraw or restore one's own. Refusal where there is none of this number."""
     if analysis.state != Analysis.State.DONE:

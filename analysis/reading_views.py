@@ -83,18 +83,20 @@ def review_findings(request: HttpRequest, pk: int) -> HttpResponse:
     """Accept or reject a finding (``review`` is "3 yes" or "3 no") or add one (``at``, ``long_axis_mm``)."""
     done = Analysis.objects.filter(state=Analysis.State.DONE).select_related("series__study")
     analysis = visible_or_404(done, request.user, pk)
-    reason, problem = request.POST.get("reason", "")[:500], ""
+    reason, said, problem = request.POST.get("reason", "")[:500], None, ""
     try:
         if request.POST.get("review") != "add":
             number, word = request.POST["review"].split()
             present = {"yes": True, "no": False}[word]
-            finding_reviews.say_of(analysis, user=request.user, number=int(number), present=present, reason=reason)
+            said = finding_reviews.say_of(
+                analysis, user=request.user, number=int(number), present=present, reason=reason
+            )
         else:
             centroid_mm = [float(each) for each in request.POST.get("at", "").split()]
             if len(centroid_mm) != 3:
                 raise Refusal(finding_reviews.UNMEASURED)
             long_axis_mm = float(request.POST.get("long_axis_mm", ""))
-            finding_reviews.mark(
+            said = finding_reviews.mark(
                 analysis, user=request.user, centroid_mm=centroid_mm, long_axis_mm=long_axis_mm, reason=reason
             )
     except Refusal as refusal:
@@ -105,5 +107,11 @@ def review_findings(request: HttpRequest, pk: int) -> HttpResponse:
         if problem:
             messages.error(request, problem)
         return redirect(f"{reverse('pages:study', args=[analysis.series.study_id])}#findings")
-    context = {"done": analysis, "findings": finding_reviews.reviewed(analysis), "problem": problem}
+    findings = finding_reviews.reviewed(analysis)
+    context = {
+        "done": analysis,
+        "findings": findings,
+        "said": said and next(each for each in findings if each.number == said.number),
+        "problem": problem,
+    }
     return render(request, "parts/findings.html", context)

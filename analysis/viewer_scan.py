@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from patients.models import Series
 
-from .finding_reviews import rejected
+from .finding_reviews import marked, rejected
 from .models import Analysis, Comparison
 from .storage import MAP_SIZE, MAPS
 
@@ -35,6 +35,10 @@ def scan_of(series: Series, done: Analysis | None) -> dict[str, Any]:
     return {
         "slices": slices,
         "rejected": rejected(done) if done else [],
+        "marks": [
+            {"centroid_mm": each.centroid_mm, "long_axis_mm": each.long_axis_mm}
+            for each in (marked(done) if done else [])
+        ],
         **{name: map_of(done, name) for name in MAPS},
     }
 

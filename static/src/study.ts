@@ -51,10 +51,10 @@ for (const event of ['pointerover', 'focusin']) {
 }
 // The chart's library comes after the images.
 void opened.then(() => drawCharts(document, openAtLevel));
-document.body.addEventListener('htmx:afterSettle', () => {
+document.body.addEventListener('htmx:afterSettle', ({ target }) => {
   drawCharts(document, openAtLevel);
   viewer?.compared();
-  viewer?.reviewed();
+  if ((target as Element).id === 'findings') viewer?.reviewed();
 });
 // A newer result, or another series: numbers, images and heat map change together, but not under a reader who types.
 let typed = false;

@@ -114,11 +114,13 @@ def test_the_page_lists_what_was_said(browser, analysis, findings_address):
     text = " ".join(answer.content.decode().split())
     assert 'data-rejected="1 "' in text
     assert "ward: no finding (A vessel)" in text
+    assert 'data-said="Saved for finding 1: no finding."' in text
     browser.post(findings_address, {"review": "add", "at": "30 -12 -130", "long_axis_mm": "11.3"}, headers=HTMX)
     browser.post(findings_address, {"review": "2 yes"}, headers=HTMX)
     text = " ".join(browser.get(study_page(analysis)).content.decode().split())
     assert "3. Marked by a reader" in text
     assert 'data-own="11.3"' in text
+    assert "data-said" not in text
     assert "ward: agreed" in text
 
 

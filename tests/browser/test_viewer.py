@@ -244,7 +244,9 @@ def test_keys_are_listed_and_the_viewer_fills_the_screen(stack: Stack, study: st
 
 def _plane(page: Page, name: str) -> np.ndarray:
     """Red, green and blue of one of the planes, or of 3D."""
-    box = page.locator(f"[data-plane='{name}']").bounding_box()
+    plane = page.locator(f"[data-plane='{name}']")
+    plane.evaluate("plane => plane.scrollIntoView({ block: 'nearest', behavior: 'instant' })")
+    box = plane.bounding_box()
     shot = page.screenshot(clip=box)  # that of an element waits until nothing moves, and 3D takes its time
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=int)
 

@@ -1,5 +1,6 @@
 /** The list of findings beside the viewer: what is rejected, what readers marked, and a measured length to add. */
 import type { Ct } from './ct';
+import type { Mark } from './scan';
 
 type Point = [number, number, number];
 
@@ -7,12 +8,6 @@ const RING = 'rgb(64 255 128)';
 const RING_WIDTH = 2; // CSS pixels
 const HOW_TO_ADD = 'Missed one? Measure its long axis in the image (D), then add it.';
 const LOST = 'The connection broke, so this was not saved. Please try again.';
-
-/** A finding that a reader marked: a ball around a point of the patient (LPS, mm). */
-interface Mark {
-  centre: Point;
-  radius: number;
-}
 
 /** The list is answered anew after each word of a reader, so it is looked for each time. */
 const list = (): HTMLElement | null => document.getElementById('findings');
@@ -26,25 +21,26 @@ export function pointOf(element: HTMLElement): Point | null {
   return element.dataset.findingAt ? (element.dataset.findingAt.trim().split(' ').map(Number) as Point) : null;
 }
 
-function marks(): Mark[] {
+/** The findings that readers marked. */
+export function marked(): Mark[] {
   const own = list()?.querySelectorAll<HTMLElement>('li:not(.is-rejected) [data-own]') ?? [];
-  return [...own].map((element) => ({ centre: pointOf(element)!, radius: Number(element.dataset.own) / 2 }));
+  return [...own].map((element) => ({ centroid_mm: pointOf(element)!, long_axis_mm: Number(element.dataset.own) }));
 }
 
 /** Draws the readers' marks that the slice at `z` cuts, as the rings that it cuts from their balls. */
-export function drawMarks(canvas: HTMLCanvasElement, ct: Ct, z: number | null, on: boolean): void {
+export function drawMarks(canvas: HTMLCanvasElement, ct: Ct, z: number | null, marks: Mark[]): void {
   const context = canvas.getContext('2d')!;
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   Object.assign(canvas, { width: width * devicePixelRatio, height: height * devicePixelRatio }); // also clears it
   const scale = ct.pixelsPerMm();
-  if (!on || z === null || scale === null) return;
+  if (z === null || scale === null) return;
   context.scale(devicePixelRatio, devicePixelRatio);
   context.strokeStyle = RING;
   context.lineWidth = RING_WIDTH;
-  for (const { centre, radius } of marks()) {
-    const off = Math.abs(ct.height(centre) - z);
+  for (const { centroid_mm, long_axis_mm } of marks) {
+    const [radius, off] = [long_axis_mm / 2, Math.abs(ct.height(centroid_mm) - z)];
     if (off >= radius) continue;
-    const [x, y] = ct.onScreen(centre);
+    const [x, y] = ct.onScreen(centroid_mm);
     context.beginPath();
     context.arc(x, y, Math.sqrt(radius ** 2 - off ** 2) * scale, 0, 2 * Math.PI);
     context.stroke();
@@ -81,6 +77,10 @@ export function offerAgain(): void {
 
 /** Says what became of a reader's word: after the swap the list is another element. */
 export function listenToReviews(): void {
+  document.body.addEventListener('htmx:afterSettle', ({ target }) => {
+    const { said } = (target as HTMLElement).dataset;
+    if (target === list() && said) document.getElementById('announcer')!.textContent = said;
+  });
   document.body.addEventListener('htmx:beforeRequest', (event) => {
     const { elt, requestConfig } = (event as CustomEvent<{ elt: Element; requestConfig: { parameters: { review?: string } } }>).detail;
     if (elt.closest('#findings') && requestConfig.parameters.review === 'add') measured = null;

@@ -1,6 +1,6 @@
 /** What is laid over the CT, with its switches and sliders: heat map, outlines, the findings that readers marked. */
 import type { Ct } from './ct';
-import { drawMarks, rejected } from './findings';
+import { drawMarks, marked, rejected } from './findings';
 import { Heatmap, chooseColours, chosenColours, gradient } from './heatmap';
 import type { HeatmapSettings } from './heatmap';
 import { CHANGES, FINDINGS, LUNGS, OPACITY, Outline } from './outline';
@@ -77,7 +77,7 @@ export class Layers {
   draw(image: Shown, slice: Slice, ct: Ct | null): void {
     this.heatmap?.draw(image, slice.plane);
     for (const outline of Object.values(this.outlines)) outline?.draw(image, slice.plane);
-    if (ct) drawMarks(this.canvas('marks'), ct, slice.z_mm, this.settings.outlined.findings);
+    if (ct) drawMarks(this.canvas('marks'), ct, slice.z_mm, this.settings.outlined.findings ? marked() : []);
   }
 
   /** The comparison with the last scan came while the page was open. */

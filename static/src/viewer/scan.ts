@@ -26,10 +26,18 @@ export interface Slice {
   correction: Correction | null;
 }
 
+/** A finding that a reader marked: a ball around a point of the patient (LPS). */
+export interface Mark {
+  centroid_mm: [number, number, number];
+  long_axis_mm: number;
+}
+
 export interface Scan {
   slices: Slice[];
   /** Numbers of the findings that a reader rejected before the page was opened. */
   rejected: number[];
+  /** The findings that readers had marked then. */
+  marks: Mark[];
   heatmap: StoredMap | null;
   opacity_map: StoredMap | null;
   findings_map: StoredMap | null;

@@ -93,6 +93,7 @@ export class Viewer {
   /** A reader has said something of a finding. */
   reviewed(): void {
     offerAgain();
+    this.views.reviewed();
     this.layers.reviewed();
   }
 

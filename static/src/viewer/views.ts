@@ -1,5 +1,6 @@
 /** What fills the screen: the slices as they were taken, three planes through a point, or the lungs in 3D. */
 import type { Ct } from './ct';
+import { marked, rejected } from './findings';
 import type { HeatmapSettings } from './heatmap';
 import type { Scan } from './scan';
 import type { Window } from './view';
@@ -69,6 +70,11 @@ export class Views {
     this.volume.setLayers(outlined);
   }
 
+  /** A reader has said something of a finding; `update` then draws it. */
+  reviewed(): void {
+    this.volume?.setFindings(rejected(), marked());
+  }
+
   reset(): void {
     this.volume?.reset();
   }
@@ -106,9 +112,10 @@ export class Views {
   private async build(ct: Ct): Promise<Volume> {
     const [{ Volume }] = await Promise.all([import('./volume'), ct.whole]);
     this.volume = await Volume.open(this.place, this.scan, ct.imageIds);
+    this.reviewed();
     this.place.querySelector<HTMLElement>('[data-volume-wait]')!.hidden = true;
-    const clip = this.place.querySelector<HTMLInputElement>('input[name="clip"]')!;
-    clip.addEventListener('input', () => this.volume?.clip(Number(clip.value) / 100));
+    const clip = this.place.querySelector<HTMLInputElement>('input[name="clip"]'); // none where there is no 3D
+    clip?.addEventListener('input', () => this.volume?.clip(Number(clip.value) / 100));
     return this.volume;
   }
 }

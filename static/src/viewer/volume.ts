@@ -13,11 +13,12 @@ import {
 } from '@cornerstonejs/tools';
 import vtkPlane from '@kitware/vtk.js/Common/DataModel/Plane';
 import { ENGINE } from './ct';
+import { CT, INSIDE, fill, inOrder, lungTissue, mapGrid, paint } from './grid';
+import type { Grid } from './grid';
 import { colourStops } from './heatmap';
 import type { HeatmapSettings } from './heatmap';
 import { loadMap } from './overlay';
-import type { StoredMap } from './overlay';
-import type { Scan } from './scan';
+import type { Mark, Scan } from './scan';
 import type { Window } from './view';
 
 const { MouseBindings } = ToolEnums;
@@ -26,8 +27,6 @@ const PLANES = ['axial', 'coronal', 'sagittal'] as const;
 type Plane = (typeof PLANES)[number];
 const LUNGS = '3d' as const;
 const PLANE_COLOURS: Record<Plane, string> = { axial: '#7fd0dc', coronal: '#ffe58a', sagittal: '#f5a3d0' };
-const CT = 'ct-volume';
-const AIR_HU = -1024;
 const SLAB_MM = 0.1; // thickness of a plane, over which its opacity is meant
 type Layer = 'opacity' | 'findings';
 const LAYERS: Record<Layer, [number, number, number]> = { opacity: [1, 0.25, 0.2], findings: [0.25, 1, 0.5] };
@@ -42,21 +41,17 @@ const TISSUE = [
   [0, 1, 0.97, 0.94, 0.35],
 ] as const;
 
-/** Where the CT lies, and the number of a map's plane for each of its slices. */
-interface Grid {
-  dimensions: Types.Point3;
-  spacing: Types.Point3;
-  origin: Types.Point3;
-  direction: Types.Mat3;
-  planes: (number | null)[];
-}
-
 export class Volume {
   /** What is shown and hidden together. */
   private readonly actors: Record<string, Types.VolumeActor[]> = {};
   private readonly inLungs: Types.VolumeActor[] = [];
+  /** The number of the finding at each voxel, and what is drawn there. */
+  private findings: Record<'numbers' | 'drawn', Uint8Array> = { numbers: new Uint8Array(), drawn: new Uint8Array() };
 
-  private constructor(private readonly sliceStepMm: number) {}
+  private constructor(
+    private readonly sliceStepMm: number,
+    private readonly grid: Grid,
+  ) {}
 
   /** `place` holds the elements of the planes and of 3D, and is on show. The slices of `imageIds` are loaded. */
   static async open(place: HTMLElement, scan: Scan, imageIds: string[]): Promise<Volume> {
@@ -66,10 +61,10 @@ export class Volume {
     const planeOf = new Map(scan.slices.map((slice, index) => [imageIds[index]!, slice.plane]));
     const size = scan.heatmap?.size ?? 1;
     const grid = mapGrid(ct, size, ct.imageIds.map((id) => planeOf.get(id) ?? null));
-    const volume = new Volume(ct.spacing[2]);
+    const volume = new Volume(ct.spacing[2], grid);
     enable(place);
-    await volume.showPlanes(scan, grid);
-    await volume.showLungs(scan, grid, ct);
+    await volume.showPlanes(scan);
+    await volume.showLungs(scan, ct);
     bindTools();
     return volume;
   }
@@ -112,6 +107,14 @@ export class Volume {
     render();
   }
 
+  /** From the next drawing on all findings are shown but those left out, and what readers marked. */
+  setFindings(left: ReadonlySet<number>, marks: Mark[]): void {
+    const { numbers, drawn } = this.findings;
+    numbers.forEach((number, voxel) => (drawn[voxel] = number > 0 && !left.has(number) ? INSIDE : 0));
+    for (const mark of marks) paint(drawn, this.grid, mark);
+    cache.getVolume('findings')!.modified();
+  }
+
   /** The point of the patient (LPS, mm) where the planes cross. */
   get centre(): Types.Point3 {
     return crosshairs().toolCenter;
@@ -146,28 +149,33 @@ export class Volume {
     }
   }
 
-  private async showPlanes(scan: Scan, grid: Grid): Promise<void> {
+  private async showPlanes(scan: Scan): Promise<void> {
+    const { grid } = this;
     const inputs: Types.IVolumeInput[] = [{ volumeId: CT }];
     if (scan.heatmap) {
       fill('heatmap', grid, inOrder(grid, await loadMap(scan.heatmap, 'heat map')));
       inputs.push({ volumeId: 'heatmap', callback: ({ volumeActor }) => this.inPlanes('heatmap', volumeActor) });
     }
-    for (const layer of Object.keys(LAYERS) as Layer[]) {
-      const map = { opacity: scan.opacity_map, findings: scan.findings_map }[layer];
-      if (!map) continue;
-      fill(layer, grid, inOrder(grid, await labelled(map, layer === 'findings' ? scan.rejected : [])));
+    const numbers = scan.findings_map ? await loadMap(scan.findings_map, 'outline of findings') : new Uint8Array();
+    this.findings = { numbers: inOrder(grid, numbers), drawn: inOrder(grid, new Uint8Array()) };
+    fill('findings', grid, this.findings.drawn);
+    if (scan.opacity_map) {
+      const labels = await loadMap(scan.opacity_map, 'outline of opacities');
+      fill('opacity', grid, inOrder(grid, labels.map((label) => (label > 0 ? INSIDE : 0))));
+    }
+    for (const layer of filled()) {
       inputs.push({ volumeId: layer, callback: ({ volumeActor }) => this.colour(layer, volumeActor, 'planes') });
     }
     await Promise.all(PLANES.map((name) => viewportOf(name).setVolumes(inputs)));
   }
 
-  private async showLungs(scan: Scan, grid: Grid, ct: Types.IImageVolume): Promise<void> {
-    if (!scan.lungs_map) return;
+  private async showLungs(scan: Scan, ct: Types.IImageVolume): Promise<void> {
+    if (!scan.lungs_map) return; // the page says so
+    const { grid } = this;
     const lungs = await loadMap(scan.lungs_map, 'outline of the lungs');
     fill('lungs', grid, lungTissue(ct, grid, lungs));
     const inputs: Types.IVolumeInput[] = [{ volumeId: 'lungs', callback: ({ volumeActor }) => this.tissue(volumeActor) }];
-    for (const layer of Object.keys(LAYERS) as Layer[]) {
-      if (!cache.getVolume(layer)) continue;
+    for (const layer of filled()) {
       inputs.push({ volumeId: layer, callback: ({ volumeActor }) => this.colour(layer, volumeActor, LUNGS) });
     }
     await viewportOf(LUNGS).setVolumes(inputs);
@@ -212,6 +220,11 @@ export class Volume {
     actor.getMapper()!.setSampleDistance(TISSUE_STEP_MM);
     property.setInterpolationTypeToLinear();
   }
+}
+
+/** The layers that this scan has, in the order in which they are drawn. */
+function filled(): Layer[] {
+  return (Object.keys(LAYERS) as Layer[]).filter((layer) => cache.getVolume(layer));
 }
 
 function viewportOf(name: Plane | typeof LUNGS): VolumeViewport {
@@ -260,58 +273,4 @@ function bindTools(): void {
 
 function crosshairs(): CrosshairsTool {
   return ToolGroupManager.getToolGroup('planes')!.getToolInstance(CrosshairsTool.toolName) as CrosshairsTool;
-}
-
-/** The grid of the maps, `size` × `size` pixels over each slice of the CT. */
-function mapGrid(ct: Types.IImageVolume, size: number, planes: (number | null)[]): Grid {
-  const [columns, rows, slices] = ct.dimensions;
-  const spacing: Types.Point3 = [(columns * ct.spacing[0]) / size, (rows * ct.spacing[1]) / size, ct.spacing[2]];
-  const shift = [0, 1].map((axis) => (spacing[axis]! - ct.spacing[axis]!) / 2);
-  const origin = ct.origin.map(
-    (place, axis) => place + ct.direction[axis]! * shift[0]! + ct.direction[3 + axis]! * shift[1]!,
-  ) as Types.Point3;
-  return { dimensions: [size, size, slices], spacing, origin, direction: ct.direction, planes };
-}
-
-/** A map's planes in the order of the CT's slices; a slice without one stays 0. */
-function inOrder({ dimensions, planes }: Grid, map: Uint8Array): Uint8Array {
-  const length = dimensions[0] * dimensions[1];
-  const ordered = new Uint8Array(length * planes.length);
-  planes.forEach((plane, index) => {
-    if (plane !== null) ordered.set(map.subarray(plane * length, (plane + 1) * length), index * length);
-  });
-  return ordered;
-}
-
-/** Makes a volume of values in the order of the CT's slices. */
-function fill(volumeId: string, { dimensions, spacing, origin, direction }: Grid, scalarData: Uint8Array | Int16Array): void {
-  const metadata = { ...cache.getVolume(CT)!.metadata, PixelSpacing: [spacing[1], spacing[0]] };
-  volumeLoader.createLocalVolume(volumeId, { metadata, dimensions, spacing, origin, direction, scalarData });
-}
-
-/** 255 where a map has any label but those left out. */
-async function labelled(map: StoredMap, without: number[]): Promise<Uint8Array> {
-  return (await loadMap(map, 'outlines')).map((label) => (label > 0 && !without.includes(label) ? 255 : 0));
-}
-
-/** HU of the CT on the grid of the maps, in the lungs alone. */
-function lungTissue(ct: Types.IImageVolume, grid: Grid, lungs: Uint8Array): Int16Array {
-  const [size] = grid.dimensions;
-  const [columns, rows] = ct.dimensions;
-  const hu = new Int16Array(size * size * grid.planes.length).fill(AIR_HU);
-  grid.planes.forEach((plane, index) => {
-    const image = cache.getImage(ct.imageIds[index]!);
-    if (plane === null || !image) return;
-    const pixels = image.voxelManager!.getScalarData();
-    const [slope, intercept] = image.preScale?.scaled ? [1, 0] : [image.slope, image.intercept];
-    for (let row = 0; row < size; row++) {
-      const from = Math.floor(((row + 0.5) * rows) / size) * columns;
-      for (let column = 0; column < size; column++) {
-        const cell = row * size + column;
-        if (lungs[plane * size * size + cell] === 0) continue;
-        hu[index * size * size + cell] = pixels[from + Math.floor(((column + 0.5) * columns) / size)]! * slope + intercept;
-      }
-    }
-  });
-  return hu;
 }
