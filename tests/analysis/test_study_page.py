@@ -18,6 +18,15 @@ from tests.analysis.finished import SLICES, finished_analysis
 from tests.analysis.pages import DAY, HTMX, patient_page, question, study_page
 
 
+def test_the_3d_view_of_a_result_without_lungs_says_why_it_is_empty(browser, analysis):
+    words = "this result is of an older version, which kept no outline of the lungs"
+    assert words not in browser.get(study_page(analysis)).content.decode()
+    Analysis.objects.update(lungs_map="")
+    page = browser.get(study_page(analysis)).content.decode()
+    assert words in page
+    assert "Lungs in 3D" not in page
+
+
 def test_an_idle_study_page_shows_a_run_that_begins_elsewhere(browser, analysis):
     asked = question(browser, study_page(analysis))
     Analysis.objects.create(series=analysis.series, state="RUNNING", stage="lungs", progress=0.3)
