@@ -4,7 +4,7 @@ import type { StoredMap } from './overlay';
 import type { Shown } from './view';
 
 const DETAIL = 4; // pixels of the outline's plane per pixel of the map
-const THICK = 3; // of these, where one label is singled out
+const THICK = 3; // times the others' lines, where one label is singled out
 
 export type Rgb = readonly [number, number, number];
 /** The colour of a label from 1 on; null for one that is not drawn. */
@@ -30,6 +30,7 @@ export class Outline {
   private readonly pixels: ImageData;
   private readonly words: Uint32Array; // the pixels, one number each
   private painted: number | null = null;
+  private lines = 1; // of the plane, side by side
 
   private constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -68,11 +69,23 @@ export class Outline {
   /** Draws the outlines of a plane of the map over the image as the viewport shows it now. */
   draw(image: Shown, planeNumber: number | null): void {
     const shown = this.on && planeNumber !== null;
-    if (shown && this.painted !== planeNumber) this.paint(planeNumber);
+    const lines = this.linesOn(image);
+    if (shown && (this.painted !== planeNumber || this.lines !== lines)) {
+      this.lines = lines;
+      this.paint(planeNumber);
+    }
     drawPlane(this.canvas, image, shown ? this.plane : null);
   }
 
-  /** Colours the inner border of each label: one line of the plane along every edge of a pixel of the map. */
+  /** How many lines of the plane make one on screen: a thinner one would be there in parts alone. */
+  private linesOn(image: Shown): number {
+    const corners = image.corners();
+    if (!corners) return 1;
+    const width = (corners[1][0] - corners[0][0]) * devicePixelRatio;
+    return Math.max(1, Math.min(DETAIL, Math.round(this.plane.width / width)));
+  }
+
+  /** Colours the inner border of each label: lines of the plane along every edge of a pixel of the map. */
   private paint(planeNumber: number): void {
     const { size, words, labels } = this;
     const from = planeNumber * size * size;
@@ -91,7 +104,7 @@ export class Outline {
       const word = asWord(colour);
       /** `inwards`: the step to the next line further in. */
       const line = (start: number, step: number, inwards: number): void => {
-        for (let thick = 0; thick < (singled ? THICK : 1); thick++) {
+        for (let thick = 0; thick < this.lines * (singled ? THICK : 1); thick++) {
           for (let i = 0; i < DETAIL; i++) words[start + thick * inwards + i * step] = word;
         }
       };
