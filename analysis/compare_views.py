@@ -6,12 +6,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from patients.access import visible_or_404
 from patients.models import Patient
 
-from . import lesions
+from . import lesions, services
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .models import Comparison
 from .trend import TimePoint, trend
@@ -51,6 +51,13 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
         "address": reverse("pages:compare", args=[patient.pk]),
     }
     return render(request, "pages/compare.html", context)
+
+
+@require_POST
+def compare_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Try a failed comparison again; the page that asked hears that it waits."""
+    services.compare_again(visible_or_404(Comparison, request.user, pk))
+    return HttpResponse(status=204, headers={"HX-Trigger": "comparison-queued"})
 
 
 def _pair(request: HttpRequest, points: list[TimePoint]) -> tuple[TimePoint, TimePoint]:

@@ -33,6 +33,7 @@ urlpatterns = [
     path("analyses/<int:pk>/retry/", views.retry, name="retry"),
     *(path(f"analyses/<int:pk>/{name}/", file_views.analysis_map, {"name": name}, name=name) for name in MAPS),
     path("analyses/<int:pk>/thumbnail/<int:of>/", file_views.thumbnail, name="thumbnail"),
+    path("comparisons/<int:pk>/again/", compare_views.compare_again, name="compare_again"),
     path("comparisons/<int:pk>/map/", file_views.change_map, name="change_map"),
     path("instances/<int:pk>/file/", file_views.instance_file, name="instance_file"),
     path("instances/<int:pk>/image/", file_views.instance_image, name="instance_image"),

@@ -346,6 +346,14 @@ def queue_comparisons(patient: Patient) -> None:
                 _compare_anew(comparison, days)
 
 
+def compare_again(comparison: Comparison) -> None:
+    """A user asks to try a failed comparison again; one that waits, works or is done stays as it is."""
+    with transaction.atomic():
+        failed = Comparison.objects.filter(pk=comparison.pk, state=Comparison.State.FAILED)
+        if failed.update(priority=PRIORITY_USER):
+            _compare_anew(comparison, comparison.days)
+
+
 def _compare_anew(comparison: Comparison, days: int) -> None:
     file = comparison.change_map
     row = Comparison.objects.filter(pk=comparison.pk)

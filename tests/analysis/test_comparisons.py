@@ -171,6 +171,19 @@ def test_a_failed_comparison_is_tried_again_with_the_next_result(patient, analys
     assert (comparison.state, comparison.error, comparison.attempt) == ("QUEUED", "", 0)
 
 
+def test_a_user_has_a_failed_comparison_tried_again_and_no_other(patient, analysis, later):
+    services.queue_comparisons(patient)
+    Comparison.objects.update(state="FAILED", error="x", attempt=3, priority=10)
+    comparison = Comparison.objects.get()
+    services.compare_again(comparison)
+    comparison.refresh_from_db()
+    assert (comparison.state, comparison.error, comparison.attempt, comparison.priority) == ("QUEUED", "", 0, 0)
+    assert work_off(comparison).state == "DONE"
+    services.compare_again(comparison)
+    comparison.refresh_from_db()
+    assert comparison.state == "DONE"
+
+
 def test_a_late_workers_comparison_leaves_no_file(patient, analysis, later):
     services.queue_comparisons(patient)
     late = queue.claim(Comparison, Comparison.objects.get().pk)
@@ -260,6 +273,7 @@ def test_a_comparison_that_failed_says_why(browser, compared):
     Comparison.objects.update(state="FAILED", change=None, error=storage.TOO_OLD)
     page = browser.get(reverse("pages:study", args=[compared.analysis.series.study_id])).content.decode()
     assert storage.TOO_OLD in page
+    assert reverse("pages:compare_again", args=[compared.pk]) in page
 
 
 def test_comparison_and_map_are_for_the_users_of_the_site_alone(client, compared, patient, user, stranger):
