@@ -1,5 +1,8 @@
-"""Two time points of a patient side by side."""
+"""Time points of a patient side by side."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,39 +16,58 @@ from patients.models import Patient
 
 from . import lesions, services
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
+from .matching import Match, match
 from .models import Comparison
 from .trend import TimePoint, trend
 from .viewer_scan import map_of, scan_of
+
+MOST_PANES = 4
+
+
+@dataclass(frozen=True)
+class Pane:
+    """One CT on the page. ``match``: where the newest one's slices lie in it, None for the newest itself;
+    ``waiting``: the CTs between are still being compared; ``comparison``: with the pane before."""
+
+    point: TimePoint
+    match: Match | None
+    waiting: bool
+    comparison: Comparison | None
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """For ``static/src/compare/pane.ts``. The report is deferred in the trend: this reads it."""
+        return {
+            "scan": scan_of(self.point.study.chosen_series, self.point.analysis),
+            "match": self.match and {"reference_z_mm": self.match.reference_z_mm, "z_mm": self.match.z_mm},
+            "change_map": map_of(self.comparison, "change_map"),
+        }
 
 
 @require_safe
 @never_cache
 def compare(request: HttpRequest, pk: int) -> HttpResponse:
-    """``?then=`` and ``?now=`` name studies; without them the last two results."""
+    """``?study=`` names a study, once for each; ``?then=`` and ``?now=`` name two; without any the last two results."""
     patient = visible_or_404(Patient.objects.select_related("site"), request.user, pk)
     points = [point for point in trend(patient) if point.in_trend and point.corona_score_cm3 is not None]
     if len(points) < 2:
         raise Http404("There are no two results to compare yet.")
-    then, now = _pair(request, points)
+    shown = _shown(request, points)
     found = lesions.comparisons(points)
-    comparison = found.get((then.analysis.pk, now.analysis.pk))
-    both = [
-        (lesion, lesion.along([then, now]), lesion.between(then, now)) for lesion in lesions.followed(points, found)
-    ]
+    panes = _panes(points, shown, found)
     context = {
         "section": "patients",
         "patient": patient,
         "points": points,
-        "then": then,
-        "now": now,
-        "panes": [("then", then, _scan(then)), ("now", now, _scan(now))],
-        "change": comparison.change if comparison else None,
-        "change_map": map_of(comparison, "change_map"),
-        "prior_z_mm": _prior_z_mm(comparison),
-        "waiting": bool(comparison and comparison.is_active),
-        "failed": comparison.error if comparison and not comparison.is_active else "",
-        "adjacent": points.index(now) - points.index(then) == 1,
-        "lesions": [row for row in both if row[-1]],
+        "panes": panes,
+        "newest": panes[-1],
+        "choices": _choices(shown, points),
+        "has_change_map": any(pane.comparison and pane.comparison.change_map for pane in panes),
+        "pairs": [
+            (before.point, pane.point, pane.comparison, points.index(pane.point) - points.index(before.point) == 1)
+            for before, pane in pairwise(panes)
+        ],
+        "lesions": _lesions(lesions.followed(points, found), shown),
         "heat_opacity": HEAT_OPACITY,
         "heat_threshold": HEAT_THRESHOLD,
         "address": reverse("pages:compare", args=[patient.pk]),
@@ -60,26 +82,58 @@ def compare_again(request: HttpRequest, pk: int) -> HttpResponse:
     return HttpResponse(status=204, headers={"HX-Trigger": "comparison-queued"})
 
 
-def _pair(request: HttpRequest, points: list[TimePoint]) -> tuple[TimePoint, TimePoint]:
-    """The earlier and the later of the studies that the address names."""
-    named = []
-    for name, otherwise in (("then", points[-2]), ("now", points[-1])):
-        wanted = request.GET.get(name)
-        named.append(next((point for point in points if str(point.study.pk) == wanted), None) if wanted else otherwise)
-    if None in named:
-        raise Http404
-    first, second = sorted(named, key=points.index)
-    if first == second:  # the one before it, or after it
-        at = points.index(first)
-        return (points[at - 1], first) if at else (first, points[1])
-    return first, second
+def _shown(request: HttpRequest, points: list[TimePoint]) -> list[TimePoint]:
+    """The studies that the address names, the earliest first; of one alone also the one before it, or after it."""
+    wanted = [each for each in request.GET.getlist("study") if each]
+    if not wanted:
+        wanted = [
+            request.GET.get(name) or str(otherwise.study.pk)
+            for name, otherwise in (("then", points[-2]), ("now", points[-1]))
+        ]
+    shown = [point for point in points if str(point.study.pk) in wanted]
+    if len(shown) != len(set(wanted)):
+        raise Http404("One of these studies has no result of this patient.")
+    if len(shown) > MOST_PANES:
+        raise Http404(f"At most {MOST_PANES} CTs stand side by side.")
+    if len(shown) == 1:
+        at = max(points.index(shown[0]), 1)
+        return points[at - 1 : at + 1]
+    return shown
 
 
-def _scan(point: TimePoint) -> dict[str, Any]:
-    """The scan for the viewer; the report is deferred in the trend, so this reads it."""
-    return scan_of(point.study.chosen_series, point.analysis)
+def _panes(points: list[TimePoint], shown: list[TimePoint], found: dict[tuple[int, int], Comparison]) -> list[Pane]:
+    """A pane for each, matched to the newest of them."""
+    last = points.index(shown[-1])
+    panes = []
+    for before, point in zip([None, *shown], shown, strict=False):
+        course = points[points.index(point) : last + 1]
+        between = [found.get((one.analysis.pk, next_one.analysis.pk)) for one, next_one in pairwise(course)]
+        panes.append(
+            Pane(
+                point=point,
+                match=match(course, found) if len(course) > 1 else None,
+                waiting=any(comparison and comparison.is_active for comparison in between),
+                comparison=found.get((before.analysis.pk, point.analysis.pk)) if before else None,
+            )
+        )
+    return panes
 
 
-def _prior_z_mm(comparison: Comparison | None) -> list[float | None] | None:
-    """None where the two are not registered, or were by an earlier version that did not keep it."""
-    return comparison.change.get("prior_z_mm") if comparison and comparison.change else None
+def _choices(shown: list[TimePoint], points: list[TimePoint]) -> list[TimePoint | None]:
+    """What stands in the fields of the form: None in the one that can add another."""
+    more = len(shown) < min(MOST_PANES, len(points))
+    return [*shown, None] if more else [*shown]
+
+
+def _lesions(
+    followed: Sequence[lesions.Lesion], shown: list[TimePoint]
+) -> list[tuple[lesions.Lesion, list[tuple[TimePoint, lesions.Sighting | None, float]], str | None]]:
+    """Those that are a finding on one of the CTs: on each of them, and what became of them up to the last."""
+    rows = []
+    for lesion in followed:
+        lane = lesion.along(shown)
+        seen = [point for point, one, _ in lane if one and one.finding]
+        if seen:
+            since = seen[0] if shown[-1] not in seen else shown[0]
+            rows.append((lesion, lane, lesion.between(since, shown[-1])))
+    return rows

@@ -46,11 +46,18 @@ FINDINGS = [
 
 
 def finished_analysis(
-    patient: Patient, folder: Path, *, date: datetime.date | None, activation_cm2: dict[int, float] | None = None
+    patient: Patient,
+    folder: Path,
+    *,
+    date: datetime.date | None,
+    activation_cm2: dict[int, float] | None = None,
+    spacing_mm: float = SPACING_MM,
+    first_z_mm: float = FIRST_Z_MM,
 ) -> Analysis:
-    """One study with 20 slices 5 mm apart; lungs in all but the first and the last.
+    """One study with 20 slices; lungs in all but the first and the last.
 
-    ``activation_cm2``: index → activation of the positive slices; the heat map is 255 in the right lung there.
+    ``activation_cm2``: index → activation of the positive slices; the heat map is 255 in the right lung there. The
+    findings are those of slices 5 mm apart from ``FIRST_Z_MM`` on, whatever the other two say.
     """
     activation_cm2 = activation_cm2 or {}
     uid = f"1.2.{Study.objects.count() + 1}"
@@ -60,20 +67,20 @@ def finished_analysis(
         series_instance_uid=f"{uid}.1",
         description="Lung 5.0",
         slice_count=SLICES,
-        slice_spacing_mm=SPACING_MM,
+        slice_spacing_mm=spacing_mm,
         usable=True,
     )
     study.chosen_series = series
     study.save()
     paths = make_series(
-        folder / uid, slices=SLICES, spacing_mm=(SPACING_MM, 4.0, 4.0), first_position_mm=(-190, -190, FIRST_Z_MM)
+        folder / uid, slices=SLICES, spacing_mm=(spacing_mm, 4.0, 4.0), first_position_mm=(-190, -190, first_z_mm)
     )
     for index, path in enumerate(paths):
         name = default_storage.save(f"instances/{uid}/{index}.dcm", ContentFile(path.read_bytes()))
         Instance.objects.create(
             series=series, site=patient.site, sop_instance_uid=f"{uid}.1.{index}", sha256="0" * 64, file=name
         )
-    report = _report(uid, activation_cm2)
+    report = _report(uid, activation_cm2, spacing_mm, first_z_mm)
     scores = ("corona_score_cm3", "corona_score_paper_cm3", "score_variation")
     numbers = (*scores, "positive_ratio", "threshold", "suspected")
     analysis = Analysis.objects.create(
@@ -96,11 +103,11 @@ def finished_analysis(
     return analysis
 
 
-def _report(uid: str, activation_cm2: dict[int, float]) -> dict:
+def _report(uid: str, activation_cm2: dict[int, float], spacing_mm: float, first_z_mm: float) -> dict:
     slices = [
         {
             "sop_instance_uid": f"{uid}.1.{index}",
-            "z_mm": FIRST_Z_MM - index * SPACING_MM,
+            "z_mm": first_z_mm - index * spacing_mm,
             "lung_area_cm2": 180.5 if 0 < index < SLICES - 1 else 0.0,
             "probability": (0.9 if index in activation_cm2 else 0.02) if 0 < index < SLICES - 1 else None,
             "positive": index in activation_cm2 if 0 < index < SLICES - 1 else None,
@@ -108,7 +115,7 @@ def _report(uid: str, activation_cm2: dict[int, float]) -> dict:
         }
         for index in range(SLICES)
     ]
-    score = sum(activation_cm2.values()) * SPACING_MM / 10
+    score = sum(activation_cm2.values()) * spacing_mm / 10
     ratio = len(activation_cm2) / (SLICES - 2)
     return {
         "series_instance_uid": f"{uid}.1",

@@ -1,4 +1,4 @@
-"""Two time points side by side: which are shown, and what stands with them."""
+"""Time points side by side: which are shown, how they are matched, and what stands with them."""
 
 import datetime
 
@@ -6,8 +6,9 @@ import pytest
 from django.core.files.base import ContentFile
 from django.urls import reverse
 
+from analysis import finding_reviews
 from analysis.models import Comparison
-from tests.analysis.finished import SLICES, finished_analysis
+from tests.analysis.finished import finished_analysis
 from tests.analysis.pages import DAY, patient_page
 from tests.analysis.test_comparisons import CHANGE
 
@@ -23,50 +24,128 @@ def three(patient, tmp_path):
     ]
 
 
+def compare(browser, patient, **query):
+    return browser.get(reverse("pages:compare", args=[patient.pk]), query)
+
+
 def shown(browser, patient, **query):
-    context = browser.get(reverse("pages:compare", args=[patient.pk]), query).context
-    return context and [context[name].analysis.pk for name in ("then", "now")]
+    context = compare(browser, patient, **query).context
+    return context and [pane.point.analysis.pk for pane in context["panes"]]
 
 
-def test_the_last_two_results_are_compared_or_those_named_the_earlier_first(browser, patient, three):
-    first, second, third = three
+def registered(now, prior):
+    """A comparison that lays each lung slice 10 mm further down in the earlier CT."""
+    lung = [each["z_mm"] - 10 if each["probability"] is not None else None for each in now.report["slices"]]
+    row = Comparison.objects.create(
+        analysis=now, prior=prior, days=9, state="DONE", change=CHANGE | {"prior_z_mm": lung}
+    )
+    row.change_map.save("change.gz", ContentFile(b""))
+    return row
+
+
+def words(page):
+    return " ".join(page.content.decode().split())
+
+
+def test_the_last_two_results_stand_side_by_side_or_those_named_the_earliest_first(browser, patient, three):
+    first, second, third = (each.pk for each in three)
     studies = [each.series.study_id for each in three]
-    assert shown(browser, patient) == [second.pk, third.pk]
-    assert shown(browser, patient, then=studies[0], now=studies[2]) == [first.pk, third.pk]
-    assert shown(browser, patient, then=studies[2], now=studies[0]) == [first.pk, third.pk]
-    assert shown(browser, patient, then=studies[1], now=studies[1]) == [first.pk, second.pk]
-    assert shown(browser, patient, then=studies[0], now=studies[0]) == [first.pk, second.pk]
+    assert shown(browser, patient) == [second, third]
+    assert shown(browser, patient, study=[studies[2], studies[0]]) == [first, third]
+    assert shown(browser, patient, study=[*studies, "", studies[1]]) == [first, second, third]
+    assert shown(browser, patient, study=studies[1]) == [first, second]
+    assert shown(browser, patient, study=studies[0]) == [first, second]
+    for wrong in ("999", "x"):
+        assert compare(browser, patient, study=[studies[0], wrong]).status_code == 404, wrong
+
+
+def test_at_most_four_stand_side_by_side(browser, patient, three, tmp_path):
+    for day in (30, 40):
+        finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=day), activation_cm2={5: 9.0})
+    studies = list(patient.studies.order_by("study_date").values_list("pk", flat=True))
+    page = compare(browser, patient, study=studies[1:])
+    assert [pane.point.study.pk for pane in page.context["panes"]] == studies[1:]
+    assert page.context["choices"][-1] is not None  # no field to add another
+    assert compare(browser, patient, study=studies).status_code == 404
+
+
+def test_addresses_of_two_time_points_still_lead_here(browser, patient, three):
+    first, second, third = (each.pk for each in three)
+    studies = [each.series.study_id for each in three]
+    assert shown(browser, patient, then=studies[0], now=studies[2]) == [first, third]
+    assert shown(browser, patient, then=studies[2], now=studies[0]) == [first, third]
+    assert shown(browser, patient, then=studies[1], now=studies[1]) == [first, second]
+    assert shown(browser, patient, then=studies[0]) == [first, third]
     for wrong in ("999", "x", ""):
-        answer = browser.get(reverse("pages:compare", args=[patient.pk]), {"now": wrong, "then": studies[0]})
+        answer = compare(browser, patient, now=wrong, then=studies[0])
         assert answer.status_code == (200 if wrong == "" else 404), wrong
 
 
-def test_change_map_and_lesions_stand_with_results_that_follow_each_other(browser, patient, three):
+def test_each_ct_says_how_it_is_matched_and_shows_the_change_against_the_one_before(browser, patient, three):
+    first, second, third = three
+    middle = registered(third, second)
+    studies = [each.series.study_id for each in three]
+    page = compare(browser, patient, study=studies)
+    assert [pane.match and pane.match.registrations for pane in page.context["panes"]] == [0, 1, None]
+    assert "Matched by height in the lungs" in words(page)
+    assert "Matched by registration of the lungs" in words(page)
+    assert [pane.as_json["change_map"] for pane in page.context["panes"]][:2] == [None, None]
+    assert reverse("pages:change_map", args=[middle.pk]) in words(page)
+
+    registered(second, first)
+    page = compare(browser, patient, study=studies)
+    assert "Matched by registration of the lungs, through 1 CT between" in words(page)
+    assert all(pane.as_json["change_map"] for pane in page.context["panes"][1:])
+    assert words(page).count("120 ml newly opaque or denser") == 2
+    apart = compare(browser, patient, study=[studies[0], studies[2]])
+    assert [pane.match and pane.match.registrations for pane in apart.context["panes"]] == [2, None]
+    assert not apart.context["has_change_map"]
+    assert "between CTs that follow each other" in words(apart)
+
+
+def test_lesions_stand_with_their_volume_in_each_ct(browser, patient, three):
     _, second, third = three
-    change = CHANGE | {"prior_z_mm": [None, *range(SLICES - 2), None]}
-    comparison = Comparison.objects.create(analysis=third, prior=second, days=11, state="DONE", change=change)
-    comparison.change_map.save("change.gz", ContentFile(b""))
-    page = browser.get(reverse("pages:compare", args=[patient.pk]))
-    assert page.context["prior_z_mm"] == change["prior_z_mm"]
-    text = page.content.decode()
-    assert reverse("pages:change_map", args=[comparison.pk]) in text
-    assert "by registration of the lungs" in text
-    volumes = [
-        [one and one.finding and one.finding.volume_ml for _, one, _ in lane] for _, lane, _ in page.context["lesions"]
-    ]
+    registered(third, second)
+    (before, last) = compare(browser, patient).context["lesions"]
+    volumes = [[one and one.finding and one.finding.volume_ml for _, one, _ in lane] for _, lane, _ in (before, last)]
     assert volumes == [[0.2, 1.214], [1.214, None]]
-    assert [became for _, _, became in page.context["lesions"]] == ["grown", "resolved"]
-    apart = browser.get(reverse("pages:compare", args=[patient.pk]), {"then": three[0].series.study_id})
-    assert apart.context["change_map"] is None
-    assert "by their height in the lungs" in apart.content.decode()
+    assert [became for _, _, became in (before, last)] == ["grown", "resolved"]
+    studies = [each.series.study_id for each in three]
+    rows = compare(browser, patient, study=studies).context["lesions"]
+    assert [[one and one.status for _, one, _ in lane] for _, lane, _ in rows] == [
+        [None, "", "grown"],
+        [None, "", "resolved"],
+    ]
+    assert [became for _, _, became in rows] == ["not compared", "resolved"]  # the first CT was not looked at
 
 
-def test_a_comparison_that_failed_says_why(browser, patient, three):
-    words = "The lungs of the two scans could not be laid over each other: compare them by eye."
-    Comparison.objects.create(analysis=three[2], prior=three[1], days=11, state="FAILED", error=words)
-    text = browser.get(reverse("pages:compare", args=[patient.pk])).content.decode()
-    assert words in text
-    assert "between CTs that follow each other" not in text
+def test_a_comparison_that_failed_says_why_and_is_tried_again(browser, patient, three):
+    said = "The lungs of the two scans could not be laid over each other: compare them by eye."
+    failed = Comparison.objects.create(analysis=three[2], prior=three[1], days=11, state="FAILED", error=said)
+    page = words(compare(browser, patient))
+    assert said in page
+    assert "between CTs that follow each other" not in page
+    again = reverse("pages:compare_again", args=[failed.pk])
+    assert f'hx-post="{again}"' in page
+    answer = browser.post(again)
+    assert (answer.status_code, answer.headers["HX-Trigger"]) == (204, "comparison-queued")
+    page = words(compare(browser, patient))
+    assert "Being compared" in page
+    assert "until the CTs are compared" in page
+    assert again not in page
+
+
+def test_marks_and_rejections_of_readers_are_drawn(browser, patient, three, user):
+    finding_reviews.say_of(three[2], user=user, number=1, present=False)
+    for number in (3, 4):
+        finding_reviews.mark(three[2], user=user, centroid_mm=[30.0, -12.0, -130.0], long_axis_mm=10.0 + number)
+    finding_reviews.say_of(three[2], user=user, number=3, present=False)
+    before, now = (pane.as_json["scan"] for pane in compare(browser, patient).context["panes"])
+    assert (before["rejected"], before["marks"]) == ([], [])
+    assert (now["rejected"], now["marks"]) == (
+        [1, 3],
+        [{"centroid_mm": [30.0, -12.0, -130.0], "long_axis_mm": 14.0}],
+    )
 
 
 def test_with_one_result_there_is_nothing_to_compare(browser, patient, analysis):
@@ -77,3 +156,7 @@ def test_with_one_result_there_is_nothing_to_compare(browser, patient, analysis)
 def test_the_comparison_belongs_to_the_site(client, stranger, patient, three):
     client.force_login(stranger)
     assert client.get(reverse("pages:compare", args=[patient.pk])).status_code == 404
+    failed = Comparison.objects.create(analysis=three[2], prior=three[1], days=11, state="FAILED")
+    assert client.post(reverse("pages:compare_again", args=[failed.pk])).status_code == 404
+    failed.refresh_from_db()
+    assert failed.state == "FAILED"

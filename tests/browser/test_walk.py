@@ -124,7 +124,7 @@ def _what_changed_is_outlined(page: Page) -> None:
     wait_until(lambda: _coloured_pixels(page, "change") == 0, 10, "the outline of the change to go")
 
 
-def _coloured_pixels(page: Page, overlay: str = "heatmap") -> int:
+def _coloured_pixels(page: Page | Locator, overlay: str = "heatmap") -> int:
     """Pixels of an overlay that are not transparent."""
     return page.locator(f"[data-overlay={overlay}]").evaluate(
         """canvas => {
@@ -181,16 +181,16 @@ def _another_time_point_opens_at_the_same_level(page: Page) -> None:
 def _two_scans_move_together(page: Page, address: str) -> None:
     page.goto(address)
     expect(page.locator("[data-compare]")).to_have_attribute("data-ready", "true", timeout=60_000)
-    now, then = (page.locator(f"[data-pane={name}]") for name in ("now", "then"))
+    then, now = page.locator("[data-pane]").all()
     expect(page.locator("[data-loading]:visible")).to_have_count(0, timeout=60_000)
     before = [pane.get_attribute("data-slice-index") for pane in (now, then)]
     page.keyboard.press("PageDown")
     expect(now).not_to_have_attribute("data-slice-index", before[0] or "")
     expect(then).not_to_have_attribute("data-slice-index", before[1] or "")
     there = int(then.get_attribute("data-slice-index") or "")
-    page.locator("[data-move='1']").click()
+    then.locator("[data-move='1']").click()
     expect(then).to_have_attribute("data-slice-index", str(there + 1))
-    expect(page.locator("[data-offset]")).to_have_text("+1 slice")
+    expect(then.locator("[data-offset]")).to_have_text("+1 slice")
     page.keyboard.press("2")
     for pane in (now, then):
         expect(pane.locator("[data-corner=window]")).to_have_text("W 400 · L 40 HU")

@@ -31,6 +31,7 @@ const MEASURE_STYLE = {
 };
 const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
 const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
+const AHEAD_OF_ALL = 1000; // slices that several CTs side by side load ahead: about 1 MB each, with its file
 
 const DRAG_TOOLS = { window: WindowLevelTool, pan: PanTool, zoom: ZoomTool } as const;
 const MEASURES = { length: LengthTool, ellipse: EllipticalROITool, probe: ProbeTool } as const;
@@ -42,7 +43,8 @@ export interface CtEvents {
   drawn(): void;
   windowed(window: Window): void;
   sliced(index: number): void;
-  loaded(count: number): void;
+  /** `all`: as many as will be loaded ahead. */
+  loaded(count: number, all: number): void;
   broken(index: number): void;
   /** A length was measured, between two points of the patient (LPS, mm), or taken away (null). */
   measured?(line: [Types.Point3, Types.Point3] | null): void;
@@ -80,7 +82,7 @@ export class Ct implements Shown {
     private readonly events: CtEvents,
   ) {}
 
-  /** When every slice is loaded, or known to be broken. */
+  /** When every slice that is loaded ahead is there, or known to be broken. */
   whole: Promise<void> = Promise.resolve();
 
   /** Whether planes and 3D can be drawn: where Cornerstone draws without WebGL they cannot. */
@@ -88,13 +90,13 @@ export class Ct implements Shown {
     return !getShouldUseCPURendering();
   }
 
-  /** `name`: of the viewport, one for each on the page. */
+  /** `name`: of the viewport, one for each on the page; `of`: how many CTs stand side by side. */
   static async open(
     element: HTMLDivElement,
     files: string[],
     start: number,
     events: CtEvents,
-    name = 'ct',
+    { name = 'ct', of = 1 } = {},
   ): Promise<Ct> {
     const engine = getRenderingEngine(ENGINE) ?? firstEngine();
     engine.enableElement({ viewportId: name, type: Enums.ViewportType.STACK, element });
@@ -105,7 +107,7 @@ export class Ct implements Shown {
     ct.listen();
     await viewport.setStack(imageIds, start);
     ct.setWindow(PRESETS.lung!);
-    ct.whole = ct.prefetch(start);
+    ct.whole = ct.prefetch(start, of);
     return ct;
   }
 
@@ -257,9 +259,14 @@ export class Ct implements Shown {
     }).observe(element);
   }
 
-  /** Loads every slice, the nearest to the first one shown first, so that scrolling never waits. */
-  private async prefetch(start: number): Promise<void> {
+  /**
+   * Loads every slice, the nearest to the first one shown first, so that scrolling never waits; of one of several CTs its
+   * share of what the memory holds, and the others when they are shown.
+   */
+  private async prefetch(start: number, of: number): Promise<void> {
     const order = this.imageIds.map((_, index) => index).sort((a, b) => Math.abs(a - start) - Math.abs(b - start));
+    if (of > 1) order.splice(AHEAD_OF_ALL / of);
+    const all = order.length;
     let done = 0;
     const work = async (): Promise<void> => {
       for (let index = order.shift(); index !== undefined; index = order.shift()) {
@@ -268,9 +275,9 @@ export class Ct implements Shown {
         } catch {
           this.events.broken(index);
         }
-        if (++done % PREFETCH_AT_ONCE === 0 || done === this.imageIds.length) this.events.loaded(done);
+        if (++done % PREFETCH_AT_ONCE === 0 || done === all) this.events.loaded(done, all);
       }
     };
-    await Promise.all(Array.from({ length: PREFETCH_AT_ONCE }, work));
+    await Promise.all(Array.from({ length: Math.ceil(PREFETCH_AT_ONCE / of) }, work));
   }
 }

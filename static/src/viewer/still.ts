@@ -1,6 +1,9 @@
 /** The slice that a page opens with, as the server drew it: on show until Cornerstone, which takes longer, shows its own. */
 import type { Point, Shown } from './view';
 
+/** A server that takes longer to draw the first image does not hold up the others. */
+export const STILL_WITHIN_MS = 2000;
+
 export class Still implements Shown {
   private constructor(private readonly image: HTMLImageElement) {}
 

@@ -8,7 +8,7 @@ import { Layers } from './layers';
 import type { LayerSettings } from './layers';
 import { levelOf, mostAffected, nearest } from './scan';
 import type { Scan } from './scan';
-import { Still } from './still';
+import { STILL_WITHIN_MS, Still } from './still';
 import { Strip } from './strip';
 import { listenToToolbar, pressedTool } from './toolbar';
 import { PRESETS } from './view';
@@ -16,7 +16,6 @@ import type { Window } from './view';
 import { Views } from './views';
 import type { ViewName } from './views';
 
-const STILL_WITHIN_MS = 2000; // a server that takes longer to draw the first image does not hold up the others
 const KEPT = 'viewer'; // in the tab's storage, on the way from one time point to another
 
 /** What another time point is opened with, so that the two can be compared. */
@@ -136,7 +135,7 @@ export class Viewer {
         },
         windowed: (window) => this.windowed(window),
         sliced: (index) => this.sliced(index),
-        loaded: (count) => this.loaded(count),
+        loaded: (count, all) => this.loaded(count, all),
         broken: (index) => this.say(`Slice ${index + 1} could not be loaded. Reload the page to try again.`),
         measured: offer,
       },
@@ -185,10 +184,10 @@ export class Viewer {
     this.views.update();
   }
 
-  private loaded(count: number): void {
-    const all = this.scan.slices.length;
+  private loaded(count: number, all: number): void {
     this.root.dataset.loaded = String(count);
     const bar = this.root.querySelector<HTMLProgressElement>('[data-loading]')!;
+    bar.max = all;
     bar.value = count;
     bar.hidden = count === all;
   }

@@ -1,0 +1,228 @@
+"""CTs side by side: they move together by registered positions, each with its own offset, by mouse and by keys."""
+
+import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.browser.browser import chromium, complaints_of, log_in
+from tests.browser.test_accessibility import axe_faults
+from tests.browser.test_walk import _coloured_pixels
+from tests.servers import wait_until
+from tests.stack import Stack
+
+DAYS = ("2020-03-05", "2020-03-14", "2020-03-25")
+OLDEST_FURTHER, MIDDLE_FURTHER = 1, 2  # slices further towards the feet, as the registrations say
+MAKE_COURSE = """
+import gzip
+from pathlib import Path
+import numpy as np
+from django.core.files.base import ContentFile
+from analysis import finding_reviews
+from analysis.models import Comparison
+from patients.models import Patient, Site
+from tests.analysis.finished import finished_analysis
+from tests.analysis.test_comparisons import CHANGE
+site = Site.objects.get(code="demo")
+patient = Patient.objects.create(site=site, patient_id={folder!r}[-60:], patient_name="Doe^Side")
+frames = [dict(spacing_mm=2.5, first_z_mm=300.0), dict(), dict()]
+runs = [
+    finished_analysis(patient, Path({folder!r}), date=day, activation_cm2={{5: 12.0, 6: 8.0}}, **frame)
+    for day, frame in zip({days!r}, frames)
+]
+marked = np.zeros((20, 256, 256), np.uint8)
+marked[5, 40:80, 40:80] = 1
+for now, prior, further in ((2, 1, {middle_further}), (1, 0, {oldest_further} - {middle_further})):
+    heights = [each["z_mm"] for each in runs[prior].report["slices"]]
+    lung = [heights[index + further] if 2 < index < 17 else None for index in range(20)]
+    row = Comparison.objects.create(
+        analysis=runs[now], prior=runs[prior], days=9, state="DONE", change=CHANGE | {{"prior_z_mm": lung}}
+    )
+    row.change_map.save("c.gz", ContentFile(gzip.compress(marked.tobytes())))
+finding_reviews.say_of(runs[2], user=None, number=1, present=False)
+finding_reviews.mark(runs[2], user=None, centroid_mm=[-60.0, 0.0, -125.0], long_axis_mm=24.0)
+print("made", patient.pk, *(run.series.study_id for run in runs))
+"""
+FAIL = """
+from analysis.models import Comparison
+of_patient = Comparison.objects.filter(analysis__series__study__patient={patient})
+of_patient.update(state="FAILED", change=None, error="They do not fit.")
+"""
+
+
+@pytest.fixture(scope="module")
+def course(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    return _made(stack, tmp_path_factory.mktemp("course"))
+
+
+def _made(stack: Stack, folder: Path) -> list[int]:
+    """A patient, and their three CTs: each compared with the one before, the oldest in another frame of reference."""
+    further = {"middle_further": MIDDLE_FURTHER, "oldest_further": OLDEST_FURTHER}
+    said = stack.manage("shell", "--command", MAKE_COURSE.format(folder=str(folder), days=DAYS, **further))
+    return [int(each) for each in said.split("made")[1].split()]
+
+
+@contextmanager
+def comparison(stack: Stack, course: list[int], width: int = 1440, height: int = 900) -> Iterator[Page]:
+    """A page with all three CTs; in the end nothing may have been complained of."""
+    with chromium(width, height, webgl=False) as browser:
+        page = browser.new_page()
+        complaints = complaints_of(page)
+        log_in(page, stack.url)
+        page.goto(_address(stack, course))
+        _opened(page)
+        yield page
+        assert complaints == []
+
+
+def _address(stack: Stack, course: list[int]) -> str:
+    patient, *studies = course
+    return f"{stack.url}/patients/{patient}/compare/?" + "&".join(f"study={study}" for study in studies)
+
+
+def _opened(page: Page) -> None:
+    expect(page.locator("[data-compare]")).to_have_attribute("data-ready", "true", timeout=60_000)
+    expect(page.locator("[data-loading]:visible")).to_have_count(0, timeout=60_000)
+
+
+def _pane(page: Page, number: int) -> Locator:
+    """Of the oldest CT (0), of the middle one (1) or of the newest (2)."""
+    return page.locator("[data-pane]").nth(number)
+
+
+def _slices(page: Page) -> list[int]:
+    """Indices of the slices on show, the oldest CT first."""
+    return [int(pane.get_attribute("data-slice-index") or "") for pane in page.locator("[data-pane]").all()]
+
+
+def _until(page: Page, *slices: int) -> None:
+    wait_until(lambda: _slices(page) == list(slices), 10, f"slices {slices}, not {_slices(page)}")
+
+
+def test_three_cts_scroll_together_by_registered_positions(stack: Stack, course: list[int]):
+    with comparison(stack, course) as page:
+        _until(page, 5 + OLDEST_FURTHER, 5 + MIDDLE_FURTHER, 5)
+        expect(_pane(page, 0)).to_contain_text("by registration of the lungs, through 1 CT between")
+        expect(_pane(page, 1)).to_contain_text("Matched by registration of the lungs")
+        page.keyboard.press("ArrowDown")  # meant for the newest where none is in focus
+        _until(page, 6 + OLDEST_FURTHER, 6 + MIDDLE_FURTHER, 6)
+        _pane(page, 1).locator(".screen").focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        _until(page, 8 + OLDEST_FURTHER, 8 + MIDDLE_FURTHER, 8)
+        _pane(page, 0).locator("[data-ct]").hover()
+        page.mouse.wheel(0, -100)
+        _until(page, 7 + OLDEST_FURTHER, 7 + MIDDLE_FURTHER, 7)
+        strip = _pane(page, 2).locator("[data-strip]").bounding_box()
+        assert strip
+        page.mouse.click(strip["x"] + strip["width"] * 10.5 / 20, strip["y"] + 20)
+        _until(page, 10 + OLDEST_FURTHER, 10 + MIDDLE_FURTHER, 10)
+        page.keyboard.press("2")
+        for number in range(3):
+            expect(_pane(page, number).locator("[data-corner=window]")).to_have_text("W 400 · L 40 HU")
+        _pane(page, 2).locator(".screen").focus()
+        page.keyboard.press("End")  # beyond what the registration knows the CTs go on mm for mm
+        _until(page, 19, 19, 19)
+        lesion = page.locator(f"[data-go-pane='{course[2]}']").first
+        there = round((-100.0 - float(lesion.get_attribute("data-go-z") or "")) / 5)
+        lesion.click()
+        _until(page, there + OLDEST_FURTHER - MIDDLE_FURTHER, there, there - MIDDLE_FURTHER)
+        assert axe_faults(page) == []
+
+
+def test_each_earlier_ct_has_its_offset(stack: Stack, course: list[int]):
+    with comparison(stack, course) as page:
+        day = datetime.date.fromisoformat(DAYS[0]).strftime("%-d %b %Y")
+        page.get_by_role("button", name=f"CT of {day} one slice towards the feet").click()
+        page.get_by_role("button", name=f"CT of {day} one slice towards the feet").click()
+        _until(page, 7 + OLDEST_FURTHER, 5 + MIDDLE_FURTHER, 5)
+        expect(_pane(page, 0).locator("[data-offset]")).to_have_text("+2 slices")
+        expect(_pane(page, 1).locator("[data-offset]")).to_have_text("none")
+        expect(_pane(page, 2).locator("[data-offset]")).to_have_count(0)
+        _pane(page, 2).locator(".screen").focus()
+        page.keyboard.press("-")  # the newest has none: the one before it is meant
+        _until(page, 7 + OLDEST_FURTHER, 4 + MIDDLE_FURTHER, 5)
+        expect(_pane(page, 1).locator("[data-offset]")).to_have_text("−1 slice")
+        _pane(page, 0).locator(".screen").focus()
+        page.keyboard.press("-")
+        _until(page, 6 + OLDEST_FURTHER, 4 + MIDDLE_FURTHER, 5)
+        for number in (0, 1, 2):  # whichever leads, offsets stay
+            _pane(page, number).locator(".screen").focus()
+            page.keyboard.press("ArrowDown")
+            _until(page, 7 + number + OLDEST_FURTHER, 5 + number + MIDDLE_FURTHER, 6 + number)
+
+
+def _drawn(page: Page, layer: str) -> list[bool]:
+    """Of each CT whether something of the layer is drawn."""
+    return [_coloured_pixels(_pane(page, number), layer) > 0 for number in range(3)]
+
+
+def test_heat_maps_changes_findings_and_readers_marks_are_drawn_on_each_ct(stack: Stack, course: list[int]):
+    with comparison(stack, course) as page:
+        assert _drawn(page, "heatmap") == [True, False, True]  # on slices 6 and 7 of each
+        assert _drawn(page, "findings") == [True, False, False]  # a reader rejected that of the newest, and
+        assert _drawn(page, "marks") == [False, False, True]  # marked another
+        assert _drawn(page, "change") == [False, False, False]
+        page.keyboard.press("c")
+        wait_until(lambda: _drawn(page, "change") == [False, False, True], 10, "the change on slice 6 of the newest")
+        page.keyboard.press("f")
+        assert _drawn(page, "findings") == _drawn(page, "marks") == [False, False, False]
+        _pane(page, 1).locator(".screen").focus()
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowUp")
+        wait_until(
+            lambda: _drawn(page, "change") == [False, True, False], 10, "the change on slice 6 of the middle one"
+        )
+
+
+def test_the_first_images_do_not_wait_for_the_viewers_library(stack: Stack, course: list[int]):
+    held: list[Route] = []
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.route("**/chunks/ct.*.js", lambda route: held.append(route))
+        page.goto(_address(stack, course))
+        expect(page.locator("[data-compare]")).to_have_attribute("data-shown", "true")
+        expect(page.locator(".still")).to_have_count(3)
+        assert _drawn(page, "heatmap") == [True, False, True]
+        assert page.locator("[data-compare]").get_attribute("data-ready") is None
+        (library,) = held
+        library.continue_()
+        _opened(page)
+        expect(page.locator(".still")).to_have_count(0)
+        assert _drawn(page, "heatmap") == [True, False, True]
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1440, 3), (1000, 2), (390, 1)])
+def test_the_cts_stand_side_by_side_as_many_as_fit(stack: Stack, course: list[int], width: int, columns: int):
+    with comparison(stack, course, width, 844) as page:
+        boxes = [_pane(page, number).bounding_box() for number in range(3)]
+        assert len({round(box["x"]) for box in boxes if box}) == columns
+        assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+
+
+def test_a_ct_is_added_and_left_out(stack: Stack, course: list[int]):
+    with comparison(stack, course) as page:
+        page.get_by_label("CT 3 of the comparison").select_option("")
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("[data-pane]")).to_have_count(2)
+        page.get_by_label("CT 3 of the comparison").select_option(str(course[3]))
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("[data-pane]")).to_have_count(3)
+        _opened(page)
+
+
+def test_a_failed_comparison_is_tried_again(stack: Stack, tmp_path_factory: pytest.TempPathFactory):
+    course = _made(stack, tmp_path_factory.mktemp("failed"))
+    stack.manage("shell", "--command", FAIL.format(patient=course[0]))
+    with comparison(stack, course) as page:
+        expect(page.get_by_text("They do not fit.")).to_have_count(2)
+        page.get_by_role("button", name="Try again").first.click()
+        expect(page.get_by_text("They do not fit.")).to_have_count(1)
+        _opened(page)
+        page.goto(f"{stack.url}/studies/{course[3]}/")  # the newest, whose comparison with the middle one failed too
+        page.locator("#since-last").get_by_role("button", name="Try again").click()
+        expect(page.locator("#since-last")).to_contain_text("Being compared with the CT", timeout=10_000)
