@@ -43,6 +43,7 @@ class Comparison {
     await Promise.all(this.panes.map((pane) => this.openCt(pane)));
     await stills;
     this.leader = this.newest;
+    if (this.newest.ct) this.viewedAs(this.newest, this.newest.ct.view);
     this.root.dataset.ready = 'true';
   }
 
@@ -69,12 +70,16 @@ class Comparison {
     for (const other of this.others(pane)) other.follow(pane.referenceZ);
   }
 
+  /** Shows a millimetre as long in all of them, whatever their fields of view. */
   private viewedAs(pane: Pane, view: View): void {
+    const pixelsPerMm = pane.ct?.pixelsPerMm();
     for (const { ct } of this.others(pane)) {
       if (!ct) continue;
       const { zoom, pan } = ct.view;
-      const same = Math.abs(zoom - view.zoom) < 1e-3 && Math.abs(pan[0] - view.pan[0]) < 0.5 && Math.abs(pan[1] - view.pan[1]) < 0.5;
-      if (!same) ct.setView(view);
+      const own = ct.pixelsPerMm();
+      const wanted = pixelsPerMm && own ? (zoom * pixelsPerMm) / own : view.zoom;
+      const same = Math.abs(zoom / wanted - 1) < 1e-3 && Math.abs(pan[0] - view.pan[0]) < 0.5 && Math.abs(pan[1] - view.pan[1]) < 0.5;
+      if (!same) ct.setView({ zoom: wanted, pan: view.pan });
     }
   }
 

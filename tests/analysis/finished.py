@@ -53,6 +53,7 @@ def finished_analysis(
     activation_cm2: dict[int, float] | None = None,
     spacing_mm: float = SPACING_MM,
     first_z_mm: float = FIRST_Z_MM,
+    pixel_mm: float = 4.0,
 ) -> Analysis:
     """One study with 20 slices; lungs in all but the first and the last.
 
@@ -73,7 +74,10 @@ def finished_analysis(
     study.chosen_series = series
     study.save()
     paths = make_series(
-        folder / uid, slices=SLICES, spacing_mm=(spacing_mm, 4.0, 4.0), first_position_mm=(-190, -190, first_z_mm)
+        folder / uid,
+        slices=SLICES,
+        spacing_mm=(spacing_mm, pixel_mm, pixel_mm),
+        first_position_mm=(-190, -190, first_z_mm),
     )
     for index, path in enumerate(paths):
         name = default_storage.save(f"instances/{uid}/{index}.dcm", ContentFile(path.read_bytes()))

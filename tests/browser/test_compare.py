@@ -28,7 +28,7 @@ from tests.analysis.finished import finished_analysis
 from tests.analysis.test_comparisons import CHANGE
 site = Site.objects.get(code="demo")
 patient = Patient.objects.create(site=site, patient_id={folder!r}[-60:], patient_name="Doe^Side")
-frames = [dict(spacing_mm=2.5, first_z_mm=300.0), dict(), dict()]
+frames = [dict(spacing_mm=2.5, first_z_mm=300.0), dict(pixel_mm=3.0), dict()]
 runs = [
     finished_analysis(patient, Path({folder!r}), date=day, activation_cm2={{5: 12.0, 6: 8.0}}, **frame)
     for day, frame in zip({days!r}, frames)
@@ -98,8 +98,27 @@ def _slices(page: Page) -> list[int]:
     return [int(pane.get_attribute("data-slice-index") or "") for pane in page.locator("[data-pane]").all()]
 
 
+def _scale_bars(page: Page) -> list[float]:
+    """Length on screen of 5 cm of each CT."""
+    return [float((bar.bounding_box() or {})["width"]) for bar in page.locator("[data-scale-bar]").all()]
+
+
 def _until(page: Page, *slices: int) -> None:
     wait_until(lambda: _slices(page) == list(slices), 10, f"slices {slices}, not {_slices(page)}")
+
+
+def test_a_millimetre_is_as_long_in_cts_of_other_fields_of_view_also_when_zoomed(stack: Stack, course: list[int]):
+    with comparison(stack, course) as page:
+        first = _scale_bars(page)
+        assert max(first) - min(first) < 1
+        box = _pane(page, 0).locator("[data-ct]").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down(button="right")
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 80, steps=5)
+        page.mouse.up(button="right")
+        wait_until(lambda: abs(_scale_bars(page)[2] / first[2] - 1) > 0.1, 10, "the zoom of the newest CT")
+        wait_until(lambda: max(_scale_bars(page)) - min(_scale_bars(page)) < 1, 10, "one zoom")
 
 
 def test_three_cts_scroll_together_by_registered_positions(stack: Stack, course: list[int]):
