@@ -1,6 +1,6 @@
 # One command a job; bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint train evaluate bench screenshots page-speed build clean
+.PHONY: help demo test lint train evaluate bench screenshots page-speed messages build clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +15,7 @@ else
 NPM := npm
 NODE_STAMP :=
 endif
+CATALOGUES := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/*.po))
 # `make train CORRECTIONS=FOLDER` learns from corrections instead, and writes the networks here.
 CANDIDATE ?= var/candidate
 
@@ -43,12 +44,15 @@ static/dist/.built: node_modules/.package-lock.json vite.config.ts $(shell find 
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent build
 	touch $@
 
-build: $(VENV)/run.stamp static/dist/.built ## Set up .venv and build the front end into static/dist
+%.mo: %.po $(VENV)/run.stamp
+	$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
 
-demo: $(VENV)/run.stamp static/dist/.built ## Serve the demo with synthetic patients on http://127.0.0.1:8000
+build: $(VENV)/run.stamp static/dist/.built $(CATALOGUES) ## Set up .venv and build the pages' scripts, styles and catalogues
+
+demo: $(VENV)/run.stamp static/dist/.built $(CATALOGUES) ## Serve the demo with synthetic patients on http://127.0.0.1:8000
 	@exec $(BIN)/python manage.py demo
 
-test: $(VENV)/dev.stamp static/dist/.built ## Run all tests
+test: $(VENV)/dev.stamp static/dist/.built $(CATALOGUES) ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
@@ -87,11 +91,17 @@ $(VENV)/bench.stamp: $(VENV)/dev.stamp requirements-bench.txt
 bench: $(VENV)/bench.stamp ## Time an analysis beside other ways to run its networks (needs the data)
 	$(BIN)/python -m analysis.training.bench
 
-screenshots: $(VENV)/dev.stamp static/dist/.built ## Take the pictures of the README and every page into docs/screenshots/
+screenshots: $(VENV)/dev.stamp static/dist/.built $(CATALOGUES) ## Take the pictures of the README and every page into docs/screenshots/
 	$(BIN)/python -m tests.browser.screenshots
 
-page-speed: $(VENV)/dev.stamp static/dist/.built ## Measure the pages with 80 real scans loaded (needs the data)
+page-speed: $(VENV)/dev.stamp static/dist/.built $(CATALOGUES) ## Measure the pages with 80 real scans loaded (needs the data)
 	$(BIN)/python -m tests.browser.page_speed
 
+MESSAGES = $(BIN)/python manage.py makemessages --locale de --no-wrap --add-location file --no-obsolete \
+	$(addprefix --ignore ,node_modules static/dist var tests gpu runs)
+messages: $(VENV)/run.stamp ## Renew the catalogues in locale/ from the code (needs GNU gettext)
+	$(MESSAGES) --extension py,html
+	$(MESSAGES) --domain djangojs --extension ts
+
 clean: ## Remove what the other commands made, the demo's data included
-	rm -rf $(VENV) node_modules static/dist var
+	rm -rf $(VENV) node_modules static/dist var $(CATALOGUES)

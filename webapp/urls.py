@@ -3,7 +3,9 @@
 from allauth.account import views as account
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
+from django.views.i18n import set_language
 
 from . import health
 from .system import system
@@ -21,6 +23,7 @@ account_urls = [
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("language/", login_not_required(set_language), name="set_language"),
     path("system/", system, name="system"),
     path("accounts/", include(account_urls)),
     path("admin/", admin.site.urls),
