@@ -7,9 +7,11 @@ from django import template
 from patients.models import Patient, name_text
 
 from ..models import Analysis
+from ..stored_text import stored_text
 
 register = template.Library()
 register.filter(name_text)
+register.filter(stored_text)
 
 STAGES = {
     "reading": "Reading the images",
