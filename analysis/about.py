@@ -10,22 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from django.utils.functional import Promise
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 from markdown_it import MarkdownIt
 from safetensors import safe_open
 
 from . import network_sets
-from .charts import TITLE_SIZE
+from .charts import TITLE_SIZE, separators
 from .checks import EVALUATION, WEIGHTS, WEIGHTS_DIR
 from .formats import opacity_text, ratio_text, score_text
 
-RELEASED = "as installed here"
-NOT_RUNNING = "as released"  # instead, where an administrator chose other networks
+RELEASED = pgettext_lazy("networks", "as installed here")
+NOT_RUNNING = pgettext_lazy("networks", "as released")  # instead, where an administrator chose other networks
 SHOWS = {
     "covid_P001": "COVID-19",
-    "normal_001": "healthy lungs",
-    "nodules_LIDC-0003": "lung nodules",
-    "tumour_A0002": "lung cancer",
+    "normal_001": gettext_lazy("healthy lungs"),
+    "nodules_LIDC-0003": gettext_lazy("lung nodules"),
+    "tumour_A0002": gettext_lazy("lung cancer"),
 }
 _MARKS = re.compile(r"<!--.*?-->", re.DOTALL)  # between which the evaluation writes
 _TITLE = re.compile(r"^# .*\n")  # the page has its own
@@ -34,18 +36,18 @@ _TITLE = re.compile(r"^# .*\n")  # the page has its own
 CHARTS = (  # name of the figure, title, how to read it
     (
         "roc",
-        "Finding abnormal slices",
-        "One line for each training. The further up and left, the better; chance is the diagonal.",
+        gettext_lazy("Finding abnormal slices"),
+        gettext_lazy("One line for each training. The further up and left, the better; chance is the diagonal."),
     ),
     (
         "reliability",
-        "Are the probabilities true?",
-        "On the dotted line a probability of 0.7 means that 7 of 10 such slices are abnormal.",
+        gettext_lazy("Are the probabilities true?"),
+        gettext_lazy("On the dotted line a probability of 0.7 means that 7 of 10 such slices are abnormal."),
     ),
     (
         "score",
-        "Score against true opacity",
-        "One point for each of nine volumes; on the dotted line the score is right.",
+        gettext_lazy("Score against true opacity"),
+        gettext_lazy("One point for each of nine volumes; on the dotted line the score is right."),
     ),
 )
 
@@ -111,25 +113,29 @@ class Case:
     opacity: str
 
 
-@cache
-def cases(released: str = RELEASED) -> tuple[Case, ...]:
+def cases(released: str | Promise = RELEASED) -> list[Case]:
     """``released``: what the released networks are called."""
     found = []
     for series, by_networks in results()["real_ct"].items():
         folds = [one for which, one in by_networks.items() if which != "released"]
         found.append(_case(series, released, [by_networks["released"]]))
         if folds:
-            found.append(_case(series, f"{len(folds)} trained without some volumes", folds))
-    return tuple(found)
+            of_folds = gettext("%(count)s trained without some volumes") % {"count": len(folds)}
+            found.append(_case(series, of_folds, folds))
+    return found
 
 
-def _case(series: str, networks: str, said: list[dict[str, Any]]) -> Case:
+def _case(series: str, networks: str | Promise, said: list[dict[str, Any]]) -> Case:
     suspected = sum(one["suspected"] for one in said)
+    if len(said) > 1:
+        decided = gettext("%(some)s of %(all)s") % {"some": suspected, "all": len(said)}
+    else:
+        decided = gettext("yes") if suspected else gettext("no")
     return Case(
         series=series.replace("_", " "),
-        shows=SHOWS[series],
-        networks=networks,
-        suspected=f"{suspected} of {len(said)}" if len(said) > 1 else "yes" if suspected else "no",
+        shows=str(SHOWS[series]),
+        networks=str(networks),
+        suspected=decided,
         ratio=_span([one["positive_ratio"] for one in said], ratio_text),
         score=_span([one["corona_score_cm3"] for one in said], score_text),
         opacity=_span([one["opacity_percent"] for one in said], opacity_text),
@@ -138,10 +144,12 @@ def _case(series: str, networks: str, said: list[dict[str, Any]]) -> Case:
 
 def _span(values: list[float], text: Callable[[float], str]) -> str:
     """From the lowest to the highest, or the one number that both are when rounded."""
-    return " to ".join(dict.fromkeys(text(end(values)) for end in (min, max)))
+    lowest, highest = (text(end(values)) for end in (min, max))
+    if lowest == highest:
+        return lowest
+    return gettext("%(lowest)s to %(highest)s") % {"lowest": lowest, "highest": highest}
 
 
-@cache
 def figures() -> dict[str, dict[str, Any]]:
     """Plotly figures as plain JSON; ``static/src/about.ts`` gives them their colours."""
     return {name: figure.to_plotly_json() for name, figure in (("roc", _roc()), ("reliability", _reliability()))} | {
@@ -154,16 +162,18 @@ def _roc() -> go.Figure:
     traces = [
         go.Scatter(
             x=one["false_positive_rate"], y=one["true_positive_rate"], mode="lines", line_width=1.5,
-            hovertemplate="1 − specificity %{x:.2f}<br>sensitivity %{y:.2f}<extra></extra>",
+            hovertemplate=_hover(gettext("1 − specificity %(x)s<br>sensitivity %(y)s"), x=".2f", y=".2f"),
         )
         for one in results()["curves"]
     ]  # fmt: skip
     working_point = go.Scatter(
-        x=[1 - mean["specificity"]], y=[mean["sensitivity"]], mode="markers+text", text=["working point"],
+        x=[1 - mean["specificity"]], y=[mean["sensitivity"]], mode="markers+text", text=[gettext("working point")],
         textposition="bottom right", marker={"size": 12, "symbol": "diamond"},
-        hovertemplate="working point<br>1 − specificity %{x:.3f}<br>sensitivity %{y:.3f}<extra></extra>",
+        hovertemplate=_hover(gettext("working point<br>1 − specificity %(x)s<br>sensitivity %(y)s"), x=".3f", y=".3f"),
     )  # fmt: skip
-    return _with_diagonal(go.Figure([*traces, working_point], _square("1 − specificity", "Sensitivity", 1)), 1)
+    return _with_diagonal(
+        go.Figure([*traces, working_point], _square(gettext("1 − specificity"), gettext("Sensitivity"), 1)), 1
+    )
 
 
 def _reliability() -> go.Figure:
@@ -172,11 +182,14 @@ def _reliability() -> go.Figure:
             x=[tenth["mean_probability"] for tenth in one["reliability"]],
             y=[tenth["abnormal"] for tenth in one["reliability"]],
             text=[tenth["slices"] for tenth in one["reliability"]], mode="lines+markers", line_width=1.5,
-            hovertemplate="%{text} slices<br>probability %{x:.2f}<br>abnormal %{y:.0%}<extra></extra>",
+            hovertemplate=_hover(
+                gettext("%(text)s slices<br>probability %(x)s<br>abnormal %(y)s"), text="", x=".2f", y=".0%",
+            ),
         )
         for one in results()["curves"]
     ]  # fmt: skip
-    return _with_diagonal(go.Figure(traces, _square("Probability of the network", "Share that is abnormal", 1)), 1)
+    layout = _square(gettext("Probability of the network"), gettext("Share that is abnormal"), 1)
+    return _with_diagonal(go.Figure(traces, layout), 1)
 
 
 def _score() -> go.Figure:
@@ -185,10 +198,18 @@ def _score() -> go.Figure:
     highest = 1.08 * max(true + scored)
     points = go.Scatter(
         x=true, y=scored, text=list(volumes), mode="markers", marker={"size": 10}, cliponaxis=False,
-        hovertemplate="%{text}<br>opacity %{x:.1f} %<br>Corona score %{y:.1f} %<extra></extra>",
+        hovertemplate=_hover(
+            gettext("%(text)s<br>opacity %(x)s %%<br>Corona score %(y)s %%"), text="", x=".1f", y=".1f",
+        ),
     )  # fmt: skip
-    layout = _square("True opacity, % of the lung", "Corona score, % of the lung", highest)
+    layout = _square(gettext("True opacity, % of the lung"), gettext("Corona score, % of the lung"), highest)
     return _with_diagonal(go.Figure([points], layout), highest)
+
+
+def _hover(words: str, **formats: str) -> str:
+    """Plotly's template: ``words`` with its values, each in a d3 format."""
+    values = {name: f"%{{{name}:{written}}}" if written else f"%{{{name}}}" for name, written in formats.items()}
+    return f"{words % values}<extra></extra>"
 
 
 def _with_diagonal(figure: go.Figure, end: float) -> go.Figure:
@@ -203,6 +224,7 @@ def _square(across: str, up: str, end: float) -> dict[str, Any]:
         "hovermode": "closest",
         "dragmode": False,
         "showlegend": False,
+        "separators": separators(),
         "xaxis": axis | {"title": {"text": across, "standoff": 8, "font": {"size": TITLE_SIZE}}},
         "yaxis": axis | {"title": {"text": up, "standoff": 8, "font": {"size": TITLE_SIZE}}},
     }

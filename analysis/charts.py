@@ -12,11 +12,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 from django.urls import reverse
-from django.utils.formats import date_format
+from django.utils.formats import get_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy, pgettext
 
 from patients.models import PatientEvent, Study
 
-from .formats import DATE_FORMAT, change_words, quality_text, relative_text, score_text
+from .formats import change_words, date_text, quality_text, relative_text, score_text
 from .trend import TimePoint
 
 MARKER_SIZE = 13
@@ -31,8 +33,6 @@ EVENT_LETTERS = 24  # that a note on the chart has at most
 
 Number = Callable[[TimePoint], float | None]
 Events = Sequence[PatientEvent]
-
-HOVER = "<b>%{customdata[1]}</b><br>%{customdata[2]}<br>relative %{customdata[3]}<br>%{customdata[4]}"
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,23 @@ class Axis:
 class Measure:
     """What the vertical axis shows. ``noise``: half of the 95 % interval, as a part of the value."""
 
-    title: str
+    title: Promise
     value: Number
     noise: Number = lambda point: None
 
 
 MEASURES = {
     "relative": Measure(
-        "Relative Corona score",
+        gettext_lazy("Relative Corona score"),
         lambda point: point.relative_corona_score,
         lambda point: point.since_first.noise if point.since_first else None,
     ),
-    "absolute": Measure("Corona score, cm³", lambda point: point.corona_score_cm3, lambda point: point.score_noise),
-    "opacity": Measure("Opacity, % of the lungs", lambda point: point.analysis and point.analysis.opacity_percent),
+    "absolute": Measure(
+        gettext_lazy("Corona score, cm³"), lambda point: point.corona_score_cm3, lambda point: point.score_noise
+    ),
+    "opacity": Measure(
+        gettext_lazy("Opacity, % of the lungs"), lambda point: point.analysis and point.analysis.opacity_percent
+    ),
 }
 
 
@@ -72,9 +76,9 @@ def trend_figures(
     """Figures as plain JSON by axis (days, date and, where the ``onset`` of symptoms is known, onset) and measure
     (``MEASURES``). ``here``: the study to mark as the one on show; ``events``: what happened to the patient."""
     first = next((point.date for point in points if point.in_trend), None)
-    axes = {"days": Axis("Days since the first CT", first), "date": Axis("Date", None)}
+    axes = {"days": Axis(gettext("Days since the first CT"), first), "date": Axis(pgettext("of a CT", "Date"), None)}
     if onset:
-        axes["onset"] = Axis("Days since the first symptoms", onset)
+        axes["onset"] = Axis(gettext("Days since the first symptoms"), onset)
     return {
         name: {which: _figure(points, here, axis, measure, events) for which, measure in MEASURES.items()}
         for name, axis in axes.items()
@@ -88,11 +92,12 @@ def _figure(
     drawn = [point for point in points if point.in_trend and value(point) is not None]
     x = [axis.at(point.date) for point in drawn]
     shown = [point for point in drawn if here and point.study.pk == here.pk]
+    suspected, not_suspected = pgettext("decision", "suspected"), pgettext("decision", "not suspected")
     traces = [
         _noise_band(drawn, axis, measure),
         go.Scatter(x=x, y=[value(point) for point in drawn], mode="lines", hoverinfo="skip", line_width=2.5),
-        _markers([point for point in drawn if point.analysis.suspected], axis, value, "suspected", "triangle-up"),
-        _markers([point for point in drawn if not point.analysis.suspected], axis, value, "not suspected", "circle"),
+        _markers([point for point in drawn if point.analysis.suspected], axis, value, suspected, "triangle-up"),
+        _markers([point for point in drawn if not point.analysis.suspected], axis, value, not_suspected, "circle"),
         go.Scatter(
             x=[axis.at(point.date) for point in shown],
             y=[value(point) for point in shown],
@@ -150,6 +155,16 @@ def _noise_band(points: Sequence[TimePoint], axis: Axis, measure: Measure) -> go
     )
 
 
+def separators() -> str:
+    """Plotly's: before the decimals, then between thousands."""
+    return get_format("DECIMAL_SEPARATOR") + get_format("THOUSAND_SEPARATOR")
+
+
+def _date_ticks() -> str:
+    # Plotly's basic bundle knows English months alone: let other languages write numbers. xgettext:no-python-format
+    return pgettext("dates on the chart's axis, as d3-time-format has it", "%-d %b %Y")
+
+
 def _layout(axis: Axis, dates: Sequence[date], values: Sequence[float], title: str) -> dict[str, Any]:
     return {
         "template": None,
@@ -157,17 +172,18 @@ def _layout(axis: Axis, dates: Sequence[date], values: Sequence[float], title: s
         "hovermode": "closest",
         "dragmode": False,
         "showlegend": False,  # the page says in words and icons what the marks mean
+        "separators": separators(),
         "xaxis": {
             "title": {"text": axis.title, "standoff": 8, "font": {"size": TITLE_SIZE}},
             "range": _range(axis, dates),
-            "tickformat": "d" if axis.origin else "%-d %b %Y",
+            "tickformat": "d" if axis.origin else _date_ticks(),
             "ticklabelstandoff": 5,
             "nticks": 8 if axis.origin else 5,
             "zeroline": False,
             "fixedrange": True,
         },
         "yaxis": {
-            "title": {"text": title, "standoff": 10, "font": {"size": TITLE_SIZE}},
+            "title": {"text": str(title), "standoff": 10, "font": {"size": TITLE_SIZE}},
             "range": [0, HEADROOM * max(values, default=0) or 1],
             "nticks": 6,
             "fixedrange": True,
@@ -196,8 +212,13 @@ def _markers(points: Sequence[TimePoint], axis: Axis, value: Number, decision: s
         cliponaxis=False,
         marker={"symbol": symbol, "size": MARKER_SIZE},
         customdata=[_hover(point, decision) for point in points],
-        hovertemplate=HOVER + "<extra></extra>",
+        hovertemplate=_hover_template(),
     )
+
+
+def _hover_template() -> str:
+    relative = gettext("relative %(score)s") % {"score": "%{customdata[3]}"}
+    return f"<b>%{{customdata[1]}}</b><br>%{{customdata[2]}}<br>{relative}<br>%{{customdata[4]}}<extra></extra>"
 
 
 def _hover(point: TimePoint, decision: str) -> list[str]:
@@ -207,7 +228,7 @@ def _hover(point: TimePoint, decision: str) -> list[str]:
         relative += f" ({change_words(point.since_first)})"
     return [
         reverse("pages:study", args=[point.study.pk]),
-        f"{date_format(point.date, DATE_FORMAT)} · day {point.days_since_first}",
+        gettext("%(date)s · day %(day)s") % {"date": date_text(point.date), "day": point.days_since_first},
         score_text(point.corona_score_cm3),
         relative,
         " · ".join(filter(None, [decision, quality_text(point.analysis.quality)])),

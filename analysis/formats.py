@@ -1,4 +1,4 @@
-"""How results are shown to people: one rounding for pages, report and messages.
+"""How results are shown to people: one rounding for pages, report and messages, in the reader's language.
 
 None means "not computed" and is written as a dash, except where a function says otherwise.
 """
@@ -9,7 +9,10 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext, gettext_lazy, pgettext
+
+from . import words
 
 if TYPE_CHECKING:
     from .models import Analysis
@@ -17,8 +20,7 @@ if TYPE_CHECKING:
 
 DASH = "–"
 MINUS = "−"
-NO_LESION = "no nodule or focal opacity in either scan"
-DATE_FORMAT = "j M Y"
+NO_LESION = gettext_lazy("no nodule or focal opacity in either scan")
 
 # How a heat map is first drawn, in the viewer (which has sliders for both) and in the report.
 HEAT_OPACITY = 0.45
@@ -27,7 +29,7 @@ HEAT_THRESHOLD = 0.2  # activations below are not drawn
 
 def _fixed(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}"
-    return text.replace("-", MINUS) if float(text) else text.removeprefix("-")
+    return number_format(text).replace("-", MINUS if float(text) else "")
 
 
 def _rounded(value: float, digits: int) -> str:
@@ -61,7 +63,7 @@ def percent_text(share: float, digits: int = 0) -> str:
 
 def relative_text(relative: float | None) -> str:
     """A Relative Corona score: ``0.54``; None is ``not defined``."""
-    return "not defined" if relative is None else _rounded(relative, 2)
+    return pgettext("relative score", "not defined") if relative is None else _rounded(relative, 2)
 
 
 def change_text(relative: float | None) -> str:
@@ -90,8 +92,11 @@ def opacity_text(percent: float | None) -> str:
 def opacity_note(opacity: dict[str, Any]) -> str:
     """What stands beside it: ``4.1 % dense, severity 6 of 24``."""
     severity = opacity["severity"]
-    dense = opacity_text(opacity["percent_high"])
-    return f"{dense} dense, severity {severity['score']} of {severity['maximum']}"
+    return gettext("%(dense)s dense, severity %(score)s of %(maximum)s") % {
+        "dense": opacity_text(opacity["percent_high"]),
+        "score": severity["score"],
+        "maximum": severity["maximum"],
+    }
 
 
 def opacity_rows(opacity: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
@@ -100,36 +105,42 @@ def opacity_rows(opacity: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
         return []
     percent = {region["name"]: opacity_text(region["percent"]) for region in opacity["regions"]}
     thirds = [
-        (third.capitalize(), [percent[name] for name in (f"right {third}", f"left {third}", f"{third} thirds")])
-        for third in ("upper", "middle", "lower")
+        (str(word), [percent[name] for name in (f"right {third}", f"left {third}", f"{third} thirds")])
+        for third, word in words.THIRDS.items()
     ]
     whole = [percent["right lung"], percent["left lung"], opacity_text(opacity["percent_of_lung"])]
-    return [*thirds, ("Whole", whole)]
-
-
-LESION_STATUS = (  # as in pipeline/change.py, what matters most first
-    "new", "grown", "shrunk", "resolved", "stable", "part of another", "unclear", "not in the other scan",
-)  # fmt: skip
+    return [*thirds, (pgettext("regions of the lungs", "Whole"), whole)]
 
 
 def lesions_by_status(change: dict[str, Any]) -> list[dict[str, Any]]:
     """The lesions of a comparison, those that changed first."""
-    return sorted(change["lesions"], key=lambda lesion: LESION_STATUS.index(lesion["status"]))
+    order = list(words.LESION_STATUS)
+    return sorted(change["lesions"], key=lambda lesion: order.index(lesion["status"]))
 
 
 def lesion_words(lesion: dict[str, Any]) -> str:
     """One lesion of a comparison: ``Finding 2: grown``, ``Resolved: nodule, left lung, upper third``."""
-    status, gone = lesion["status"], lesion["number"] is None
-    if status == "unclear":
-        status = (
-            "no longer outlined, but the tissue is dense" if gone else "not outlined then, but the tissue was dense"
-        )
-    if status == "part of another":
-        status = f"now part of finding {lesion['part_of']}" if gone else "part of a larger one then"
-    if status == "not in the other scan":
-        status = f"its place is not in the lungs {'now' if gone else 'then'}"
-    what = f"{lesion['kind']}, {lesion['lung']} lung, {lesion['zone']} third"
-    return f"{status.capitalize()}: {what}" if gone else f"Finding {lesion['number']}: {status}"
+    status = lesion["status"]
+    if lesion["number"] is None:
+        what, where = words.KINDS[lesion["kind"]], words.PLACES[lesion["lung"], lesion["zone"]]
+        return str(words.GONE[status] % {"what": what, "where": where, "part_of": lesion["part_of"]})
+    seen = words.SEEN_NOW.get(status, words.LESION_STATUS[status])
+    return gettext("Finding %(number)s: %(status)s") % {"number": lesion["number"], "status": seen}
+
+
+def status_words(status: str) -> str:
+    """What became of a lesion (``pipeline/change.py``, ``lesions.py``) in a word or two."""
+    return str(words.LESION_STATUS.get(status, words.NOT_COMPARED))
+
+
+def kind_words(kind: str) -> str:
+    """``nodule``, ``mass`` or ``focal opacity``."""
+    return str(words.KINDS[kind])
+
+
+def place_words(finding: Any) -> str:
+    """Where a ``models.Finding`` lies: ``left lung, upper third``."""
+    return str(words.PLACES[finding.lung, finding.zone])
 
 
 def lesion_measures(lesion: dict[str, Any]) -> str:
@@ -137,49 +148,69 @@ def lesion_measures(lesion: dict[str, Any]) -> str:
     before, now = lesion["prior_volume_ml"], lesion["volume_ml"]
     volumes = " → ".join(DASH if ml is None else f"{_rounded(ml, 2)} ml" for ml in (before, now))
     percent, days = lesion["volume_change_percent"], lesion["doubling_time_days"]
-    change = "" if percent is None else f", {change_text(1 + percent / 100)}"
-    return f"{volumes}{change}" if days is None else f"{volumes}{change}, volume doubling time {days:.0f} days"
+    parts = [volumes]
+    if percent is not None:
+        parts.append(change_text(1 + percent / 100))
+    if days is not None:
+        parts.append(gettext("volume doubling time %(days)s days") % {"days": _fixed(days, 0)})
+    return ", ".join(parts)
 
 
 def lesion_counts(change: dict[str, Any], without: Collection[int] = ()) -> str:
     """``2 new, 1 grown, 4 stable``; for none ``no nodule or focal opacity in either scan``. ``without``: numbers of
     findings that do not count."""
     counts = Counter(each["status"] for each in change["lesions"] if each.get("number") not in without)
-    return ", ".join(f"{counts[status]} {status}" for status in LESION_STATUS if counts[status]) or NO_LESION
+    said = [f"{counts[status]} {word}" for status, word in words.LESION_STATUS.items() if counts[status]]
+    return ", ".join(said) or str(NO_LESION)
 
 
 def opacity_change_words(change: dict[str, Any]) -> str:
     """``120 ml newly opaque or denser and 35 ml cleared or less dense beyond 3 mm, 80 ml as before``."""
-    worse, better, same = (volume_text(change[f"{name}_ml"]) for name in ("worse", "better", "unchanged"))
-    return f"{worse} newly opaque or denser and {better} cleared or less dense beyond 3 mm, {same} as before"
+    sentence = gettext(
+        "%(worse)s newly opaque or denser and %(better)s cleared or less dense beyond 3 mm, %(unchanged)s as before"
+    )
+    return sentence % {name: volume_text(change[f"{name}_ml"]) for name in ("worse", "better", "unchanged")}
 
 
 def finding_words(finding: dict[str, Any]) -> str:
     """What and where: ``Solid nodule, calcified, right lung, upper third``."""
-    calcified = ", calcified" if finding["calcified"] else ""
-    what = f"{finding['texture'].capitalize()} {finding['kind']}{calcified}"
-    return f"{what}, {finding['lung']} lung, {finding['zone']} third"
+    calcified = [pgettext("finding", "calcified")] if finding["calcified"] else []
+    what, where = (
+        words.FINDINGS[finding["texture"], finding["kind"]],
+        words.PLACES[finding["lung"], finding["zone"]],
+    )
+    return ", ".join(map(str, (what, *calcified, where)))
 
 
 def review_words(each: Any) -> str:
     """What a reader says of a finding (``finding_reviews.ReviewedFinding``)."""
     if each.finding is None:
-        return "a finding" if each.present else "withdrawn"
-    return "agreed" if each.present else "no finding"
+        return pgettext("review", "a finding") if each.present else pgettext("review", "withdrawn")
+    return pgettext("review", "agreed") if each.present else pgettext("review", "no finding")
+
+
+def report_words(state: str) -> str:
+    """How far a reader's report is (``worklist.Row.report``)."""
+    return str(words.REPORT_STATES[state]) if state else DASH
 
 
 def finding_in_short(each: Any) -> str:
     """``Solid nodule, left lung, upper third (14.2 × 11.0 mm)`` of a ``finding_reviews.ReviewedFinding``."""
     if each.finding is None:
-        return f"one that a reader marked ({_rounded(each.long_axis_mm, 1)} mm)"
-    return f"{finding_words(each.finding)} ({finding_measures(each.finding).split(',')[0]})"
+        return gettext("one that a reader marked (%(mm)s mm)") % {"mm": _rounded(each.long_axis_mm, 1)}
+    return f"{finding_words(each.finding)} ({_axes_text(each.finding)})"
 
 
 def finding_measures(finding: dict[str, Any]) -> str:
     """How large, how dense and how sure: ``14.2 × 11.0 mm, 1.21 ml, 32 HU, confidence 0.97``."""
-    long_axis, short_axis = (_rounded(finding[f"{axis}_axis_mm"], 1) for axis in ("long", "short"))
     volume, density = f"{_rounded(finding['volume_ml'], 2)} ml", hu_text(finding["mean_hu"])
-    return f"{long_axis} × {short_axis} mm, {volume}, {density}, confidence {ratio_text(finding['confidence'])}"
+    confidence = gettext("confidence %(confidence)s") % {"confidence": ratio_text(finding["confidence"])}
+    return f"{_axes_text(finding)}, {volume}, {density}, {confidence}"
+
+
+def _axes_text(finding: dict[str, Any]) -> str:
+    long_axis, short_axis = (_rounded(finding[f"{axis}_axis_mm"], 1) for axis in ("long", "short"))
+    return f"{long_axis} × {short_axis} mm"
 
 
 def position_text(z_mm: float | None) -> str:
@@ -194,7 +225,7 @@ def spacing_text(mm: float | None) -> str:
 
 def date_text(day: date | None) -> str:
     """A study's date: ``12 Mar 2020``."""
-    return date_format(day, DATE_FORMAT) if day else "no date"
+    return date_format(day, gettext("j M Y")) if day else gettext("no date")
 
 
 def moment_text(moment: datetime | None, time_zone: str) -> str:
@@ -220,10 +251,16 @@ def is_severe(flag: dict[str, Any]) -> bool:
 def quality_text(flags: Sequence[dict[str, Any]]) -> str:
     """What stands against a result, in a few words: ``check: lungs cut off; note: thick slices``; "" for nothing."""
     severe, slight = [flag for flag in flags if is_severe(flag)], [flag for flag in flags if not is_severe(flag)]
-    parts = (("check", severe), ("note", slight))
-    return "; ".join(
-        f"{word}: " + ", ".join(each["code"].replace("_", " ") for each in some) for word, some in parts if some
-    )
+    said = []
+    if severe:
+        said.append(gettext("check: %(remarks)s") % {"remarks": _remarks(severe)})
+    if slight:
+        said.append(gettext("note: %(remarks)s") % {"remarks": _remarks(slight)})
+    return "; ".join(said)
+
+
+def _remarks(flags: Sequence[dict[str, Any]]) -> str:
+    return ", ".join(str(words.QUALITY.get(each["code"], each["code"].replace("_", " "))) for each in flags)
 
 
 def hu_text(hu: float) -> str:
@@ -239,13 +276,23 @@ def decision_words(analysis: "Analysis") -> str:
     slices = analysis.report["slices"]
     lung = sum(each["probability"] is not None for each in slices)
     positive = sum(each["positive"] is True for each in slices)
-    ratio = ratio_text(analysis.positive_ratio, analysis.threshold)
-    threshold = ratio_text(analysis.threshold, analysis.positive_ratio)
-    return (
-        f"{positive or 'None'} of {lung} lung slices abnormal: positive ratio {ratio}, "
-        f"{'above' if analysis.suspected else 'not above'} the threshold of {threshold}. "
-        "Not specific to COVID-19: other lung disease is marked too."
-    )
+    if analysis.suspected:
+        sentence = gettext(
+            "%(positive)s of %(lung)s lung slices abnormal: positive ratio %(ratio)s, above the threshold of "
+            "%(threshold)s."
+        )
+    else:
+        sentence = gettext(
+            "%(positive)s of %(lung)s lung slices abnormal: positive ratio %(ratio)s, not above the threshold of "
+            "%(threshold)s."
+        )
+    said = sentence % {
+        "positive": positive or pgettext("of the lung slices", "None"),
+        "lung": lung,
+        "ratio": ratio_text(analysis.positive_ratio, analysis.threshold),
+        "threshold": ratio_text(analysis.threshold, analysis.positive_ratio),
+    }
+    return f"{said} {gettext('Not specific to COVID-19: other lung disease is marked too.')}"
 
 
 def relative_words(point: "TimePoint | None", points: Sequence["TimePoint"]) -> str:
@@ -255,33 +302,37 @@ def relative_words(point: "TimePoint | None", points: Sequence["TimePoint"]) -> 
     """
     relative = point.relative_corona_score if point else None
     note = relative_note(point, points)
-    return f"not defined: {note}" if relative is None else f"{relative_text(relative)} ({note})"
+    if relative is None:
+        return gettext("not defined: %(why)s") % {"why": note}
+    return f"{relative_text(relative)} ({note})"
 
 
 def relative_note(point: "TimePoint | None", points: Sequence["TimePoint"]) -> str:
     """What stands behind a Relative Corona score: since when it changed how much, or why there is none."""
     if point is None:
-        return "another analysis speaks for this time point"
+        return gettext("another analysis speaks for this time point")
     if point.date is None:
-        return "the study has no date"
+        return gettext("the study has no date")
     first = next((each for each in points if each.in_trend), None)
     if first is None or not point.in_trend:
-        return "this time point is not analysed"
+        return gettext("this time point is not analysed")
     first_date = date_text(first.date)
     if first.corona_score_cm3 is None:
-        return f"the first time point, {first_date}, is still being analysed"
+        return gettext("the first time point, %(day)s, is still being analysed") % {"day": first_date}
     if first.corona_score_cm3 == 0:
-        return "the score of the first time point is 0"
+        return gettext("the score of the first time point is 0")
     if point.relative_corona_score is None:
-        return "this time point is still being analysed"
+        return gettext("this time point is still being analysed")
     if point.study.pk == first.study.pk:
-        return "this is the first time point"
-    return change_words(point.since_first, f" since {first_date}")
+        return gettext("this is the first time point")
+    return change_words(point.since_first, first_date)
 
 
 def change_words(change: "ScoreChange", since: str = "") -> str:
     """A change of the Corona score, and whether it says anything: ``+3 %; within the measurement noise``."""
     if not change.counts:
-        return "both scores are as low as those of healthy lungs"
-    noise = "; within the measurement noise" if change.is_noise else ""
-    return f"{change_text(change.factor)}{since}{noise}"
+        return gettext("both scores are as low as those of healthy lungs")
+    said = change_text(change.factor)
+    if since:
+        said = gettext("%(change)s since %(day)s") % {"change": said, "day": since}
+    return gettext("%(change)s; within the measurement noise") % {"change": said} if change.is_noise else said

@@ -1,8 +1,11 @@
-"""The text that is proposed for a report, from the numbers of the result: the reader changes what is not so."""
+"""The text that is proposed for a report, from the numbers of the result and in the reader's language: the reader
+changes what is not so."""
 
 from collections.abc import Sequence
 
-from . import formats
+from django.utils.translation import gettext
+
+from . import formats, words
 from .finding_reviews import rejected, reviewed
 from .models import Analysis, Comparison
 from .trend import TimePoint
@@ -15,7 +18,7 @@ def proposed(point: TimePoint, points: Sequence[TimePoint], comparison: Comparis
     assert point.analysis is not None
     sentences = [
         _opacities(point.analysis),
-        f"Corona score {formats.score_text(point.analysis.corona_score_cm3)}{_course(point)}.",
+        _score(point),
         _findings(point.analysis),
         _since_last(point.analysis, comparison),
         _caution(point.analysis),
@@ -27,47 +30,60 @@ def _opacities(analysis: Analysis) -> str:
     slices = analysis.report["slices"]
     lung = sum(each["probability"] is not None for each in slices)
     positive = sum(each["positive"] is True for each in slices)
+    counted = {"positive": positive, "lung": lung}
     if not analysis.suspected:
-        return f"No extensive opacities as in COVID-19 ({positive} of {lung} lung slices abnormal)."
+        return (
+            gettext("No extensive opacities as in COVID-19 (%(positive)s of %(lung)s lung slices abnormal).") % counted
+        )
     opacity = analysis.report["opacity"]
-    extent = f", {formats.opacity_text(opacity['percent_of_lung'])} of the lungs{_most(opacity)}" if opacity else ""
-    return f"Opacities as in COVID-19 on {positive} of {lung} lung slices{extent}. Not specific to COVID-19."
+    said = gettext("Opacities as in COVID-19 on %(positive)s of %(lung)s lung slices") % counted
+    parts = [said, *(_extent(opacity) if opacity else [])]
+    return f"{', '.join(parts)}. {gettext('Not specific to COVID-19.')}"
 
 
-def _most(opacity: dict) -> str:
-    """The third of a lung with the largest share of opacity."""
-    thirds = [each for each in opacity["regions"] if each["name"].split()[0] in ("right", "left")]
-    thirds = [each for each in thirds if each["name"].split()[1] in ("upper", "middle", "lower")]
+def _extent(opacity: dict) -> list[str]:
+    """The share of opacity, and the third of a lung that has the most of it."""
+    share = gettext("%(share)s of the lungs") % {"share": formats.opacity_text(opacity["percent_of_lung"])}
+    thirds = [each for each in opacity["regions"] if each["name"] in words.MOST_IN]
     worst = max(thirds, key=lambda each: each["percent"], default=None)
-    return f", most in the {worst['name']} third" if worst and worst["percent"] > 0 else ""
+    return [share, str(words.MOST_IN[worst["name"]])] if worst and worst["percent"] > 0 else [share]
 
 
-def _course(point: TimePoint) -> str:
+def _score(point: TimePoint) -> str:
+    """The Corona score with its course."""
     parts = []
-    for change, since in ((point.since_prior, "the last CT"), (point.since_first, "the first CT")):
+    for change, since in (
+        (point.since_prior, gettext("%(change)s since the last CT")),
+        (point.since_first, gettext("%(change)s since the first CT")),
+    ):
         if change and change.factor is not None and change.before != change.now:
-            parts.append(f"{formats.change_words(change)} since {since}")
-    once = dict.fromkeys(parts) if point.prior != point.first else parts[:1]
-    return f" ({'; '.join(once)})" if parts else ""
+            parts.append(since % {"change": formats.change_words(change)})
+    once = parts[:1] if point.prior == point.first else parts
+    score = gettext("Corona score %(score)s") % {"score": formats.score_text(point.corona_score_cm3)}
+    return f"{score} ({'; '.join(once)})." if once else f"{score}."
 
 
 def _findings(analysis: Analysis) -> str:
     """Those that count: without the rejected ones, with those that readers marked."""
     findings = [each for each in reviewed(analysis) if each.present]
     if not findings:
-        return "" if analysis.report["findings"] is None else "No nodule or focal opacity of 4 mm or more."
+        return "" if analysis.report["findings"] is None else gettext("No nodule or focal opacity of 4 mm or more.")
     largest = sorted(findings, key=lambda each: -each.long_axis_mm)[:MAX_FINDINGS]
-    more = f", and {len(findings) - MAX_FINDINGS} smaller" if len(findings) > MAX_FINDINGS else ""
-    return f"Focal findings: {'; '.join(formats.finding_in_short(each) for each in largest)}{more}."
+    named = "; ".join(formats.finding_in_short(each) for each in largest)
+    if len(findings) > MAX_FINDINGS:
+        more = len(findings) - MAX_FINDINGS
+        return gettext("Focal findings: %(named)s, and %(more)s smaller.") % {"named": named, "more": more}
+    return gettext("Focal findings: %(named)s.") % {"named": named}
 
 
 def _since_last(analysis: Analysis, comparison: Comparison | None) -> str:
     if comparison is None or comparison.change is None:
         return ""
     day = formats.date_text(comparison.prior.series.study.study_date)
-    return f"Compared with {day}: lesions {formats.lesion_counts(comparison.change, rejected(analysis))}."
+    lesions = formats.lesion_counts(comparison.change, rejected(analysis))
+    return gettext("Compared with %(day)s: lesions %(lesions)s.") % {"day": day, "lesions": lesions}
 
 
 def _caution(analysis: Analysis) -> str:
     severe = [flag["message"] for flag in analysis.quality if formats.is_severe(flag)]
-    return f"Limited by the scan: {' '.join(severe)}" if severe else ""
+    return gettext("Limited by the scan: %(remarks)s") % {"remarks": " ".join(severe)} if severe else ""

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.dateparse import parse_date
+from django.utils.translation import pgettext_lazy
 
 from patients.access import visible
 from patients.models import Patient, Study
@@ -20,14 +21,14 @@ from .models import ACTIVE, Analysis, Finding, Reading
 from .trend import ScoreChange, TimePoint, trends
 
 SHOWN = {
-    "": "All",
-    "suspected": "Suspected",
-    "running": "Running",
-    "check": "Check",
-    "problem": "Problems",
-    "mine": "Mine",
-    "unassigned": "Unassigned",
-    "unreported": "To report",
+    "": pgettext_lazy("studies", "All"),
+    "suspected": pgettext_lazy("studies", "Suspected"),
+    "running": pgettext_lazy("studies", "Running"),
+    "check": pgettext_lazy("studies", "Check"),
+    "problem": pgettext_lazy("studies", "Problems"),
+    "mine": pgettext_lazy("studies", "Mine"),
+    "unassigned": pgettext_lazy("studies", "Unassigned"),
+    "unreported": pgettext_lazy("studies", "To report"),
 }
 """What ``show`` may say, and the words for it."""
 CODE = re.compile(r"[-a-zA-Z0-9_]*")  # of a site

@@ -14,9 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from analysis import queue, services, storage, tasks
-from analysis.formats import LESION_STATUS, date_text
+from analysis.formats import date_text
 from analysis.models import Analysis, Comparison
 from analysis.pipeline import change
+from analysis.words import LESION_STATUS
 from patients import removal
 from patients.models import Patient
 from tests.analysis.finished import FINDINGS, finished_analysis

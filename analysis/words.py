@@ -1,0 +1,93 @@
+"""The fixed words of results and reports in the reader's language.
+
+Whole phrases where other languages join the words in other ways. CSV, API and database keep the English ones, which are
+the keys here.
+"""
+
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+FINDINGS = {  # by texture and kind, as in pipeline/findings.py
+    ("solid", "nodule"): gettext_lazy("Solid nodule"),
+    ("part-solid", "nodule"): gettext_lazy("Part-solid nodule"),
+    ("ground-glass", "nodule"): gettext_lazy("Ground-glass nodule"),
+    ("solid", "mass"): gettext_lazy("Solid mass"),
+    ("part-solid", "mass"): gettext_lazy("Part-solid mass"),
+    ("ground-glass", "mass"): gettext_lazy("Ground-glass mass"),
+    ("solid", "focal opacity"): gettext_lazy("Solid focal opacity"),
+    ("part-solid", "focal opacity"): gettext_lazy("Part-solid focal opacity"),
+    ("ground-glass", "focal opacity"): gettext_lazy("Ground-glass focal opacity"),
+}
+KINDS = {
+    "nodule": pgettext_lazy("finding", "nodule"),
+    "mass": pgettext_lazy("finding", "mass"),
+    "focal opacity": pgettext_lazy("finding", "focal opacity"),
+}
+PLACES = {  # by lung and zone
+    ("right", "upper"): gettext_lazy("right lung, upper third"),
+    ("right", "middle"): gettext_lazy("right lung, middle third"),
+    ("right", "lower"): gettext_lazy("right lung, lower third"),
+    ("left", "upper"): gettext_lazy("left lung, upper third"),
+    ("left", "middle"): gettext_lazy("left lung, middle third"),
+    ("left", "lower"): gettext_lazy("left lung, lower third"),
+}
+MOST_IN = {  # by region of the opacity
+    "right upper": gettext_lazy("most in the right upper third"),
+    "right middle": gettext_lazy("most in the right middle third"),
+    "right lower": gettext_lazy("most in the right lower third"),
+    "left upper": gettext_lazy("most in the left upper third"),
+    "left middle": gettext_lazy("most in the left middle third"),
+    "left lower": gettext_lazy("most in the left lower third"),
+}
+THIRDS = {
+    "upper": pgettext_lazy("third of the lungs", "Upper"),
+    "middle": pgettext_lazy("third of the lungs", "Middle"),
+    "lower": pgettext_lazy("third of the lungs", "Lower"),
+}
+
+LESION_STATUS = {  # as in pipeline/change.py, what matters most first
+    "new": pgettext_lazy("lesion", "new"),
+    "grown": pgettext_lazy("lesion", "grown"),
+    "shrunk": pgettext_lazy("lesion", "shrunk"),
+    "resolved": pgettext_lazy("lesion", "resolved"),
+    "stable": pgettext_lazy("lesion", "stable"),
+    "part of another": pgettext_lazy("lesion", "part of another"),
+    "unclear": pgettext_lazy("lesion", "unclear"),
+    "not in the other scan": pgettext_lazy("lesion", "not in the other scan"),
+}
+NOT_COMPARED = pgettext_lazy("lesion", "not compared")
+SEEN_NOW = {  # what the status of a finding of the later scan says of the earlier one, where it says more
+    "part of another": pgettext_lazy("lesion", "part of a larger one then"),
+    "unclear": pgettext_lazy("lesion", "not outlined then, but the tissue was dense"),
+    "not in the other scan": pgettext_lazy("lesion", "its place is not in the lungs then"),
+}
+GONE = {  # of a lesion that is no finding of the later scan
+    "resolved": gettext_lazy("Resolved: %(what)s, %(where)s"),
+    "part of another": gettext_lazy("Now part of finding %(part_of)s: %(what)s, %(where)s"),
+    "unclear": gettext_lazy("No longer outlined, but the tissue is dense: %(what)s, %(where)s"),
+    "not in the other scan": gettext_lazy("Its place is not in the lungs now: %(what)s, %(where)s"),
+}
+
+QUALITY = {  # by the code of a flag
+    "breath_differs": pgettext_lazy("quality", "breath differs"),
+    "breathing": pgettext_lazy("quality", "breathing"),
+    "contrast": pgettext_lazy("quality", "contrast"),
+    "localisers_left_out": pgettext_lazy("quality", "localisers left out"),
+    "lossy_compression": pgettext_lazy("quality", "lossy compression"),
+    "lung_density_unusual": pgettext_lazy("quality", "lung density unusual"),
+    "lung_volume_unusual": pgettext_lazy("quality", "lung volume unusual"),
+    "lungs_cut_off": pgettext_lazy("quality", "lungs cut off"),
+    "lungs_unequal": pgettext_lazy("quality", "lungs unequal"),
+    "noise": pgettext_lazy("quality", "noise"),
+    "outside_training_range": pgettext_lazy("quality", "outside training range"),
+    "registration_poor": pgettext_lazy("quality", "registration poor"),
+    "shared_sop_instance_uid": pgettext_lazy("quality", "shared sop instance uid"),
+    "sharp_kernel": pgettext_lazy("quality", "sharp kernel"),
+    "thick_slices": pgettext_lazy("quality", "thick slices"),
+    "uneven_spacing": pgettext_lazy("quality", "uneven spacing"),
+}
+
+REPORT_STATES = {  # of worklist.Row.report
+    "draft": pgettext_lazy("report", "draft"),
+    "signed": pgettext_lazy("report", "signed"),
+    "addendum begun": pgettext_lazy("report", "addendum begun"),
+}
