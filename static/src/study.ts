@@ -1,5 +1,6 @@
 /** The study page: the viewer beside the findings, the report and the trend. */
 import { drawCharts } from './chart';
+import { gettext } from './words';
 import { listenToReviews, offers, pointOf } from './viewer/findings';
 import { nearest, readScan, sliceAt } from './viewer/scan';
 import type { Scan } from './viewer/scan';
@@ -10,7 +11,7 @@ const scan = root && readScan();
 const viewer = scan && new Viewer(root, scan, askedFor(scan));
 const opened = Promise.resolve(viewer?.open()).catch((error: unknown) => {
   const place = root!.querySelector<HTMLElement>('[data-viewer-message]')!;
-  place.textContent = 'The images could not be shown. Reload the page; if that does not help, tell your administrator.';
+  place.textContent = gettext('The images could not be shown. Reload the page; if that does not help, tell your administrator.');
   place.hidden = false;
   console.error(error);
 });

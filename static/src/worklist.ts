@@ -1,4 +1,6 @@
 /** The worklist by keyboard, and the bar for what is ticked. */
+import { interpolate, ngettext } from './words';
+
 const links = () => [...document.querySelectorAll<HTMLAnchorElement>('#worklist .row-link')];
 const ticks = () => [...document.querySelectorAll<HTMLInputElement>('#worklist input[name=study]')];
 const bar = document.getElementById('bulk')!;
@@ -6,7 +8,8 @@ const bar = document.getElementById('bulk')!;
 function showTicked(): void {
   const count = ticks().filter((tick) => tick.checked).length;
   bar.hidden = count === 0;
-  document.getElementById('bulk-count')!.textContent = `${count} stud${count === 1 ? 'y' : 'ies'} ticked`;
+  const words = ngettext('%(count)s study ticked', '%(count)s studies ticked', count);
+  document.getElementById('bulk-count')!.textContent = interpolate(words, { count });
 }
 
 document.addEventListener('change', (event) => {

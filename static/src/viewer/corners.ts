@@ -1,5 +1,6 @@
 /** The texts in the corners of the image, and the letters that say which side is which. */
 import type { Ct } from './ct';
+import { decimal, gettext, interpolate } from '../words';
 import type { Scan } from './scan';
 import { words } from './strip';
 import type { Window } from './view';
@@ -20,13 +21,14 @@ export class Corners {
 
   slice(scan: Scan, index: number): void {
     const slice = scan.slices[index]!;
-    this.write('slice', `Slice ${index + 1} / ${scan.slices.length}`);
-    this.write('z', slice.z_mm === null ? '' : `z ${slice.z_mm.toFixed(1)} mm`);
+    this.write('slice', interpolate(gettext('Slice %(number)s / %(all)s'), { number: index + 1, all: scan.slices.length }));
+    this.write('z', slice.z_mm === null ? '' : `z ${decimal(slice.z_mm, 1)} mm`);
     this.write('result', scan.heatmap ? words(slice) : '');
   }
 
   window({ centre, width }: Window): void {
-    this.write('window', `W ${Math.round(width)} · L ${Math.round(centre)} HU`);
+    const words = gettext('W %(width)s · L %(centre)s HU'); // window width and level
+    this.write('window', interpolate(words, { width: Math.round(width), centre: Math.round(centre) }));
   }
 
   orientation(ct: Ct): void {

@@ -1,28 +1,29 @@
 /** Under the image: what the AI says of the slice on show, what a reader says, and the buttons to say it. */
+import { day, decimal, gettext, interpolate } from '../words';
 import type { Correction, Slice } from './scan';
 
-const LOST = 'The connection broke, so what you said of the slice was not saved. Please try again.';
-
-const day = (moment: string): string =>
-  new Date(moment).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
-
-const verdict = (abnormal: boolean): string => (abnormal ? 'abnormal' : 'normal');
+const LOST = gettext('The connection broke, so what you said of the slice was not saved. Please try again.');
 
 /** The AI's decision in words. */
 function decision(slice: Slice): string {
-  if (slice.probability === null) return 'There is no lung on this slice, or too little for the AI to judge.';
-  return `The AI says ${verdict(slice.positive === true)} (probability ${slice.probability.toFixed(2)}).`;
+  if (slice.probability === null) return gettext('There is no lung on this slice, or too little for the AI to judge.');
+  const says = slice.positive
+    ? gettext('The AI says abnormal (probability %(probability)s).')
+    : gettext('The AI says normal (probability %(probability)s).');
+  return interpolate(says, { probability: decimal(slice.probability, 2) });
 }
 
 /** What a reader says, who and when. */
 function saying({ abnormal, user, created_at }: Correction): string {
-  return `${user ?? 'A reader'} says ${verdict(abnormal)} (${day(created_at)})`;
+  const says = abnormal ? gettext('%(reader)s says abnormal (%(day)s)') : gettext('%(reader)s says normal (%(day)s)');
+  return interpolate(says, { reader: user ?? gettext('A reader'), day: day(created_at) });
 }
 
 /** The first sentence of an API error: `{detail}` or `{field: [sentence]}`. */
 async function sentenceOf(answer: Response): Promise<string> {
   const body = (await answer.json().catch(() => ({}))) as Record<string, string | string[]>;
-  return Object.values(body).flat()[0] ?? `This could not be saved (error ${answer.status}). Please try again.`;
+  const unsaid = gettext('This could not be saved (error %(status)s). Please try again.');
+  return Object.values(body).flat()[0] ?? interpolate(unsaid, { status: answer.status });
 }
 
 export class Corrections {
@@ -70,7 +71,8 @@ export class Corrections {
     const answer = await this.send({ sop_instance_uid: slice.sop_instance_uid, abnormal, reason: this.reason.value }).catch(() => null);
     this.saving.delete(slice);
     if (!answer?.ok) {
-      this.write('problem', `Slice ${index + 1}: ${answer ? await sentenceOf(answer) : LOST}`);
+      const problem = answer ? await sentenceOf(answer) : LOST;
+      this.write('problem', interpolate(gettext('Slice %(number)s: %(problem)s'), { number: index + 1, problem }));
       return;
     }
     slice.correction = (await answer.json()) as Correction;
@@ -80,7 +82,8 @@ export class Corrections {
       this.show(slice, index);
     }
     this.corrected();
-    document.getElementById('announcer')!.textContent = `Saved for slice ${index + 1}: ${saying(slice.correction)}`;
+    const saved = interpolate(gettext('Saved for slice %(number)s: %(said)s'), { number: index + 1, said: saying(slice.correction) });
+    document.getElementById('announcer')!.textContent = saved;
   }
 
   private send(said: object): Promise<Response> {

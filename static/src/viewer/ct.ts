@@ -1,5 +1,5 @@
 /** The CT slices in a Cornerstone stack viewport: loading, scrolling, window, zoom and pan. */
-import { Enums, RenderingEngine, cache, eventTarget, getRenderingEngine, getShouldUseCPURendering, imageLoader, init as initCore, metaData, getRenderingCapabilities } from '@cornerstonejs/core';
+import { Enums, RenderingEngine, cache, eventTarget, getRenderingEngine, getShouldUseCPURendering, imageLoader, init as initCore, metaData, getRenderingCapabilities, utilities } from '@cornerstonejs/core';
 import type { Types } from '@cornerstonejs/core';
 import { init as initLoader } from '@cornerstonejs/dicom-image-loader';
 import {
@@ -18,6 +18,7 @@ import {
   utilities as toolUtilities,
 } from '@cornerstonejs/tools';
 import type { Types as ToolTypes } from '@cornerstonejs/tools';
+import { decimal, gettext, interpolate } from '../words';
 import { PRESETS } from './view';
 import type { DragTool, Shown, View, Window } from './view';
 
@@ -61,6 +62,36 @@ function firstEngine(): RenderingEngine {
   const { style } = annotation.config;
   style.setDefaultToolStyles({ global: { ...style.getDefaultToolStyles().global, ...MEASURE_STYLE } });
   return new RenderingEngine(ENGINE);
+}
+
+/** What the tools measured, where it lies in one image; the tools' own words are English. */
+type Measured = { cachedStats: Record<string, Record<string, unknown>> };
+
+/** With as many decimals as the tools write. */
+function measure(value: number, unit: unknown): string {
+  const rounded = utilities.roundNumber(value);
+  return `${decimal(value, rounded.split('.')[1]?.length ?? 0)} ${String(unit)}`;
+}
+
+/** What stands beside a length. */
+function lengthWords({ cachedStats }: Measured, target: string): string[] | undefined {
+  const { length, unit } = cachedStats[target]!;
+  return typeof length === 'number' ? [measure(length, unit)] : undefined;
+}
+
+/** What stands beside an ellipse. */
+function ellipseWords({ cachedStats }: Measured, target: string): string[] {
+  const { area, mean, max, min, stdDev, areaUnit, modalityUnit } = cachedStats[target]!;
+  const lines: [string, unknown, unknown][] = [
+    [gettext('Area: %(value)s'), area, areaUnit],
+    [gettext('Mean: %(value)s'), mean, modalityUnit],
+    [gettext('Max: %(value)s'), max, modalityUnit],
+    [gettext('Min: %(value)s'), min, modalityUnit],
+    [gettext('Std Dev: %(value)s'), stdDev, modalityUnit],
+  ];
+  return lines.flatMap(([words, value, unit]) =>
+    typeof value === 'number' ? [interpolate(words, { value: measure(value, unit) })] : [],
+  );
 }
 
 /** What stands beside a probe. The tool's own words lack the value: it looks for the stack's slice within one image. */
@@ -228,6 +259,8 @@ export class Ct implements Shown {
     const group = ToolGroupManager.createToolGroup(this.viewport.id)!;
     for (const { toolName } of [StackScrollTool, ...Object.values(TOOLS)]) group.addTool(toolName);
     group.setToolConfiguration(ProbeTool.toolName, { getTextLines: probed });
+    group.setToolConfiguration(LengthTool.toolName, { getTextLines: lengthWords });
+    group.setToolConfiguration(EllipticalROITool.toolName, { getTextLines: ellipseWords });
     group.addViewport(this.viewport.id, ENGINE);
     this.setDragTool('window');
   }

@@ -1,4 +1,5 @@
 /** The strip under the image: each slice's probability, head to feet; click, drag or keys go to a slice. */
+import { decimal, gettext, interpolate } from '../words';
 import type { Slice } from './scan';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -51,7 +52,8 @@ export class Strip {
     this.marker.setAttribute('x', String(index * step + step / 2 - Math.max(step, 2) / 2));
     this.marker.setAttribute('width', String(Math.max(step, 2)));
     this.root.setAttribute('aria-valuenow', String(index + 1));
-    this.root.setAttribute('aria-valuetext', `Slice ${index + 1} of ${this.slices.length}, ${words(this.slices[index]!)}`);
+    const place = { number: index + 1, all: this.slices.length, result: words(this.slices[index]!) };
+    this.root.setAttribute('aria-valuetext', interpolate(gettext('Slice %(number)s of %(all)s, %(result)s'), place));
   }
 
   /** Draws the signs of the slices of which a reader has said something: by shape, as colours alone are not seen by all. */
@@ -91,14 +93,23 @@ function triangle(x: number): SVGPathElement {
   return svg('path', { class: 'strip-sign-abnormal', d: `M ${x} 1 L ${x + half} ${1 + SIGN} L ${x - half} ${1 + SIGN} Z` });
 }
 
+/** What is said of a slice that does not come. */
+export function brokenSlice(index: number): string {
+  return interpolate(gettext('Slice %(number)s could not be loaded. Reload the page to try again.'), { number: index + 1 });
+}
+
 /** One slice's result in words, and what a reader says. */
 export function words(slice: Slice): string {
   const { correction } = slice;
-  return correction ? `${result(slice)}; a reader says ${correction.abnormal ? 'abnormal' : 'normal'}` : result(slice);
+  if (!correction) return result(slice);
+  const says = correction.abnormal ? gettext('%(result)s; a reader says abnormal') : gettext('%(result)s; a reader says normal');
+  return interpolate(says, { result: result(slice) });
 }
 
 function result(slice: Slice): string {
-  if (slice.probability === null) return 'not a lung slice';
-  const probability = `probability ${slice.probability.toFixed(2)}`;
-  return slice.positive ? `positive, ${probability}` : `negative, ${probability}: not in the score`;
+  if (slice.probability === null) return gettext('not a lung slice');
+  const words = slice.positive
+    ? gettext('positive, probability %(probability)s')
+    : gettext('negative, probability %(probability)s: not in the score');
+  return interpolate(words, { probability: decimal(slice.probability, 2) });
 }

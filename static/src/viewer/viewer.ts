@@ -9,7 +9,7 @@ import type { LayerSettings } from './layers';
 import { levelOf, mostAffected, nearest } from './scan';
 import type { Scan } from './scan';
 import { STILL_WITHIN_MS, Still } from './still';
-import { Strip } from './strip';
+import { Strip, brokenSlice } from './strip';
 import { listenToToolbar, pressedTool } from './toolbar';
 import { PRESETS } from './view';
 import type { Window } from './view';
@@ -136,7 +136,7 @@ export class Viewer {
         windowed: (window) => this.windowed(window),
         sliced: (index) => this.sliced(index),
         loaded: (count, all) => this.loaded(count, all),
-        broken: (index) => this.say(`Slice ${index + 1} could not be loaded. Reload the page to try again.`),
+        broken: (index) => this.say(brokenSlice(index)),
         measured: offer,
       },
     );

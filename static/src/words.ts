@@ -1,0 +1,38 @@
+/** Words and numbers in the page's language, by Django's catalogue, which comes before the scripts; English needs none. */
+
+interface Catalogue {
+  gettext(words: string): string;
+  ngettext(one: string, many: string, count: number): string;
+}
+
+const catalogue = (window as { django?: Catalogue }).django;
+const { lang } = document.documentElement;
+const locale = lang.startsWith('en') ? 'en-GB' : lang; // whose days come before the months
+
+export function gettext(words: string): string {
+  return catalogue?.gettext(words) ?? words;
+}
+
+export function ngettext(one: string, many: string, count: number): string {
+  return catalogue?.ngettext(one, many, count) ?? (count === 1 ? one : many);
+}
+
+/** `words` with `values` in the places of their names: `Slice %(number)s`. */
+export function interpolate(words: string, values: Record<string, string | number>): string {
+  return words.replace(/%\((\w+)\)s/g, (_, name: string) => String(values[name]));
+}
+
+/** `0.62`, in German `0,62`. */
+export function decimal(value: number, digits: number): string {
+  return value.toLocaleString(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+}
+
+/** How many: `20,000`, in German `20.000`. */
+export function amount(count: number): string {
+  return count.toLocaleString(locale);
+}
+
+/** The day of a moment: `12 Mar 2020`, in German `12.03.2020`. */
+export function day(moment: string): string {
+  return new Date(moment).toLocaleDateString(locale, { dateStyle: 'medium' });
+}
