@@ -202,7 +202,11 @@ def _score() -> go.Figure:
             gettext("%(text)s<br>opacity %(x)s %%<br>Corona score %(y)s %%"), text="", x=".1f", y=".1f",
         ),
     )  # fmt: skip
-    layout = _square(gettext("True opacity, % of the lung"), gettext("Corona score, % of the lung"), highest)
+    # xgettext:no-python-format
+    true_title = gettext("True opacity, % of the lung")
+    # xgettext:no-python-format
+    score_title = gettext("Corona score, % of the lung")
+    layout = _square(true_title, score_title, highest)
     return _with_diagonal(go.Figure([points], layout), highest)
 
 

@@ -225,7 +225,7 @@ def spacing_text(mm: float | None) -> str:
 
 def date_text(day: date | None) -> str:
     """A study's date: ``12 Mar 2020``."""
-    return date_format(day, gettext("j M Y")) if day else gettext("no date")
+    return date_format(day) if day else gettext("no date")
 
 
 def moment_text(moment: datetime | None, time_zone: str) -> str:

@@ -8,6 +8,7 @@ from django.urls import include, path
 from django.views.i18n import set_language
 
 from . import health
+from .script_words import ScriptWords
 from .system import system
 
 admin.site.login = secure_admin_login(admin.site.login)  # the one log-in page, whose attempts are limited
@@ -24,6 +25,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("language/", login_not_required(set_language), name="set_language"),
+    path("words/<slug:language>/<slug:digest>.js", ScriptWords.as_view(), name="script_words"),
     path("system/", system, name="system"),
     path("accounts/", include(account_urls)),
     path("admin/", admin.site.urls),
