@@ -66,7 +66,8 @@ MEASURES = {
     ),
     "opacity": Measure(
         # xgettext:no-python-format
-        gettext_lazy("Opacity, % of the lungs"), lambda point: point.analysis and point.analysis.opacity_percent
+        gettext_lazy("Opacity, % of the lungs"),
+        lambda point: point.analysis and point.analysis.opacity_percent,
     ),
 }
 

@@ -292,7 +292,8 @@ def decision_words(analysis: "Analysis") -> str:
         "ratio": ratio_text(analysis.positive_ratio, analysis.threshold),
         "threshold": ratio_text(analysis.threshold, analysis.positive_ratio),
     }
-    return f"{said} {gettext('Not specific to COVID-19: other lung disease is marked too.')}"
+    caution = gettext("Not specific to COVID-19: other lung disease is marked too.")
+    return f"{said} {caution}"
 
 
 def relative_words(point: "TimePoint | None", points: Sequence["TimePoint"]) -> str:

@@ -38,7 +38,8 @@ def _opacities(analysis: Analysis) -> str:
     opacity = analysis.report["opacity"]
     said = gettext("Opacities as in COVID-19 on %(positive)s of %(lung)s lung slices") % counted
     parts = [said, *(_extent(opacity) if opacity else [])]
-    return f"{', '.join(parts)}. {gettext('Not specific to COVID-19.')}"
+    caution = gettext("Not specific to COVID-19.")
+    return f"{', '.join(parts)}. {caution}"
 
 
 def _extent(opacity: dict) -> list[str]:

@@ -18,6 +18,12 @@ class LoginRequired(LoginRequiredMiddleware):
     A browser follows a redirect unseen by htmx, which would then swap the log-in page into a list.
     """
 
+    def process_view(self, request: HttpRequest, view_func: Callable[..., Any], *arguments: Any) -> HttpResponse | None:
+        """What everybody may see is answered without a look at who asks, so that a browser may keep it."""
+        if not getattr(view_func, "login_required", True):
+            return None
+        return super().process_view(request, view_func, *arguments)
+
     def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponse:
         if request.headers.get("HX-Request"):
             return HttpResponse(status=204, headers={"HX-Refresh": "true"})

@@ -1,0 +1,202 @@
+"""Results in German: words with their grammar, numbers with a decimal comma; machine data as ever."""
+
+import datetime
+from types import SimpleNamespace
+
+import pytest
+from django.urls import reverse
+from django.utils import translation
+
+from analysis import formats, words
+from analysis.about import CHARTS, cases, figures
+from analysis.charts import trend_figures
+from analysis.finding_reviews import reviewed
+from analysis.impression import proposed
+from analysis.models import Analysis, Comparison
+from analysis.pipeline import regions
+from analysis.trend import trend
+from patients.models import Patient
+from tests.analysis.finished import FINDINGS, finished_analysis
+from tests.analysis.pages import DAY, patient_page, study_page
+from tests.analysis.test_comparisons import CHANGE
+from tests.analysis.test_formats import lesion
+
+GERMAN = {"Accept-Language": "de"}
+
+
+@pytest.fixture
+def german():
+    with translation.override("de"):
+        yield
+
+
+@pytest.fixture
+def course(site, tmp_path):
+    """Two results of one patient and their comparison."""
+    patient = Patient.objects.create(site=site, patient_id="P-17", patient_name="Doe^Jane")
+    first = finished_analysis(patient, tmp_path / "1", date=DAY, activation_cm2={5: 12.0, 6: 8.5})
+    second = finished_analysis(
+        patient, tmp_path / "2", date=DAY + datetime.timedelta(days=9), activation_cm2={5: 3.0, 6: 2.0, 7: 1.5}
+    )
+    Comparison.objects.create(analysis=second, prior=first, days=9, state="DONE", change=CHANGE)
+    return SimpleNamespace(patient=patient, first=first, second=second, comparison=Comparison.objects.get())
+
+
+def test_every_kind_and_place_of_a_finding_has_words():
+    assert {texture for texture, _ in words.FINDINGS} == {"solid", "part-solid", "ground-glass"}
+    assert {kind for _, kind in words.FINDINGS} == set(words.KINDS)
+    assert len(words.FINDINGS) == 9
+    assert {f"{lung} {zone}" for lung, zone in words.PLACES} == set(words.MOST_IN) == set(regions.ZONES)
+
+
+@pytest.mark.parametrize(
+    ("texture", "kind", "said"),
+    [
+        ("solid", "nodule", "Solider Rundherd"),
+        ("solid", "mass", "Solide Raumforderung"),
+        ("ground-glass", "focal opacity", "Fokale Milchglasverdichtung"),
+    ],
+)
+def test_a_finding_is_named_with_german_endings(german, texture, kind, said):
+    finding = {"kind": kind, "texture": texture, "calcified": False, "lung": "right", "zone": "upper"}
+    assert formats.finding_words(finding) == f"{said}, rechte Lunge, oberes Drittel"
+    assert formats.finding_words(finding | {"calcified": True}) == f"{said}, verkalkt, rechte Lunge, oberes Drittel"
+
+
+def test_measures_have_a_decimal_comma(german):
+    assert formats.finding_measures(FINDINGS[0]) == "14,2 × 11,0 mm, 1,21 ml, −312 HU, Konfidenz 0,97"
+    assert formats.score_text(0.04) == "< 0,1 cm³"
+    assert formats.position_text(-192.14) == "−192,1 mm"
+    assert formats.position_text(-0.01) == "0,0 mm"
+    assert formats.percent_text(0.1234, 1) == "12,3 %"
+    assert formats.date_text(DAY) == "05.03.2020"
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (lesion("grown", 2), "Befund 2: gewachsen"),
+        (lesion("resolved"), "Nicht mehr nachweisbar: Rundherd, linke Lunge, oberes Drittel"),
+        (lesion("part of another", 4, part_of=1), "Befund 4: damals Teil einer größeren Läsion"),
+        (
+            lesion("part of another", part_of=1),
+            "Jetzt Teil von Befund 1: Rundherd, linke Lunge, oberes Drittel",
+        ),
+    ],
+)
+def test_what_became_of_a_lesion(german, one, said):
+    assert formats.lesion_words(one) == said
+
+
+def test_changes_of_lesions_and_opacity(german):
+    grown = lesion("grown", 1, before=0.52, now=1.21, percent=132.7, days=74.2)
+    assert formats.lesion_measures(grown) == "0,52 ml → 1,21 ml, +133 %, Volumenverdopplungszeit 74 Tage"
+    assert formats.lesion_counts({"lesions": [grown, lesion("new", 2), lesion("new", 3)]}) == "2 neu, 1 gewachsen"
+    assert formats.opacity_change_words({"worse_ml": 120, "better_ml": 35, "unchanged_ml": 80}) == (
+        "120 ml neu verdichtet oder dichter und 35 ml aufgehellt oder weniger dicht (jenseits von 3 mm), "
+        "80 ml unverändert"
+    )
+
+
+def test_flags_and_regions(german):
+    flags = [{"code": code, "message": "…"} for code in ("noise", "lungs_cut_off")]
+    assert formats.quality_text(flags) == "prüfen: Lunge abgeschnitten; Hinweis: Rauschen"
+    names = [f"{side} {third}" for side in ("right", "left") for third in ("upper", "middle", "lower")]
+    names += ["upper thirds", "middle thirds", "lower thirds", "right lung", "left lung"]
+    rows = formats.opacity_rows({"regions": [{"name": name, "percent": 1.25} for name in names], "percent_of_lung": 2})
+    assert rows[0] == ("Oben", ["1,2 %"] * 3)
+    assert [name for name, _ in rows] == ["Oben", "Mitte", "Unten", "Gesamt"]
+
+
+@pytest.mark.django_db
+def test_decision_and_course(german, course):
+    assert formats.decision_words(course.second) == (
+        "3 von 18 Lungenschichten auffällig: Anteil 0,17, über dem Schwellenwert von 0,10. "
+        "Nicht spezifisch für COVID-19: Auch andere Lungenerkrankungen werden markiert."
+    )
+    first, second = points = trend(course.patient)
+    assert formats.relative_words(second, points) == "0,32 (−68 % seit 05.03.2020)"
+    assert formats.relative_words(first, points) == "1,00 (dies ist der erste Zeitpunkt)"
+    assert formats.relative_words(None, points) == "nicht definiert: für diesen Zeitpunkt zählt eine andere Auswertung"
+    Analysis.objects.update(score_variation=1.0)
+    *_, noisy = points = trend(course.patient)
+    assert formats.relative_words(noisy, points) == "0,32 (−68 % seit 05.03.2020; innerhalb des Messrauschens)"
+
+
+@pytest.mark.django_db
+def test_what_readers_say_of_findings(german, course):
+    one = reviewed(course.second)[0]
+    assert formats.finding_in_short(one) == "Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm)"
+    assert formats.review_words(one) == "bestätigt"
+
+
+@pytest.mark.django_db
+def test_the_proposed_report(german, course):
+    points = trend(course.patient)
+    assert proposed(points[1], points, course.comparison).splitlines() == [
+        "Verdichtungen wie bei COVID-19 auf 3 von 18 Lungenschichten, 12,4 % der Lunge, am meisten im unteren Drittel "
+        "rechts. Nicht spezifisch für COVID-19.",
+        "Corona-Score 3,2 cm³ (−68 % seit der letzten CT).",
+        "Fokale Befunde: Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm); Solider Rundherd, "
+        "verkalkt, rechte Lunge, unteres Drittel (7,1 × 6,8 mm).",
+        "Im Vergleich zum 05.03.2020: Läsionen 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen.",
+    ]
+
+
+@pytest.mark.django_db
+def test_the_charts_words_and_numbers(german, course):
+    figures = trend_figures(trend(course.patient))
+    relative = figures["date"]["relative"]
+    assert relative["layout"]["separators"] == ",."
+    assert relative["layout"]["xaxis"]["title"]["text"] == "Datum"
+    assert relative["layout"]["xaxis"]["tickformat"] == "%d.%m.%Y"  # no English months
+    assert relative["layout"]["yaxis"]["title"]["text"] == "Relativer Corona-Score"
+    second = relative["data"][2]
+    assert second["customdata"][1][1:4] == ["14.03.2020 · Tag 9", "3,2 cm³", "0,32 (−68 %)"]
+    assert second["customdata"][1][4] == "Verdacht · Hinweis: dicke Schichten"
+    assert "relativ %{customdata[3]}" in second["hovertemplate"]
+    assert second["y"][1] == pytest.approx(3.25 / 10.25)
+
+
+def test_the_figures_of_the_ai_follow_the_language_of_each_reader():
+    english = figures()["roc"]["layout"]
+    with translation.override("de"):
+        german = figures()["roc"]["layout"]
+        assert {case.suspected for case in cases()} >= {"ja", "nein"}
+        assert str(CHARTS[0][1]) == "Auffällige Schichten finden"
+    assert (english["yaxis"]["title"]["text"], english["separators"]) == ("Sensitivity", ".,")
+    assert (german["yaxis"]["title"]["text"], german["separators"]) == ("Sensitivität", ",.")
+    assert {case.suspected for case in cases()} >= {"yes", "no"}
+
+
+def test_pages_say_it_in_german(client, user, course):
+    client.force_login(user)
+    study = client.get(study_page(course.second), headers=GERMAN).content.decode()
+    for said in ("3,2 cm³", "0,32 (−68 % seit 05.03.2020)", "Teilsolider Rundherd, linke Lunge, oberes Drittel"):
+        assert said in study
+    patient = client.get(patient_page(course.patient), headers=GERMAN).content.decode()
+    assert "Hinweis: dicke Schichten" in patient
+    home = client.get(reverse("pages:home"), headers=GERMAN).content.decode()
+    assert "Zu befunden" in home
+
+
+def test_what_machines_read_is_the_same_in_every_language(client, user, course):
+    client.force_login(user)
+    for address in (
+        reverse("results_csv", args=[course.second.pk]),
+        reverse("pages:worklist_csv"),
+        f"/api/v1/analyses/{course.second.pk}/",
+        f"/api/v1/patients/{course.patient.pk}/trend/",
+        "/api/v1/findings/",
+        "/api/v1/studies/",
+    ):
+        german, english = (client.get(address, headers={"Accept-Language": language}) for language in ("de", "en"))
+        assert (german.status_code, german.content) == (200, english.content), address
+
+
+def test_the_scan_that_scripts_read_has_decimal_points(client, user, course):
+    client.force_login(user)
+    page = client.get(study_page(course.second), headers=GERMAN).content.decode()
+    assert '"z_mm": -105.0' in page
+    assert 'data-finding-z="-124.0"' in page
+    assert 'data-finding-at="60.5 -20.0 -124.0 "' in page
