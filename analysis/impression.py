@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from . import formats, words
 from .finding_reviews import rejected, reviewed
 from .models import Analysis, Comparison
+from .stored_text import stored_text
 from .trend import TimePoint
 
 MAX_FINDINGS = 3  # that are named, the largest
@@ -86,5 +87,5 @@ def _since_last(analysis: Analysis, comparison: Comparison | None) -> str:
 
 
 def _caution(analysis: Analysis) -> str:
-    severe = [flag["message"] for flag in analysis.quality if formats.is_severe(flag)]
+    severe = [stored_text(flag["message"]) for flag in analysis.quality if formats.is_severe(flag)]
     return gettext("Limited by the scan: %(remarks)s") % {"remarks": " ".join(severe)} if severe else ""

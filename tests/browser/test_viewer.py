@@ -72,6 +72,40 @@ def test_the_servers_image_and_the_viewers_lie_at_the_same_place(stack: Stack, s
         assert complaints == []
 
 
+def test_the_viewer_speaks_german_where_the_page_does(stack: Stack, study: str):
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        complaints = complaints_of(page)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        log_in(page, stack.url)
+        _open(page, study)
+        assert [url for url in asked if "/words/" in url] == []  # English pages ask for none
+        page.context.add_cookies([{"name": "django_language", "value": "de", "url": stack.url}])
+        _open(page, study)
+        expect(page.locator("html")).to_have_attribute("lang", "de")
+        expect(page.locator("[data-corner=slice]")).to_have_text("Schicht 6 / 20")
+        expect(page.locator("[data-corner=z]")).to_have_text("z -125,0 mm")
+        expect(page.locator("[data-corner=result]")).to_have_text("positiv, Wahrscheinlichkeit 0,90")
+        expect(page.locator("[data-strip]")).to_have_attribute(
+            "aria-valuetext", "Schicht 6 von 20, positiv, Wahrscheinlichkeit 0,90"
+        )
+        expect(page.locator("[data-correction-ai]")).to_have_text("KI: auffällig (Wahrscheinlichkeit 0,90).")
+        page.locator("[data-correction] button[value=normal]").click()
+        expect(page.locator("[data-correction-reader]")).to_have_text(
+            re.compile(r"^clinician: unauffällig \(\d{2}\.\d{2}\.\d{4}\)$")
+        )
+        chart = page.locator("[data-chart-canvas]")
+        expect(chart.locator(".xtitle")).to_have_text("Tage seit der ersten CT")
+        page.reload()
+        assert len([url for url in asked if "/words/de/" in url]) == 2
+        assert page.evaluate(TRANSFERRED) == 0  # the browser has kept them
+        assert complaints == []
+
+
+TRANSFERRED = "performance.getEntriesByType('resource').find(({ name }) => name.includes('/words/')).transferSize"
+
+
 def _open(page: Page, study: str) -> None:
     page.goto(study)
     expect(page.locator("[data-viewer]")).to_have_attribute("data-ready", "true", timeout=60_000)
