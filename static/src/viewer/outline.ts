@@ -1,6 +1,6 @@
 /** Outlines of a map's labels over the CT: lungs, opacities, findings, and what changed since the last scan. */
 import { drawPlane, loadMap } from './overlay';
-import type { StoredMap } from './overlay';
+import type { MapName, StoredMap } from './overlay';
 import type { Shown } from './view';
 
 const DETAIL = 4; // pixels of the outline's plane per pixel of the map
@@ -44,11 +44,11 @@ export class Outline {
     this.words = new Uint32Array(this.pixels.data.buffer);
   }
 
-  /** `named` is what an error calls the map; null where there is none. */
+  /** Null where there is no map. */
   static async load(
     canvas: HTMLCanvasElement,
     map: StoredMap | null,
-    named: string,
+    named: MapName,
     colouring: Colouring,
   ): Promise<Outline | null> {
     return map && new Outline(canvas, await loadMap(map, named), map.size, colouring);

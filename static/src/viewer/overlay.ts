@@ -1,4 +1,5 @@
 /** What the viewer lays over the CT: maps of the analysis, one plane for each slice. */
+import { gettext, interpolate } from '../words';
 import type { Shown } from './view';
 
 /** A map as the page names it: uint8 planes of `size` × `size` pixels, head to feet, in the frame of the CT slice. */
@@ -7,10 +8,21 @@ export interface StoredMap {
   size: number;
 }
 
-/** The values of a map; `named` is what an error calls it. */
-export async function loadMap(map: StoredMap, named: string): Promise<Uint8Array> {
+/** What is said of a map that does not come. */
+const LOST = {
+  'heat map': gettext('The heat map could not be loaded (error %(status)s).'),
+  outlines: gettext('The outlines could not be loaded (error %(status)s).'),
+  'outline of opacities': gettext('The outline of opacities could not be loaded (error %(status)s).'),
+  'outline of findings': gettext('The outline of findings could not be loaded (error %(status)s).'),
+  'outline of the lungs': gettext('The outline of the lungs could not be loaded (error %(status)s).'),
+  'map of the change': gettext('The map of the change could not be loaded (error %(status)s).'),
+};
+export type MapName = keyof typeof LOST;
+
+/** The values of a map. */
+export async function loadMap(map: StoredMap, named: MapName): Promise<Uint8Array> {
   const answer = await fetch(map.address);
-  if (!answer.ok) throw new Error(`The ${named} could not be loaded (error ${answer.status}).`);
+  if (!answer.ok) throw new Error(interpolate(LOST[named], { status: answer.status }));
   return new Uint8Array(await answer.arrayBuffer());
 }
 
