@@ -1,5 +1,5 @@
 """Numbers as flat CSV tables for research, UTF-8, comma, CRLF: of one analysis a row per slice, of the worklist a row
-per study."""
+per study. English with decimal points in every language, as machines read them."""
 
 import csv
 import io
