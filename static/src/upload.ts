@@ -2,8 +2,9 @@
 import { chosen, dropped } from './upload/picked';
 import type { Picked } from './upload/picked';
 import { Sending, SendingFailed } from './upload/sending';
+import { amount, decimal, gettext, interpolate, ngettext } from './words';
 
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+const megabytes = (bytes: number): string => `${decimal(bytes / 1e6, bytes < 1e7 ? 1 : 0)} MB`;
 
 class UploadForm {
   private readonly bar: HTMLProgressElement;
@@ -49,12 +50,12 @@ class UploadForm {
   private async send(picked: Picked[]): Promise<void> {
     if (picked.length === 0) return;
     if (this.sending) {
-      this.fail('Not taken: other files are still being sent. Wait until they are, then add these again.');
+      this.fail(gettext('Not taken: other files are still being sent. Wait until they are, then add these again.'));
       return;
     }
     const site = this.form.elements.namedItem('site');
     if (site instanceof HTMLSelectElement && !site.value) {
-      this.fail('Nothing was sent: choose the site first, then the files again.');
+      this.fail(gettext('Nothing was sent: choose the site first, then the files again.'));
       site.focus();
       return;
     }
@@ -63,7 +64,8 @@ class UploadForm {
       const field = this.form.elements.namedItem(name) as HTMLInputElement | HTMLSelectElement | null;
       if (field?.value) fields[name] = field.value;
     }
-    const what = picked.length === 1 ? '1 file' : `${picked.length.toLocaleString('en')} files`;
+    const files = ngettext('%(count)s file', '%(count)s files', picked.length);
+    const what = interpolate(files, { count: amount(picked.length) });
     const csrfToken = this.form.querySelector<HTMLInputElement>('[name=csrfmiddlewaretoken]')!.value;
     const sending = new Sending(picked, this.form.action, csrfToken, {
       progress: (bytes, broken) => this.show(what, Math.min(bytes, sending.totalBytes), sending.totalBytes, broken),
@@ -82,11 +84,11 @@ class UploadForm {
   }
 
   private show(what: string, sent: number, total: number, broken: boolean): void {
-    const share = `${megabytes(sent)} of ${megabytes(total)}`;
+    const words = broken
+      ? gettext('The connection is broken. %(sent)s of %(size)s have arrived; the rest is sent as soon as it is back.')
+      : gettext('Sending %(what)s: %(sent)s of %(size)s');
     this.busy.hidden = false;
-    this.words.textContent = broken
-      ? `The connection is broken. ${share} have arrived; the rest is sent as soon as it is back.`
-      : `Sending ${what}: ${share}`;
+    this.words.textContent = interpolate(words, { what, sent: megabytes(sent), size: megabytes(total) });
     this.bar.value = total ? sent / total : 0;
   }
 

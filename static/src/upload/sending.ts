@@ -2,6 +2,7 @@
  * Files on their way to the server, piece by piece (analysis/piecewise.py). A broken connection costs the request that
  * was under way; the server names what is missing, also when the same files are chosen again on a page opened anew.
  */
+import { gettext, interpolate } from '../words';
 import type { Picked } from './picked';
 
 const REQUEST_BYTES = 4 << 20;
@@ -9,7 +10,7 @@ const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15_000;
 const MARKED_BYTES = 4096; // of a DICOM file: its header, which names the image; of a zip: that of its first file
 const COMES_BACK = [0, 408, 429, 502, 503, 504]; // status of a request that may succeed later; 0: no connection
-const CANCELLED = 'Cancelled: nothing was stored.';
+const CANCELLED = gettext('Cancelled: nothing was stored.');
 
 type Piece = [file: number, piece: number];
 
@@ -80,7 +81,8 @@ export class Sending {
     try {
       return new Uint8Array(await blob.arrayBuffer());
     } catch {
-      throw new SendingFailed(`${name} cannot be read: it was changed, moved or removed. Choose the files again.`);
+      const unread = gettext('%(name)s cannot be read: it was changed, moved or removed. Choose the files again.');
+      throw new SendingFailed(interpolate(unread, { name }));
     }
   }
 
@@ -160,9 +162,9 @@ function formOf(pieces: Piece[], blobs: Blob[]): FormData {
 /** The first sentence of an API error: `{detail}` or `{field: [sentence]}`. */
 function sentence(request: XMLHttpRequest): string {
   if (request.status === 401 || request.status === 403) {
-    return 'You are no longer logged in. Open this page again to log in, then choose the same files: only the rest will be sent.';
+    return gettext('You are no longer logged in. Open this page again to log in, then choose the same files: only the rest will be sent.');
   }
-  if (request.status === 413) return 'The server refuses requests of this size: tell your IT.';
+  if (request.status === 413) return gettext('The server refuses requests of this size: tell your IT.');
   try {
     const body = JSON.parse(request.responseText) as Record<string, string | string[]>;
     const first = Object.values(body).flat()[0];
@@ -170,5 +172,6 @@ function sentence(request: XMLHttpRequest): string {
   } catch {
     // Not JSON: the general sentence below says what to do.
   }
-  return `The server could not take the files (error ${request.status}). Please try again.`;
+  const unsaid = gettext('The server could not take the files (error %(status)s). Please try again.');
+  return interpolate(unsaid, { status: request.status });
 }
