@@ -1,4 +1,5 @@
 /** The list of findings beside the viewer: what is rejected, what readers marked, and a measured length to add. */
+import { decimal, gettext, interpolate } from '../words';
 import type { Ct } from './ct';
 import type { Mark } from './scan';
 
@@ -6,8 +7,8 @@ type Point = [number, number, number];
 
 const RING = 'rgb(64 255 128)';
 const RING_WIDTH = 2; // CSS pixels
-const HOW_TO_ADD = 'Missed one? Measure its long axis in the image (D), then add it.';
-const LOST = 'The connection broke, so this was not saved. Please try again.';
+const HOW_TO_ADD = gettext('Missed one? Measure its long axis in the image (D), then add it.');
+const LOST = gettext('The connection broke, so this was not saved. Please try again.');
 
 /** The list is answered anew after each word of a reader, so it is looked for each time. */
 const list = (): HTMLElement | null => document.getElementById('findings');
@@ -72,7 +73,8 @@ export function offerAgain(): void {
   const centre = from.map((place, axis) => ((place + to[axis]!) / 2).toFixed(1));
   form.querySelector<HTMLInputElement>('[name="at"]')!.value = centre.join(' ');
   form.querySelector<HTMLInputElement>('[name="long_axis_mm"]')!.value = length.toFixed(1);
-  form.querySelector('[data-add-words]')!.textContent = `What you measured: ${length.toFixed(1)} mm.`;
+  const words = interpolate(gettext('What you measured: %(length)s mm.'), { length: decimal(length, 1) });
+  form.querySelector('[data-add-words]')!.textContent = words;
 }
 
 /** Says what became of a reader's word: after the swap the list is another element. */

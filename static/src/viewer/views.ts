@@ -1,4 +1,5 @@
 /** What fills the screen: the slices as they were taken, three planes through a point, or the lungs in 3D. */
+import { gettext, interpolate } from '../words';
 import type { Ct } from './ct';
 import { marked, rejected } from './findings';
 import type { HeatmapSettings } from './heatmap';
@@ -38,7 +39,7 @@ export class Views {
     const before = this.name;
     if (name === before) return null;
     if (name !== 'slices' && !ct.hasVolume) {
-      this.say('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.');
+      this.say(gettext('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.'));
       return null;
     }
     this.fill(name);
@@ -56,7 +57,8 @@ export class Views {
     } catch (error) {
       this.building = null;
       this.fill('slices');
-      this.say(`Planes and 3D could not be built: ${(error as Error).message}`);
+      const why = (error as Error).message;
+      this.say(interpolate(gettext('Planes and 3D could not be built: %(why)s'), { why }));
     }
     return null;
   }

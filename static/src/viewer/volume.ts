@@ -12,6 +12,7 @@ import {
   addTool,
 } from '@cornerstonejs/tools';
 import vtkPlane from '@kitware/vtk.js/Common/DataModel/Plane';
+import { gettext, interpolate } from '../words';
 import { ENGINE } from './ct';
 import { CT, INSIDE, fill, inOrder, lungTissue, mapGrid, paint } from './grid';
 import type { Grid } from './grid';
@@ -56,7 +57,7 @@ export class Volume {
   /** `place` holds the elements of the planes and of 3D, and is on show. The slices of `imageIds` are loaded. */
   static async open(place: HTMLElement, scan: Scan, imageIds: string[]): Promise<Volume> {
     const broken = imageIds.findIndex((id) => !cache.getImage(id));
-    if (broken >= 0) throw new Error(`slice ${broken + 1} could not be loaded.`);
+    if (broken >= 0) throw new Error(interpolate(gettext('slice %(number)s could not be loaded.'), { number: broken + 1 }));
     const ct = await volumeLoader.createAndCacheVolumeFromImages(CT, [...imageIds]); // it sorts what it gets
     const planeOf = new Map(scan.slices.map((slice, index) => [imageIds[index]!, slice.plane]));
     const size = scan.heatmap?.size ?? 1;
