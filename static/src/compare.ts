@@ -1,4 +1,5 @@
 /** Time points of a patient side by side: scrolled, windowed, zoomed and moved together. */
+import { gettext } from './words';
 import { Pane } from './compare/pane';
 import type { LaidOver, OutlineName } from './compare/pane';
 import { chosenColours } from './viewer/heatmap';
@@ -53,7 +54,7 @@ class Comparison {
       await pane.openCt(this.panes.length);
       pane.ct!.setDragTool(pressedTool(this.viewer));
     } catch (error) {
-      pane.say('The images could not be shown. Reload the page; if that does not help, tell your administrator.');
+      pane.say(gettext('The images could not be shown. Reload the page; if that does not help, tell your administrator.'));
       console.error(error);
     }
   }

@@ -1,4 +1,5 @@
 /** One of the CTs that stand side by side: its slices with what lies over them, and its offset. */
+import { gettext, interpolate, ngettext } from '../words';
 import { Corners } from '../viewer/corners';
 import type { Ct } from '../viewer/ct';
 import { drawMarks } from '../viewer/findings';
@@ -9,7 +10,7 @@ import type { StoredMap } from '../viewer/overlay';
 import { nearest } from '../viewer/scan';
 import type { Scan } from '../viewer/scan';
 import { Still } from '../viewer/still';
-import { Strip } from '../viewer/strip';
+import { Strip, brokenSlice } from '../viewer/strip';
 import { PRESETS } from '../viewer/view';
 import type { View, Window } from '../viewer/view';
 import { fromReference, toReference } from './match';
@@ -40,6 +41,12 @@ export interface Moved {
   sliced(pane: Pane): void;
   windowed(pane: Pane, window: Window): void;
   viewed(pane: Pane, view: View): void;
+}
+
+function offsetWords(slices: number): string {
+  if (slices === 0) return gettext('none');
+  const words = ngettext('%(offset)s slice', '%(offset)s slices', Math.abs(slices));
+  return interpolate(words, { offset: `${slices > 0 ? '+' : '−'}${Math.abs(slices)}` });
 }
 
 export class Pane {
@@ -86,9 +93,7 @@ export class Pane {
   /** Shifts it against the newest CT by slices. */
   shift(by: number): void {
     this.offset += by;
-    const size = Math.abs(this.offset);
-    const words = size === 0 ? 'none' : `${this.offset > 0 ? '+' : '−'}${size} slice${size === 1 ? '' : 's'}`;
-    this.root.querySelector('[data-offset]')!.textContent = words;
+    this.root.querySelector('[data-offset]')!.textContent = offsetWords(this.offset);
   }
 
   /** The slice as the server draws it, with the heat map. */
@@ -123,7 +128,7 @@ export class Pane {
           this.moved.sliced(this);
         },
         loaded: (count, all) => this.loaded(count, all),
-        broken: (slice) => this.say(`Slice ${slice + 1} could not be loaded. Reload the page to try again.`),
+        broken: (slice) => this.say(brokenSlice(slice)),
       },
       { name: this.root.dataset.pane!, of },
     );
