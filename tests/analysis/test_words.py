@@ -75,12 +75,12 @@ def test_measures_have_a_decimal_comma(german):
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        (lesion("grown", 2), "Befund 2: gewachsen"),
+        (lesion("grown", 2), "Herdbefund 2: gewachsen"),
         (lesion("resolved"), "Nicht mehr nachweisbar: Rundherd, linke Lunge, oberes Drittel"),
-        (lesion("part of another", 4, part_of=1), "Befund 4: damals Teil einer größeren Läsion"),
+        (lesion("part of another", 4, part_of=1), "Herdbefund 4: damals Teil einer größeren Läsion"),
         (
             lesion("part of another", part_of=1),
-            "Jetzt Teil von Befund 1: Rundherd, linke Lunge, oberes Drittel",
+            "Jetzt Teil von Herdbefund 1: Rundherd, linke Lunge, oberes Drittel",
         ),
     ],
 )
@@ -117,7 +117,7 @@ def test_decision_and_course(german, course):
     first, second = points = trend(course.patient)
     assert formats.relative_words(second, points) == "0,32 (−68 % seit 05.03.2020)"
     assert formats.relative_words(first, points) == "1,00 (dies ist der erste Zeitpunkt)"
-    assert formats.relative_words(None, points) == "nicht definiert: für diesen Zeitpunkt zählt eine andere Auswertung"
+    assert formats.relative_words(None, points) == "nicht definiert: für diesen Zeitpunkt gilt eine andere Analyse"
     Analysis.objects.update(score_variation=1.0)
     *_, noisy = points = trend(course.patient)
     assert formats.relative_words(noisy, points) == "0,32 (−68 % seit 05.03.2020; innerhalb des Messrauschens)"
@@ -137,7 +137,7 @@ def test_the_proposed_report(german, course):
         "Verdichtungen wie bei COVID-19 auf 3 von 18 Lungenschichten, 12,4 % der Lunge, am meisten im unteren Drittel "
         "rechts. Nicht spezifisch für COVID-19.",
         "Corona-Score 3,2 cm³ (−68 % seit der letzten CT).",
-        "Fokale Befunde: Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm); Solider Rundherd, "
+        "Herdbefunde: Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm); Solider Rundherd, "
         "verkalkt, rechte Lunge, unteres Drittel (7,1 × 6,8 mm).",
         "Im Vergleich zum 05.03.2020: Läsionen 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen.",
     ]
