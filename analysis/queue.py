@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Case, F, QuerySet, When
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from patients.models import Upload
 
@@ -25,7 +26,9 @@ from .models import PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison
 logger = logging.getLogger(__name__)
 
 TASK = "analysis.work"  # by name, so that the web process does not import what the worker needs
-GIVEN_UP = "The computation was interrupted {n} times and was given up. Try again; if it happens again, tell your IT."
+GIVEN_UP = gettext_noop(
+    "The computation was interrupted {n} times and was given up. Try again; if it happens again, tell your IT."
+)
 
 # Storage or database out of reach: worth another attempt.
 PASSING_FAULTS = (OSError, OperationalError, InterfaceError, BotoCoreError, ClientError)

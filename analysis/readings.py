@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from patients.models import Study
 
@@ -11,7 +12,7 @@ from .models import Analysis, Reading
 from .services import Refusal
 from .trend import trend
 
-NOTHING_TO_READ = "This CT has no result yet, so there is nothing to report."
+NOTHING_TO_READ = _("This CT has no result yet, so there is nothing to report.")
 
 
 def save_draft(
@@ -28,7 +29,7 @@ def save_draft(
         if current_result is None or current_result.state != Analysis.State.DONE:
             raise Refusal(NOTHING_TO_READ)
         if current_result.pk != result:
-            raise Refusal("There is a newer result of this CT: look at its numbers before you report.")
+            raise Refusal(_("There is a newer result of this CT: look at its numbers before you report."))
         is_draft = newest is not None and newest.state == Reading.State.DRAFT
         reading = newest if is_draft else Reading(study=study, version=newest.version + 1 if newest else 1)
         reading.analysis, reading.reader, reading.suspected = current_result, user, suspected
@@ -42,19 +43,19 @@ def _newest_reading(study: Study, seen: str) -> Reading | None:
     Study.objects.select_for_update().get(pk=study.pk)  # two readers at a time
     newest = study.readings.first()
     if (newest.token if newest else "") != seen:
-        raise Refusal("Somebody else wrote on this report meanwhile: look at it before you go on.")
+        raise Refusal(_("Somebody else wrote on this report meanwhile: look at it before you go on."))
     return newest
 
 
 def sign(reading: Reading, *, user: Any) -> None:
     """Sign a draft for good. Refusal where something is missing, and where it is signed or changed already."""
     if reading.overrules and not reading.reason:
-        raise Refusal("Say why you decide otherwise than the networks; the draft is kept.")
+        raise Refusal(_("Say why you decide otherwise than the networks; the draft is kept."))
     if not reading.impression:
-        raise Refusal("A report without an impression cannot be signed; the draft is kept.")
+        raise Refusal(_("A report without an impression cannot be signed; the draft is kept."))
     draft = Reading.objects.filter(pk=reading.pk, state=Reading.State.DRAFT, saved_at=reading.saved_at)
     if not draft.update(state=Reading.State.SIGNED, signed_at=timezone.now(), reader=user):
-        raise Refusal("Somebody else changed this report meanwhile: look at it again before you sign.")
+        raise Refusal(_("Somebody else changed this report meanwhile: look at it again before you sign."))
 
 
 def discard_draft(study: Study, *, seen: str) -> None:

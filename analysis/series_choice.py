@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from patients.models import Instance, Series, Study
 
@@ -13,16 +14,16 @@ from .models import Analysis
 from .pipeline.pixels import looks_like_chest
 from .pipeline.series import MIN_SLICES, UnusableSeries, check_series, is_sharp_kernel, read_header
 
-ONE_SOP_UID = (
+ONE_SOP_UID = gettext_noop(
     "All {n} slices of this series carry the same identifier (SOP Instance UID), so only one could be stored: "
     "ask the source to send the series with an identifier of its own for each slice."
 )
-NO_CHEST = "No lung was found in this series: only CT of the chest can be analysed."
-LATER_FILES = (
+NO_CHEST = gettext_noop("No lung was found in this series: only CT of the chest can be analysed.")
+LATER_FILES = gettext_noop(
     "The result of the slices that came before still counts. As it is stored now, the series cannot be analysed, "
-    "so what came later is not used: {reason}"
+    "so what came later is not used: {reason!s}"
 )
-NOT_CHOSEN = "Usable, but another series of the same study suits the analysis better."
+NOT_CHOSEN = gettext_noop("Usable, but another series of the same study suits the analysis better.")
 
 
 @dataclass(frozen=True)

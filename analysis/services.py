@@ -16,6 +16,8 @@ from django.core.files.base import File
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from patients import ingest
 from patients.models import Patient, Series, Site, Study, Upload, UploadPart
@@ -24,6 +26,7 @@ from . import network_sets, queue, series_choice, storage
 from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison, SliceCorrection
 from .pipeline.decoder import Decoder
 from .pipeline.series import Geometry, check_series, read_header
+from .stored_text import stored_text
 from .trend import compared, current, trend
 
 if TYPE_CHECKING:
@@ -33,20 +36,33 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_SECONDS = 0.5
 EARLIEST_CT = date(1970, 1, 1)  # the first patient was scanned in 1971
-NO_FILES = "There was no file in what was sent, but for those that computers add (such as .DS_Store): choose the scan."
-UNREADABLE = "This series could not be read for an unexpected reason, which is logged: tell your IT."
-NO_NETWORKS = "The networks that analyse are missing or damaged on the server: tell your IT, then try again."
-CANNOT_BE_ANALYSED = "This series cannot be analysed: {reason}"
-NO_RESULT = "This analysis has no result yet, so there is nothing to correct."
-UNKNOWN_SLICE = "This slice is not part of the result: load the page again and look which one is meant."
+PLEASE_CHECK = gettext_noop("Please check: {mismatch!s}")
+NOTHING_STORED = gettext_noop("No file could be stored: see the reason beside each.")
+NO_FILES = gettext_noop(
+    "There was no file in what was sent, but for those that computers add (such as .DS_Store): choose the scan."
+)
+UNREADABLE = gettext_noop("This series could not be read for an unexpected reason, which is logged: tell your IT.")
+NO_NETWORKS = gettext_noop(
+    "The networks that analyse are missing or damaged on the server: tell your IT, then try again."
+)
+TOO_EARLY = _("There was no CT before {year}: enter the day on which this one was taken.")
+CANNOT_BE_ANALYSED = _("This series cannot be analysed: {reason}")
+NO_RESULT = _("This analysis has no result yet, so there is nothing to correct.")
+UNKNOWN_SLICE = _("This slice is not part of the result: load the page again and look which one is meant.")
 DISCARDED = {  # the state that is left: the one that follows, and why
-    Upload.State.NEEDS_CONFIRMATION: (Upload.State.DONE, "The files that did not fit the patient were discarded."),
-    Upload.State.RECEIVING: (Upload.State.FAILED, "Cancelled before all files were sent: nothing was stored."),
+    Upload.State.NEEDS_CONFIRMATION: (
+        Upload.State.DONE,
+        gettext_noop("The files that did not fit the patient were discarded."),
+    ),
+    Upload.State.RECEIVING: (
+        Upload.State.FAILED,
+        gettext_noop("Cancelled before all files were sent: nothing was stored."),
+    ),
 }
 NEWER_RUN = {  # why an older one is not tried again
-    Analysis.State.RUNNING: "is running already",
-    Analysis.State.DONE: "is done: its result counts",
-    Analysis.State.FAILED: "failed too: try that one again",
+    Analysis.State.RUNNING: _("A newer analysis of this series is running already."),
+    Analysis.State.DONE: _("A newer analysis of this series is done: its result counts."),
+    Analysis.State.FAILED: _("A newer analysis of this series failed too: try that one again."),
 }
 
 
@@ -94,7 +110,7 @@ def confirm(upload: Upload) -> None:
     with transaction.atomic():
         held = Upload.objects.filter(pk=upload.pk, state=Upload.State.NEEDS_CONFIRMATION)
         if not held.update(state=Upload.State.RECEIVED, confirmed=True, attempt=0, enqueued_at=timezone.now()):
-            raise Refusal("This upload does not wait for a confirmation.")
+            raise Refusal(_("This upload does not wait for a confirmation."))
         queue.wake()
 
 
@@ -105,7 +121,7 @@ def discard(upload: Upload) -> None:
         if row.update(state=end, reason=words, held_for=[], announced=[]):
             upload.forget_parts()
             return
-    raise Refusal("This upload does not wait for a confirmation.")
+    raise Refusal(_("This upload does not wait for a confirmation."))
 
 
 def work_off(upload: Upload) -> None:
@@ -120,11 +136,11 @@ def work_off(upload: Upload) -> None:
     stored_some = any(outcome.outcome in ("stored", "already_stored") for outcome in ingested.files)
     waits = bool(ingested.mismatch)
     if waits:
-        state, reason = Upload.State.NEEDS_CONFIRMATION, f"Please check: {ingested.mismatch}"
+        state, reason = Upload.State.NEEDS_CONFIRMATION, PLEASE_CHECK.format(mismatch=ingested.mismatch)
     elif stored_some:
         state, reason = Upload.State.DONE, ""
     elif ingested.files:
-        state, reason = Upload.State.FAILED, "No file could be stored: see the reason beside each."
+        state, reason = Upload.State.FAILED, NOTHING_STORED
     else:
         state, reason = Upload.State.FAILED, NO_FILES
     queue.write(
@@ -211,12 +227,12 @@ def retry(analysis: Analysis) -> None:
         Study.objects.select_for_update().get(series=analysis.series_id)  # as where a run is queued
         runs = Analysis.objects.filter(series=analysis.series_id).exclude(state=Analysis.State.CANCELLED)
         if runs.filter(state=Analysis.State.QUEUED).exists():
-            raise Refusal("An analysis of this series is waiting already.")
+            raise Refusal(_("An analysis of this series is waiting already."))
         newest = runs.defer("report").first()
         if newest and newest.pk != analysis.pk:
-            raise Refusal(f"A newer analysis of this series {NEWER_RUN[newest.state]}.")
+            raise Refusal(NEWER_RUN[newest.state])
         if analysis.series.usable is False:
-            raise Refusal(CANNOT_BE_ANALYSED.format(reason=analysis.series.reason))
+            raise Refusal(CANNOT_BE_ANALYSED.format(reason=stored_text(analysis.series.reason)))
         failed = Analysis.objects.filter(pk=analysis.pk, state=Analysis.State.FAILED)
         if not failed.update(
             state=Analysis.State.QUEUED,
@@ -228,7 +244,7 @@ def retry(analysis: Analysis) -> None:
             enqueued_at=timezone.now(),
             finished_at=None,
         ):
-            raise Refusal("Only a failed analysis can be tried again.")
+            raise Refusal(_("Only a failed analysis can be tried again."))
         queue.wake()
 
 
@@ -240,11 +256,11 @@ def reanalyse(study: Study, *, priority: int = PRIORITY_USER) -> Analysis:
     with transaction.atomic():
         series = Study.objects.select_for_update().get(pk=study.pk).chosen_series
         if series is None:
-            raise Refusal("No series of this CT is chosen for the analysis.")
+            raise Refusal(_("No series of this CT is chosen for the analysis."))
         if not series.usable:
-            raise Refusal(CANNOT_BE_ANALYSED.format(reason=series.reason))
+            raise Refusal(CANNOT_BE_ANALYSED.format(reason=stored_text(series.reason)))
         if Analysis.objects.filter(series=series, state__in=ACTIVE).exists():
-            raise Refusal("An analysis of this CT is waiting or running already.")
+            raise Refusal(_("An analysis of this CT is waiting or running already."))
         return queue_analysis(series, priority=priority)
 
 
@@ -260,7 +276,7 @@ def outdated(patients: Iterable[Patient]) -> Iterator[Study]:
 def choose_series(study: Study, series: Series) -> None:
     """A user chooses the series of the study. Refusal where it has no result and can have none."""
     if series.study_id != study.pk or not (series.usable or series_choice.counts(series)):
-        raise Refusal(CANNOT_BE_ANALYSED.format(reason=series.reason or "it belongs to another study."))
+        raise Refusal(CANNOT_BE_ANALYSED.format(reason=stored_text(series.reason) or _("it belongs to another study.")))
     with transaction.atomic():
         Study.objects.filter(pk=study.pk).update(chosen_series=series, chosen_by_hand=True)
         _run_for(study, priority=PRIORITY_USER)
@@ -270,13 +286,13 @@ def choose_series(study: Study, series: Series) -> None:
 def date_study(study: Study, day: date) -> None:
     """A user says when a CT was taken whose files do not. Refusal where they do, or the day makes no sense."""
     if day > timezone.localdate():
-        raise Refusal("This day is yet to come: enter the day on which the CT was taken.")
+        raise Refusal(_("This day is yet to come: enter the day on which the CT was taken."))
     if day < EARLIEST_CT:
-        raise Refusal(f"There was no CT before {EARLIEST_CT.year}: enter the day on which this one was taken.")
+        raise Refusal(TOO_EARLY.format(year=EARLIEST_CT.year))
     with transaction.atomic():
         open_to_users = Study.objects.filter(Q(study_date=None) | Q(dated_by_hand=True), pk=study.pk)
         if not open_to_users.update(study_date=day, dated_by_hand=True):
-            raise Refusal("The files of this CT say when it was taken.")
+            raise Refusal(_("The files of this CT say when it was taken."))
         queue_comparisons(study.patient)
 
 

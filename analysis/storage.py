@@ -17,7 +17,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.translation import gettext_noop
 from PIL import Image
 
 from patients.models import Instance, UploadPart
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-IMAGE_GONE = "A stored image of this series is missing: send the scan again, and tell your IT."
-TOO_OLD = "The CT of {day} was analysed by an older version, whose result cannot be compared: analyse that CT again."
+IMAGE_GONE = gettext_noop("A stored image of this series is missing: send the scan again, and tell your IT.")
+TOO_OLD = gettext_noop(
+    "The CT of {day} was analysed by an older version, whose result cannot be compared: analyse that CT again."
+)
 MAPS = ("heatmap", "opacity_map", "findings_map", "lungs_map")  # the fields of Analysis that hold one
 MAP_SIZE = 256  # pixels per side of the stored maps: the grid on which the networks see a slice
 
@@ -171,7 +173,8 @@ def read_scan(analysis: Analysis) -> "Scan":
 
     report = analysis.report
     if not analysis.lungs_map or report["findings"] is None:
-        raise UnusableSeries("too_old", TOO_OLD.format(day=date_format(analysis.series.study.study_date, "j M Y")))
+        day = analysis.series.study.study_date
+        raise UnusableSeries("too_old", TOO_OLD.format(day=f"{day.day} {day:%b %Y}"))
     uids = [each["sop_instance_uid"] for each in report["slices"]]  # whatever came to the series later
     with local_images(analysis.series.instances.filter(sop_instance_uid__in=uids)) as paths:
         volume = read_volume(check_series([read_header(path) for path in paths]))

@@ -1,26 +1,33 @@
 """Sentences that were stored in English, told in the language of the reader.
 
-What workers write into the database is a msgid of the catalogue as it is, or one with holes, such as ``The series has
-{count} slices.``, filled by ``str.format``. So the catalogue itself says how a stored sentence is translated.
+What workers write into the database is a msgid of the catalogue as it is, or one with holes that ``str.format`` filled:
+``The series has {count} slices.`` So the catalogue itself says how a stored sentence is translated. What stands in a
+hole is kept; ``{reason!s}`` says that it is a sentence, or a list of words, of our own, and translated too.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, lru_cache
 
 from django.utils import formats, translation
-from django.utils.translation import trans_real
+from django.utils.translation import gettext_noop, trans_real
 
-HOLE = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
-LEAST_LETTERS = 8  # beside the holes: a shorter msgid would fit sentences that were not made from it
+HOLE = re.compile(r"\{(?P<name>\w+)(?P<ours>!s)?(?::(?P<spec>[^{}]*))?\}")
+NUMBER = r"-?[\d,]+(?:\.\d+)?"
+AND = gettext_noop(" and ")
+LEAST_LETTERS = 5  # beside the holes: a shorter msgid would fit sentences that were not made from it
 
 
 @dataclass(frozen=True)
 class Template:
-    """A msgid with holes. ``numbers``: the holes that ``str.format`` filled with digits and decimal point."""
+    """A msgid with holes. ``ours``: the holes whose words are translated; ``numbers``: those that hold digits."""
 
     pattern: re.Pattern[str]
     translation: str
+    ours: frozenset[str]
     numbers: frozenset[str]
     letters: int
 
@@ -42,18 +49,26 @@ def _translated(text: str, language: str) -> str:
 
 
 def _filled(template: Template, parts: dict[str, str], language: str) -> str:
-    """The translated template, its holes filled with the parts of the stored sentence; a part may be one itself."""
-    words = {
-        name: _number(part) if name in template.numbers else _translated(part, language) if " " in part else part
-        for name, part in parts.items()
-    }
-    return HOLE.sub(lambda hole: words[hole[1]], template.translation)
+    words = {name: _part(template, name, part, language) for name, part in parts.items()}
+    return HOLE.sub(lambda hole: words[hole["name"]], template.translation)
 
 
-def _number(digits: str) -> str:
-    """``1,024.50`` as it is written in the active language."""
-    decimals = len(digits.partition(".")[2])
-    return formats.number_format(digits.replace(",", ""), decimals, use_l10n=True, force_grouping="," in digits)
+def _part(template: Template, name: str, part: str, language: str) -> str:
+    """What stood in a hole, as the reader's language writes it."""
+    if name in template.ours:
+        whole = _translated(part, language)
+        return _listed(part, _messages(language)) if whole == part else whole
+    if name in template.numbers:
+        decimals = len(part.partition(".")[2])
+        return formats.number_format(part.replace(",", ""), decimals, use_l10n=True, force_grouping="," in part)
+    with suppress(ValueError):
+        return formats.date_format(datetime.strptime(part, "%d %b %Y"), "DATE_FORMAT")
+    return part
+
+
+def _listed(words: str, messages: dict[str, str]) -> str:
+    """``name, birth date and patient ID``: each by itself."""
+    return "".join(messages.get(word, word) for word in re.split(f"(, |{AND})", words))
 
 
 @cache
@@ -68,19 +83,29 @@ def _messages(language: str) -> dict[str, str]:
 
 @cache
 def _templates(language: str) -> list[Template]:
-    """The msgids with holes, those with the most letters beside them first."""
-    found = [_template(msgid, text) for msgid, text in _messages(language).items() if HOLE.search(msgid)]
-    return sorted((each for each in found if each.letters >= LEAST_LETTERS), key=lambda each: -each.letters)
+    """Of the msgids with holes, those with the most letters beside them first."""
+    return sorted(_with_holes(_messages(language)), key=lambda template: -template.letters)
 
 
-def _template(msgid: str, text: str) -> Template:
-    pattern, seen, end = "", set(), 0
+def _with_holes(messages: dict[str, str]) -> Iterator[Template]:
+    for msgid, text in messages.items():
+        holes = {hole["name"]: hole for hole in HOLE.finditer(msgid)}
+        letters = sum(sign.isalpha() for sign in HOLE.sub("", msgid))
+        if not holes or letters < LEAST_LETTERS:
+            continue
+        ours = frozenset(name for name, hole in holes.items() if hole["ours"])
+        numbers = frozenset(name for name, hole in holes.items() if hole["spec"])
+        yield Template(re.compile(_pattern(msgid, numbers), re.DOTALL), text, ours, numbers, letters)
+
+
+def _pattern(msgid: str, numbers: frozenset[str]) -> str:
+    """What fits a sentence made from the msgid; a hole that comes twice holds the same both times."""
+    pattern, end, seen = "", 0, set[str]()
     for hole in HOLE.finditer(msgid):
+        name = hole["name"]
+        content = NUMBER if name in numbers else ".+?"
         pattern += re.escape(msgid[end : hole.start()])
-        pattern += f"(?P={hole[1]})" if hole[1] in seen else f"(?P<{hole[1]}>.+?)"
-        seen.add(hole[1])
+        pattern += f"(?P={name})" if name in seen else f"(?P<{name}>{content})"
+        seen.add(name)
         end = hole.end()
-    pattern += re.escape(msgid[end:])
-    numbers = frozenset(hole[1] for hole in HOLE.finditer(msgid) if hole[2])
-    letters = sum(sign.isalpha() for sign in HOLE.sub("", msgid))
-    return Template(re.compile(pattern, re.DOTALL), text, numbers, letters)
+    return pattern + re.escape(msgid[end:])

@@ -10,6 +10,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from patients.models import Upload
 
@@ -19,7 +20,9 @@ from .pipeline.series import UnusableSeries
 
 logger = logging.getLogger(__name__)
 
-UNEXPECTED = "An unexpected error stopped the work. It is logged; try again, and tell your IT if it happens again."
+UNEXPECTED = gettext_noop(
+    "An unexpected error stopped the work. It is logged; try again, and tell your IT if it happens again."
+)
 
 _stopping = threading.Event()
 

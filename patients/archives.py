@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from django.utils.translation import gettext_noop
+
 from .part10 import Refused
 
 MAX_MEMBERS = 20_000
@@ -33,8 +35,9 @@ MAX_NAME_LENGTH = 200
 _CLUTTER_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _DRIVE = re.compile("[A-Za-z]:")
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-_DAMAGED = "The zip file is damaged or incomplete: pack and upload it again."
-_TOO_LARGE = "The zip file unpacks to far more than a CT study can hold: it was not opened."
+_DAMAGED = gettext_noop("The zip file is damaged or incomplete: pack and upload it again.")
+_TOO_MANY = gettext_noop("The upload holds more than {count:,} files: send it in parts.")
+_TOO_LARGE = gettext_noop("The zip file unpacks to far more than a CT study can hold: it was not opened.")
 
 
 class Unpacking:
@@ -72,7 +75,7 @@ class Unpacking:
                 yield _shown(name), Refused(_DAMAGED, "damaged_zip")
                 return
             if not infos:
-                yield _shown(name), Refused("The zip file holds no files.", "empty_zip")
+                yield _shown(name), Refused(gettext_noop("The zip file holds no files."), "empty_zip")
             for info in infos:
                 yield from self._member(name, archive, info, Path(folder) / "member", depth)
 
@@ -80,7 +83,7 @@ class Unpacking:
         """Count the members against the limits; zipfile never unpacks more than they declare."""
         total = sum(info.file_size for info in infos)
         if len(infos) > self.members_left:
-            raise Refused(f"The upload holds more than {MAX_MEMBERS:,} files: send it in parts.", "zip_too_large")
+            raise Refused(_TOO_MANY.format(count=MAX_MEMBERS), "zip_too_large")
         if total > min(self.bytes_left, max(RATIO_FREE_BYTES, MAX_RATIO * packed_bytes)):
             raise Refused(_TOO_LARGE, "zip_too_large")
         self.members_left -= len(infos)
@@ -101,7 +104,10 @@ class Unpacking:
         elif depth < MAX_DEPTH:
             yield from self._members(shown, target, depth + 1)
         else:
-            yield _shown(shown), Refused("A zip in a zip in a zip is not opened: unpack it first.", "nested_zip")
+            yield (
+                _shown(shown),
+                Refused(gettext_noop("A zip in a zip in a zip is not opened: unpack it first."), "nested_zip"),
+            )
 
 
 def count_members(path: Path) -> int:
@@ -121,14 +127,20 @@ def _is_zip(path: Path) -> bool:
 def _check_member(info: zipfile.ZipInfo) -> None:
     member = PurePosixPath(info.filename.replace("\\", "/"))
     if not member.parts or ".." in member.parts or member.is_absolute() or _DRIVE.match(info.filename):
-        raise Refused("Its name in the zip leads outside of the zip (such as ../): pack it anew.", "unsafe_name")
+        raise Refused(
+            gettext_noop("Its name in the zip leads outside of the zip (such as ../): pack it anew."), "unsafe_name"
+        )
     if member.name.upper() == "DICOMDIR":
-        raise Refused("This is a DICOMDIR, the index of a disc: not needed.", "dicomdir")
+        raise Refused(gettext_noop("This is a DICOMDIR, the index of a disc: not needed."), "dicomdir")
     if info.flag_bits & 0x1:
-        raise Refused("It is encrypted with a password: unpack the zip and upload the files.", "encrypted")
+        raise Refused(
+            gettext_noop("It is encrypted with a password: unpack the zip and upload the files."), "encrypted"
+        )
     is_zip = member.name.lower().endswith(".zip")
     if info.file_size > (MAX_NESTED_ZIP_BYTES if is_zip else MAX_MEMBER_BYTES):
-        raise Refused("The file is far larger than one CT slice." if not is_zip else _TOO_LARGE, "too_large")
+        raise Refused(
+            gettext_noop("The file is far larger than one CT slice.") if not is_zip else _TOO_LARGE, "too_large"
+        )
 
 
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
@@ -143,9 +155,13 @@ def _chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
             while chunk := packed.read(CHUNK_BYTES):
                 yield chunk
     except NotImplementedError as fault:
-        raise Refused("It is packed by a method that cannot be read: pack the zip anew.", "zip_method") from fault
+        raise Refused(
+            gettext_noop("It is packed by a method that cannot be read: pack the zip anew."), "zip_method"
+        ) from fault
     except Exception as fault:  # zipfile and its codecs raise many kinds, OSError among them
-        raise Refused("It is damaged inside the zip: pack and upload it again.", "damaged_member") from fault
+        raise Refused(
+            gettext_noop("It is damaged inside the zip: pack and upload it again."), "damaged_member"
+        ) from fault
 
 
 def _with_bounded_directory(file: BinaryIO) -> BinaryIO:

@@ -7,6 +7,7 @@ can read, those that would unpack to gigabytes, and those at which a decoder end
 import struct
 from typing import NamedTuple
 
+from django.utils.translation import gettext_noop
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless
 
 from .part10 import damaged
@@ -45,13 +46,20 @@ def check_codestream(image: bytes, transfer_syntax_uid: UID, *, rows: int, colum
     is_jpeg_2000 = transfer_syntax_uid in JPEG2000TransferSyntaxes
     frame = _jpeg_2000_frame(image) if is_jpeg_2000 else _jpeg_frame(image)
     if frame is None:
-        raise damaged("its compressed image is not of the kind declared or is broken")
+        raise damaged(gettext_noop("its compressed image is not of the kind declared or is broken"))
     if (frame.rows, frame.columns) != (rows, columns):
-        raise damaged(f"its compressed image is of {frame.columns} × {frame.rows} pixels instead of {columns} × {rows}")
+        detail = gettext_noop(
+            "its compressed image is of {columns} × {rows} pixels instead of {declared_columns} × {declared_rows}"
+        )
+        raise damaged(
+            detail.format(columns=frame.columns, rows=frame.rows, declared_columns=columns, declared_rows=rows)
+        )
     if frame.channels != 1:
-        raise damaged(f"its compressed image has {frame.channels} colour channels instead of one")
+        detail = gettext_noop("its compressed image has {count} colour channels instead of one")
+        raise damaged(detail.format(count=frame.channels))
     if not MIN_BITS <= frame.bits <= bits_allocated:
-        raise damaged(f"its compressed image has {frame.bits} bits a pixel instead of {MIN_BITS} to {bits_allocated}")
+        detail = gettext_noop("its compressed image has {bits} bits a pixel instead of {least} to {most}")
+        raise damaged(detail.format(bits=frame.bits, least=MIN_BITS, most=bits_allocated))
 
 
 def _jpeg_2000_frame(image: bytes) -> _Frame | None:
@@ -92,4 +100,4 @@ def _check_rle(image: bytes) -> None:
         in_order = all(a < b for a, b in zip(used, [*used[1:], len(image)], strict=True)) if used else False
         if 1 <= count <= MAX_RLE_SEGMENTS and used[0] == _RLE_HEADER.size and in_order:
             return
-    raise damaged("its compressed image is not of the kind declared or is broken")
+    raise damaged(gettext_noop("its compressed image is not of the kind declared or is broken"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pydicom
+from django.utils.translation import gettext_noop
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     HTJ2K,
@@ -34,7 +35,6 @@ from pydicom.uid import (
 from .codestream import check_codestream
 from .dicom_values import integer, numbers, read_date, read_time, text
 from .part10 import (
-    SEND_AGAIN,
     PixelElement,
     Refused,
     Structure,
@@ -83,31 +83,49 @@ COMPRESSED = frozenset(
 )  # fmt: skip
 """What the pipeline's decoders read; JPEG Extended with 8 bits only."""
 
+UNREADABLE_COMPRESSION = gettext_noop(
+    "The image is compressed in a way that cannot be read ({method!s}): export it uncompressed or as JPEG Lossless."
+)
 KINDS = {
-    "CR": "a plain X-ray", "DX": "a plain X-ray", "MG": "a mammogram", "MR": "an MR image", "US": "an ultrasound image",
-    "PT": "a PET image", "NM": "a nuclear medicine image", "XA": "an angiography", "RF": "a fluoroscopy",
-    "SR": "a structured report", "PR": "a presentation state", "KO": "a list of key images", "SEG": "a segmentation",
-    "RTSTRUCT": "a set of radiotherapy contours", "RTPLAN": "a radiotherapy plan", "RTDOSE": "a radiotherapy dose",
-    "REG": "a registration", "DOC": "a document", "OT": "a secondary capture (screenshot)", "SC": "a secondary capture",
-}  # fmt: skip
+    "CR": gettext_noop("a plain X-ray"),
+    "DX": gettext_noop("a plain X-ray"),
+    "MG": gettext_noop("a mammogram"),
+    "MR": gettext_noop("an MR image"),
+    "US": gettext_noop("an ultrasound image"),
+    "PT": gettext_noop("a PET image"),
+    "NM": gettext_noop("a nuclear medicine image"),
+    "XA": gettext_noop("an angiography"),
+    "RF": gettext_noop("a fluoroscopy"),
+    "SR": gettext_noop("a structured report"),
+    "PR": gettext_noop("a presentation state"),
+    "KO": gettext_noop("a list of key images"),
+    "SEG": gettext_noop("a segmentation"),
+    "RTSTRUCT": gettext_noop("a set of radiotherapy contours"),
+    "RTPLAN": gettext_noop("a radiotherapy plan"),
+    "RTDOSE": gettext_noop("a radiotherapy dose"),
+    "REG": gettext_noop("a registration"),
+    "DOC": gettext_noop("a document"),
+    "OT": gettext_noop("a secondary capture (screenshot)"),
+    "SC": gettext_noop("a secondary capture"),
+}
 """What a modality is called where the SOP class does not tell."""
 KIND_BY_SOP_CLASS_NAME = (
-    ("Secondary Capture", "a secondary capture (screenshot)"),
-    ("Dose SR", "a dose report"),
-    ("Structured Report", "a structured report"),
-    (" SR ", "a structured report"),
-    ("MR ", "an MR image"),
-    ("Ultrasound", "an ultrasound image"),
-    ("Positron", "a PET image"),
-    ("PET ", "a PET image"),
-    ("Nuclear Medicine", "a nuclear medicine image"),
-    ("X-Ray", "a plain X-ray or angiography"),
-    ("Radiography", "a plain X-ray"),
-    ("Presentation State", "a presentation state"),
-    ("Key Object", "a list of key images"),
-    ("Segmentation", "a segmentation"),
-    ("Encapsulated PDF", "a PDF report"),
-    ("RT ", "a radiotherapy object"),
+    ("Secondary Capture", gettext_noop("a secondary capture (screenshot)")),
+    ("Dose SR", gettext_noop("a dose report")),
+    ("Structured Report", gettext_noop("a structured report")),
+    (" SR ", gettext_noop("a structured report")),
+    ("MR ", gettext_noop("an MR image")),
+    ("Ultrasound", gettext_noop("an ultrasound image")),
+    ("Positron", gettext_noop("a PET image")),
+    ("PET ", gettext_noop("a PET image")),
+    ("Nuclear Medicine", gettext_noop("a nuclear medicine image")),
+    ("X-Ray", gettext_noop("a plain X-ray or angiography")),
+    ("Radiography", gettext_noop("a plain X-ray")),
+    ("Presentation State", gettext_noop("a presentation state")),
+    ("Key Object", gettext_noop("a list of key images")),
+    ("Segmentation", gettext_noop("a segmentation")),
+    ("Encapsulated PDF", gettext_noop("a PDF report")),
+    ("RT ", gettext_noop("a radiotherapy object")),
 )
 """Part of the SOP class's name in PS3.6 → what a clinician calls it; the first match counts."""
 
@@ -164,12 +182,12 @@ def check_file(file: Path | BinaryIO) -> DicomFile:
     except (Refused, OSError):
         raise
     except Exception as fault:  # pydicom raises many kinds on damaged values
-        raise damaged("its header cannot be read") from fault
+        raise damaged(gettext_noop("its header cannot be read")) from fault
 
 
 def _check(file: BinaryIO) -> DicomFile:
     if file.seek(0, 2) > MAX_FILE_BYTES:
-        raise Refused("The file is far larger than one CT slice.", "too_large")
+        raise Refused(gettext_noop("The file is far larger than one CT slice."), "too_large")
     structure = scan(file, KEYWORDS)
     dataset = structure.dataset
     _check_kind(structure)
@@ -196,13 +214,18 @@ def _check_kind(structure: Structure) -> None:
     is_ct_by_class = sop_class == CTImageStorage and modality in ("", "CT")
     if is_ct_by_class or (not sop_class and modality == "CT"):
         if int(dataset.get("NumberOfFrames") or 1) > 1:
-            raise Refused("The file holds more than one frame: export the scan as single CT slices.", "multi_frame")
+            raise Refused(
+                gettext_noop("The file holds more than one frame: export the scan as single CT slices."), "multi_frame"
+            )
         return
     if not sop_class and not modality:
         if structure.pixels is None:
             raise _without_image()
-        raise Refused("The file does not say what kind of image it is, so it is not taken as a CT.", "unknown_kind")
-    raise Refused(f"This is {_kind(sop_class, modality)}, not a CT image.", "not_ct")
+        raise Refused(
+            gettext_noop("The file does not say what kind of image it is, so it is not taken as a CT."), "unknown_kind"
+        )
+    sentence = gettext_noop("This is {kind!s}, not a CT image.")
+    raise Refused(sentence.format(kind=_kind(sop_class, modality)), "not_ct")
 
 
 def _kind(sop_class: UID, modality: str) -> str:
@@ -213,8 +236,10 @@ def _kind(sop_class: UID, modality: str) -> str:
     if modality in KINDS:
         return KINDS[modality]
     if name and name != str(sop_class):
-        return f"of another kind ({name.removesuffix(' Storage')})"
-    return f"of an unknown kind (modality {modality[:16] or 'not given'})"
+        return gettext_noop("of another kind ({name})").format(name=name.removesuffix(" Storage"))
+    if not modality:
+        return gettext_noop("of an unknown kind (modality not given)")
+    return gettext_noop("of an unknown kind (modality {modality})").format(modality=modality[:16])
 
 
 def _transfer_syntax(structure: Structure) -> UID:
@@ -223,25 +248,22 @@ def _transfer_syntax(structure: Structure) -> UID:
     if not declared:
         return ExplicitVRLittleEndian if structure.explicit else ImplicitVRLittleEndian
     if declared not in NATIVE | COMPRESSED:
-        name = declared.name if declared.name != str(declared) else "an unknown method"
-        raise Refused(
-            f"The image is compressed in a way that cannot be read ({name[:80]}): export it uncompressed or as "
-            "JPEG Lossless.",
-            "transfer_syntax",
-        )
+        name = declared.name if declared.name != str(declared) else gettext_noop("an unknown method")
+        raise Refused(UNREADABLE_COMPRESSION.format(method=name[:80]), "transfer_syntax")
     return declared
 
 
 def _check_image_format(dataset: Dataset, syntax: UID) -> None:
     rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
     if not rows or not columns or rows < 1 or columns < 1:
-        raise damaged("it does not say how many rows and columns its image has")
+        raise damaged(gettext_noop("it does not say how many rows and columns its image has"))
     if max(rows, columns) > MAX_SIDE:
-        raise Refused(f"The image is too large for a CT slice ({columns:,} × {rows:,} pixels).", "too_large")
+        sentence = gettext_noop("The image is too large for a CT slice ({columns:,} × {rows:,} pixels).")
+        raise Refused(sentence.format(columns=columns, rows=rows), "too_large")
     photometric = text(dataset, "PhotometricInterpretation")
     greyscale = photometric in ("MONOCHROME1", "MONOCHROME2")
     if (photometric and not greyscale) or integer(dataset, "SamplesPerPixel") not in (1, None):
-        raise Refused("The image is in colour, so it is no original CT slice.", "not_greyscale")
+        raise Refused(gettext_noop("The image is in colour, so it is no original CT slice."), "not_greyscale")
     allocated, stored = integer(dataset, "BitsAllocated"), integer(dataset, "BitsStored")
     signed = integer(dataset, "PixelRepresentation")
     if (
@@ -251,17 +273,14 @@ def _check_image_format(dataset: Dataset, syntax: UID) -> None:
         or not 1 <= stored <= allocated
         or signed not in (0, 1)
     ):
-        raise damaged("it does not say how its pixel values are stored")
+        raise damaged(gettext_noop("it does not say how its pixel values are stored"))
     if syntax == JPEGExtended12Bit and allocated != 8:
-        raise Refused(
-            "The image is compressed in a way that cannot be read (JPEG Extended, 12 bit): export it uncompressed or "
-            "as JPEG Lossless.",
-            "transfer_syntax",
-        )
+        raise Refused(UNREADABLE_COMPRESSION.format(method="JPEG Extended, 12 bit"), "transfer_syntax")
 
 
 def _without_image() -> Refused:
-    return Refused(f"The file has no image data, it ends with its header. {SEND_AGAIN}", "no_pixel_data")
+    sentence = gettext_noop("The file has no image data, it ends with its header. Send it again from the source.")
+    return Refused(sentence, "no_pixel_data")
 
 
 def _check_pixels(structure: Structure, pixels: PixelElement, syntax: UID) -> None:
@@ -286,29 +305,34 @@ def _check_place(dataset: Dataset) -> None:
     orientation = numbers(dataset, "ImageOrientationPatient", 6)
     if position is None or orientation is None:
         raise Refused(
-            "The file does not say where its slice lies (position and orientation are missing): "
-            "send the original CT series.",
+            gettext_noop(
+                "The file does not say where its slice lies (position and orientation are missing): "
+                "send the original CT series."
+            ),
             "no_position",
         )
     along_row, along_column = orientation[:3], orientation[3:]
     products = _dot(along_row, along_row) - 1, _dot(along_column, along_column) - 1, _dot(along_row, along_column)
     if max(map(abs, products)) > 2 * COSINE_TOLERANCE or max(map(abs, position)) > MAX_POSITION_MM:
-        raise Refused("The slice's position or orientation in the file is not valid.", "bad_position")
+        raise Refused(gettext_noop("The slice's position or orientation in the file is not valid."), "bad_position")
     spacing = numbers(dataset, "PixelSpacing", 2)
     low, high = PIXEL_SPACING_RANGE_MM
     if spacing is None:
         raise Refused(
-            "The file does not say how large its pixels are: send the original CT series.", "no_pixel_spacing"
+            gettext_noop("The file does not say how large its pixels are: send the original CT series."),
+            "no_pixel_spacing",
         )
     if not all(low <= mm <= high for mm in spacing):
-        raise Refused(f"The pixel size in the file is not valid ({spacing[0]:g} × {spacing[1]:g} mm).", "bad_spacing")
+        sentence = gettext_noop("The pixel size in the file is not valid ({rows:g} × {columns:g} mm).")
+        raise Refused(sentence.format(rows=spacing[0], columns=spacing[1]), "bad_spacing")
     slope, intercept = numbers(dataset, "RescaleSlope", 1), numbers(dataset, "RescaleIntercept", 1)
     if slope is None or intercept is None:
         raise Refused(
-            "The file does not say how its values become Hounsfield units (rescale is missing).", "no_rescale"
+            gettext_noop("The file does not say how its values become Hounsfield units (rescale is missing)."),
+            "no_rescale",
         )
     if not (0 < slope[0] <= MAX_RESCALE_SLOPE and abs(intercept[0]) <= MAX_RESCALE_INTERCEPT):
-        raise Refused("The rescale to Hounsfield units in the file is not valid.", "bad_rescale")
+        raise Refused(gettext_noop("The rescale to Hounsfield units in the file is not valid."), "bad_rescale")
 
 
 def _dot(a: list[float], b: list[float]) -> float:
@@ -319,7 +343,7 @@ def _describe(structure: Structure) -> DicomFile:
     dataset = structure.dataset
     patient_id = text(dataset, "PatientID")
     if len(patient_id) > MAX_PATIENT_ID_LENGTH:
-        raise Refused("The patient ID in the file is longer than DICOM allows.", "bad_patient_id")
+        raise Refused(gettext_noop("The patient ID in the file is longer than DICOM allows."), "bad_patient_id")
     study_date, study_time = _study_moment(dataset)
     sex = text(dataset, "PatientSex").upper()
     return DicomFile(
@@ -346,9 +370,11 @@ def _uid(dataset: Dataset, keyword: str, fallback: str = "") -> str:
     """Any text serves as an identifier: invalid UIDs are real life, missing ones cannot be filed."""
     uid = text(dataset, keyword) or fallback
     if not uid:
-        raise Refused(f"The file cannot be filed: its {keyword} is missing.", "no_uid")
+        raise Refused(
+            gettext_noop("The file cannot be filed: its {keyword} is missing.").format(keyword=keyword), "no_uid"
+        )
     if len(uid) > MAX_UID_LENGTH:
-        raise damaged(f"its {keyword} is too long")
+        raise damaged(gettext_noop("its {keyword} is too long").format(keyword=keyword))
     return uid
 
 

@@ -6,27 +6,32 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from .access import visible
 from .models import Patient, PatientEvent, Site
 
 EARLIEST_BIRTH = date(1880, 1, 1)
-SEXES = [("", "Not given"), ("F", "Female"), ("M", "Male"), ("O", "Other")]
+SEXES = [("", _("Not given")), ("F", _("Female")), ("M", _("Male")), ("O", _("Other"))]
 
 
 class NewPatientForm(forms.ModelForm):
     """A patient whose scans do not say whose they are. ``user``: it is made at one of their sites."""
 
     site = forms.ModelChoiceField(
-        Site.objects.none(), to_field_name="code", required=False, empty_label="Choose the site of the patient"
+        Site.objects.none(),
+        to_field_name="code",
+        required=False,
+        label=_("Site"),
+        empty_label=_("Choose the site of the patient"),
     )
-    sex = forms.ChoiceField(choices=SEXES, required=False)
+    sex = forms.ChoiceField(choices=SEXES, required=False, label=_("Sex"))
 
     class Meta:
         model = Patient
         fields = ("site", "patient_id", "patient_name", "birth_date", "sex")
-        labels = {"patient_id": "Patient ID", "patient_name": "Name", "birth_date": "Birth date"}
-        help_texts = {"patient_name": "Family name, given names: Doe, Jane"}
+        labels = {"patient_id": _("Patient ID"), "patient_name": _("Name"), "birth_date": _("Birth date")}
+        help_texts = {"patient_name": _("Family name, given names: Doe, Jane")}
         widgets = {"birth_date": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
@@ -37,7 +42,7 @@ class NewPatientForm(forms.ModelForm):
         sites = list(self.fields["site"].queryset)
         named = self.cleaned_data["site"] or (sites[0] if len(sites) == 1 else None)
         if named is None:
-            raise forms.ValidationError("Name one of your sites.")
+            raise forms.ValidationError(_("Name one of your sites."))
         return named
 
     def clean_patient_id(self) -> str:
@@ -54,13 +59,14 @@ class NewPatientForm(forms.ModelForm):
     def clean_birth_date(self) -> date | None:
         born = self.cleaned_data["birth_date"]
         if born and not EARLIEST_BIRTH <= born <= timezone.localdate():
-            raise forms.ValidationError("This is no birth date of a patient: enter year, month and day.")
+            raise forms.ValidationError(_("This is no birth date of a patient: enter year, month and day."))
         return born
 
     def clean(self) -> dict[str, Any]:
         site, patient_id = self.cleaned_data.get("site"), self.cleaned_data.get("patient_id")
         if site and patient_id and Patient.objects.filter(site=site, patient_id=patient_id).exists():
-            self.add_error("patient_id", f"A patient with this ID is known at {site} already: upload the CT there.")
+            known = _("A patient with this ID is known at {site} already: upload the CT there.")
+            self.add_error("patient_id", known.format(site=site))
         return self.cleaned_data
 
 
@@ -81,7 +87,7 @@ class PatientEventForm(forms.ModelForm):
     class Meta:
         model = PatientEvent
         fields = ("date", "text")
-        error_messages = {"date": {"required": "Say on which day."}, "text": {"required": "Say what happened."}}
+        error_messages = {"date": {"required": _("Say on which day.")}, "text": {"required": _("Say what happened.")}}
 
     def clean_date(self) -> date | None:
         return _past(self.cleaned_data["date"], self.instance.patient)
@@ -93,9 +99,9 @@ class PatientEventForm(forms.ModelForm):
 def _past(day: date | None, patient: Patient) -> date | None:
     """A day of the patient's life so far."""
     if day and day > timezone.localdate(timezone=ZoneInfo(patient.site.time_zone)):
-        raise forms.ValidationError("This day is yet to come.")
+        raise forms.ValidationError(_("This day is yet to come."))
     if day and day < (patient.birth_date or EARLIEST_BIRTH):
-        raise forms.ValidationError("This day is before the patient's birth.")
+        raise forms.ValidationError(_("This day is before the patient's birth."))
     return day
 
 

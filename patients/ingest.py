@@ -16,26 +16,31 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.translation import gettext_noop
 
 from .archives import Unpacking, count_members
 from .dicom import DicomFile, Refused, check_file
 from .models import Instance, Patient, Series, Study, Upload
 
-NO_PATIENT_ID = (
+NO_PATIENT_ID = gettext_noop(
     "The file carries no patient ID, so it cannot be filed by itself: "
     "open the patient it belongs to, or make a new one, and upload it there."
 )
-COLLISION = (
+COLLISION = gettext_noop(
     "Another image with the same identifier (SOP Instance UID) but other content is stored already. "
     "This file was kept aside and not used; ask the source to send the series with correct identifiers."
 )
-COLLISION_WITH_OTHER_PATIENT = (
+COLLISION_WITH_OTHER_PATIENT = gettext_noop(
     "An image of another patient of this site carries the same identifier (SOP Instance UID) but other content. "
     "This file was kept aside and not used; ask the source to send the series with correct identifiers."
 )
-OTHER_PATIENTS_IMAGE = "This very image is stored already, with another patient of this site: it was not stored again."
-SENT_TWICE = "The same image came twice in this upload: it is stored once."
+OTHER_PATIENTS_IMAGE = gettext_noop(
+    "This very image is stored already, with another patient of this site: it was not stored again."
+)
+HELD_BACK = gettext_noop("Held back: {difference!s}")
+OTHER_IDENTITY = gettext_noop("the scan carries another {named!s} than this patient.")
+STORED_ALL_THE_SAME = gettext_noop("On {day}, {user!s} stored it here although {difference!s}")
+SENT_TWICE = gettext_noop("The same image came twice in this upload: it is stored once.")
 SYNTHETIC_MANUFACTURER = "CoronaTrend phantom"  # Manufacturer of series made by analysis/phantoms
 
 
@@ -99,7 +104,7 @@ def _store_file(
         ingested.mismatch = ingested.mismatch or difference
         if (named := _identity(patient, dicom)) not in ingested.held_for:
             ingested.held_for.append(named)
-        return FileOutcome(name, "refused", f"Held back: {difference}")
+        return FileOutcome(name, "refused", HELD_BACK.format(difference=difference))
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     stored = Instance.objects.filter(site=upload.site, sop_instance_uid=dicom.sop_instance_uid).first()
@@ -169,21 +174,21 @@ def identity_difference(patient: Patient, dicom: DicomFile) -> str:
     """
     differences = []
     if dicom.patient_id and dicom.patient_id != patient.patient_id:
-        differences.append("patient ID")
+        differences.append(gettext_noop("patient ID"))
     elif dicom.issuer_of_patient_id and patient.issuer_of_patient_id not in ("", dicom.issuer_of_patient_id):
-        differences.append("issuer of the patient ID")
+        differences.append(gettext_noop("issuer of the patient ID"))
     if dicom.birth_date and patient.birth_date and dicom.birth_date != patient.birth_date:
-        differences.append("birth date")
+        differences.append(gettext_noop("birth date"))
     if dicom.patient_name and patient.patient_name and _plain(dicom.patient_name) != _plain(patient.patient_name):
-        differences.append("name")
+        differences.append(gettext_noop("name"))
     if differences:
         *others, last = differences
         named = f"{', '.join(others)} and {last}" if others else last
-        return f"the scan carries another {named} than this patient."
+        return OTHER_IDENTITY.format(named=named)
     if is_synthetic(dicom) != patient.synthetic:
         if patient.synthetic:
-            return "the scan is of a person, but this patient is synthetic."
-        return "the scan is synthetic (made by a generator), but this patient is a person."
+            return gettext_noop("the scan is of a person, but this patient is synthetic.")
+        return gettext_noop("the scan is synthetic (made by a generator), but this patient is a person.")
     return ""
 
 
@@ -199,8 +204,11 @@ def _identity(patient: Patient, dicom: DicomFile) -> dict[str, Any]:
 
 def _note_mismatch(upload: Upload, study: Study, difference: str) -> None:
     """Keep with the study that a user took files of another name for this patient's."""
-    sentence = f"On {date_format(timezone.localdate(), 'j M Y')}, {upload.user or 'an import'} stored it here although "
-    Study.objects.filter(pk=study.pk, accepted_mismatch="").update(accepted_mismatch=sentence + difference)
+    today = timezone.localdate()
+    sentence = STORED_ALL_THE_SAME.format(
+        day=f"{today.day} {today:%b %Y}", user=upload.user or gettext_noop("an import"), difference=difference
+    )
+    Study.objects.filter(pk=study.pk, accepted_mismatch="").update(accepted_mismatch=sentence)
 
 
 def is_synthetic(dicom: DicomFile) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from django.utils.translation import gettext_noop
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import write_file_meta_info
@@ -41,21 +42,20 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXEL_DATA_TAGS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 TRAILING_PADDING = 0xFFFCFFFC
 
-SEND_AGAIN = "Send it again from the source."
 _LONG_VRS = frozenset(str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32)
 _VRS = frozenset(vr.value.encode() for vr in VR if len(vr.value) == 2)
 _OTHER_KINDS = {
-    b"%PDF": "a PDF document",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"\x89PNG": "a PNG picture",
-    b"PK\x03\x04": "a zip or Office file",
-    b"\x1f\x8b": "a gzip file",
-    b"Rar!": "a RAR archive",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-    b"BM": "a bitmap picture",
-    b"II*\0": "a TIFF picture",
-    b"MM\0*": "a TIFF picture",
-    b"MZ": "a program",
+    b"%PDF": gettext_noop("a PDF document"),
+    b"\xff\xd8\xff": gettext_noop("a JPEG picture"),
+    b"\x89PNG": gettext_noop("a PNG picture"),
+    b"PK\x03\x04": gettext_noop("a zip or Office file"),
+    b"\x1f\x8b": gettext_noop("a gzip file"),
+    b"Rar!": gettext_noop("a RAR archive"),
+    b"7z\xbc\xaf": gettext_noop("a 7-Zip archive"),
+    b"BM": gettext_noop("a bitmap picture"),
+    b"II*\0": gettext_noop("a TIFF picture"),
+    b"MM\0*": gettext_noop("a TIFF picture"),
+    b"MZ": gettext_noop("a program"),
 }
 
 
@@ -69,7 +69,8 @@ class Refused(Exception):
 
 
 def damaged(detail: str) -> Refused:
-    return Refused(f"This is a damaged DICOM file ({detail}). {SEND_AGAIN}", "damaged")
+    sentence = gettext_noop("This is a damaged DICOM file ({detail!s}). Send it again from the source.")
+    return Refused(sentence.format(detail=detail), "damaged")
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def as_part10(file: BinaryIO) -> BinaryIO:
 def _start_of_elements(file: BinaryIO, size: int) -> int:
     """132 after a preamble, 0 in an old file without one. Raises Refused where this is not DICOM."""
     if size == 0:
-        raise Refused(f"The file is empty. {SEND_AGAIN}", "empty")
+        raise Refused(gettext_noop("The file is empty. Send it again from the source."), "empty")
     file.seek(0)
     head = file.read(132)
     if head[128:] == b"DICM":
@@ -156,9 +157,10 @@ def _start_of_elements(file: BinaryIO, size: int) -> int:
         return 0
     kind = next((name for magic, name in _OTHER_KINDS.items() if head.startswith(magic)), None)
     if kind is None and head.isascii() and b"\0" not in head:
-        kind = "a text file"
-    guess = f" but {kind}" if kind else ""
-    raise Refused(f"This is not a DICOM file{guess}.", "not_dicom")
+        kind = gettext_noop("a text file")
+    if kind is None:
+        raise Refused(gettext_noop("This is not a DICOM file."), "not_dicom")
+    raise Refused(gettext_noop("This is not a DICOM file but {kind!s}.").format(kind=kind), "not_dicom")
 
 
 def _begins_like_dicom(head: bytes) -> bool:
@@ -183,11 +185,14 @@ def _inflate(file: BinaryIO) -> bytes:
     try:
         content = inflater.decompress(file.read(MAX_INFLATED_BYTES), MAX_INFLATED_BYTES)
     except zlib.error as fault:
-        raise damaged("its compressed content cannot be unpacked") from fault
+        raise damaged(gettext_noop("its compressed content cannot be unpacked")) from fault
     if not inflater.eof:
         if len(content) >= MAX_INFLATED_BYTES:
-            raise Refused("The file unpacks to far more than one CT slice can hold.", "too_large")
-        raise Refused(f"The file ends in the middle of its compressed content. {SEND_AGAIN}", "truncated")
+            raise Refused(gettext_noop("The file unpacks to far more than one CT slice can hold."), "too_large")
+        raise Refused(
+            gettext_noop("The file ends in the middle of its compressed content. Send it again from the source."),
+            "truncated",
+        )
     return content
 
 
@@ -234,7 +239,7 @@ class _Walk:
         """(tag, VR or None, length) of the element that begins here; None at the end of the file."""
         self.count += 1
         if self.count > MAX_ELEMENTS:
-            raise damaged("its header has no end")
+            raise damaged(gettext_noop("its header has no end"))
         head = self.file.read(8)
         if not head:
             return None
@@ -266,7 +271,7 @@ class _Walk:
             elif length == UNDEFINED_LENGTH:
                 depth += tag != ITEM  # the content of an open item is walked like the rest
                 if depth > MAX_NESTING:
-                    raise damaged("its header is nested too deeply")
+                    raise damaged(gettext_noop("its header is nested too deeply"))
             elif tag != ITEM_END:
                 self._need(length)
                 self.file.seek(length, io.SEEK_CUR)
@@ -276,28 +281,31 @@ class _Walk:
         if self.file.tell() + length <= self.size:
             return
         if length > MAX_LENGTH_IN_HEADER:
-            raise damaged("an element of its header claims more bytes than the file has")
+            raise damaged(gettext_noop("an element of its header claims more bytes than the file has"))
         raise self._cut()
 
     def _cut(self) -> Refused:
-        return Refused(
-            f"The file ends in the middle of its header (after {self.size:,} bytes), without image. {SEND_AGAIN}",
-            "truncated_header",
+        sentence = gettext_noop(
+            "The file ends in the middle of its header (after {size:,} bytes), without image. "
+            "Send it again from the source."
         )
+        return Refused(sentence.format(size=self.size), "truncated_header")
 
 
 def check_native_pixels(structure: Structure, pixels: PixelElement, expected_bytes: int) -> None:
     """Uncompressed pixel data must be there in the length that rows, columns and bits ask for."""
     if pixels.length == UNDEFINED_LENGTH:
-        raise damaged("its image data are packed otherwise than declared")
+        raise damaged(gettext_noop("its image data are packed otherwise than declared"))
     present = max(0, structure.size - pixels.start)
     if present < min(pixels.length, expected_bytes):
-        raise Refused(
-            f"The file ends in the middle of its image data ({present:,} of {expected_bytes:,} bytes). {SEND_AGAIN}",
-            "truncated",
+        sentence = gettext_noop(
+            "The file ends in the middle of its image data ({present:,} of {expected:,} bytes). "
+            "Send it again from the source."
         )
+        raise Refused(sentence.format(present=present, expected=expected_bytes), "truncated")
     if pixels.length < expected_bytes:
-        raise damaged(f"its image data have {pixels.length:,} bytes instead of {expected_bytes:,}")
+        detail = gettext_noop("its image data have {present:,} bytes instead of {expected:,}")
+        raise damaged(detail.format(present=pixels.length, expected=expected_bytes))
 
 
 def check_encapsulated_pixels(structure: Structure, pixels: PixelElement) -> bytes:
@@ -306,7 +314,7 @@ def check_encapsulated_pixels(structure: Structure, pixels: PixelElement) -> byt
     Returns the compressed image, the fragments joined.
     """
     if pixels.length != UNDEFINED_LENGTH:
-        raise damaged("its image data are packed otherwise than declared")
+        raise damaged(gettext_noop("its image data are packed otherwise than declared"))
     file, size = structure.file, structure.size
     file.seek(pixels.start)
     fragments: list[bytes] = []
@@ -316,27 +324,33 @@ def check_encapsulated_pixels(structure: Structure, pixels: PixelElement) -> byt
         if tag == SEQUENCE_END:
             break
         if tag != ITEM or length == UNDEFINED_LENGTH:
-            raise damaged("its compressed image data are out of order")
+            raise damaged(gettext_noop("its compressed image data are out of order"))
         present = size - file.tell()
         if present < length:
-            raise Refused(
-                f"The file ends in the middle of its compressed image data ({present:,} of {length:,} bytes of "
-                f"part {len(fragments)}). {SEND_AGAIN}",
-                "truncated",
+            sentence = gettext_noop(
+                "The file ends in the middle of its compressed image data ({present:,} of {expected:,} bytes of "
+                "part {part}). Send it again from the source."
             )
+            raise Refused(sentence.format(present=present, expected=length, part=len(fragments)), "truncated")
         if len(fragments) > MAX_ELEMENTS:
-            raise damaged("its compressed image data are in too many parts")
+            raise damaged(gettext_noop("its compressed image data are in too many parts"))
         fragments.append(file.read(length))
     image = b"".join(fragments[1:])  # the first item is the offset table
     if not image:
-        raise Refused(f"The file has no image data, its compressed image is empty. {SEND_AGAIN}", "no_pixel_data")
+        sentence = gettext_noop(
+            "The file has no image data, its compressed image is empty. Send it again from the source."
+        )
+        raise Refused(sentence, "no_pixel_data")
     return image
 
 
 def _item(head: bytes) -> tuple[int, int]:
     """(tag, length) of an item header, which is little endian in every compressed file."""
     if len(head) < 8:
-        raise Refused(f"The file ends in the middle of its compressed image data: the end is missing. {SEND_AGAIN}",
-                      "truncated")  # fmt: skip
+        sentence = gettext_noop(
+            "The file ends in the middle of its compressed image data: the end is missing. "
+            "Send it again from the source."
+        )
+        raise Refused(sentence, "truncated")
     group, number, length = struct.unpack("<HHL", head)
     return group << 16 | number, length

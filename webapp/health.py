@@ -14,6 +14,7 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from analysis import network_sets
 from analysis.models import WorkerSeen
@@ -48,7 +49,7 @@ def _storage() -> str:
             read = file.read()
     finally:
         default_storage.delete(name)
-    return "ok" if read == written else "does not give back what was written"
+    return "ok" if read == written else gettext_noop("does not give back what was written")
 
 
 def _weights() -> str:
@@ -57,15 +58,15 @@ def _weights() -> str:
 
 def _worker() -> str:
     lately = timezone.now() - WORKER_SILENT_AFTER
-    return "ok" if WorkerSeen.objects.filter(seen_at__gte=lately).exists() else "no worker seen lately"
+    return "ok" if WorkerSeen.objects.filter(seen_at__gte=lately).exists() else gettext_noop("no worker seen lately")
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "database": _database,
-    "broker": _broker,
-    "storage": _storage,
-    "weights": _weights,
-    "worker": _worker,
+    gettext_noop("database"): _database,
+    gettext_noop("broker"): _broker,
+    gettext_noop("storage"): _storage,
+    gettext_noop("weights"): _weights,
+    gettext_noop("worker"): _worker,
 }
 
 

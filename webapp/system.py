@@ -12,6 +12,7 @@ from django.db.models import Count, Max, Min, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from analysis import network_sets, queue
@@ -21,7 +22,7 @@ from patients.models import Instance
 
 from . import health
 
-NAMES = {"upload": "Uploads", "analysis": "Analyses", "comparison": "Comparisons"}
+NAMES = {"upload": _("Uploads"), "analysis": _("Analyses"), "comparison": _("Comparisons")}
 FAILURES_OF = timedelta(days=1)
 LITTLE_ROOM = 0.1  # of the disk
 
