@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from analysis.pipeline.marked import gettext_noop
 from analysis.pipeline.opacity import CONSOLIDATION
 from analysis.pipeline.quality import CUT_OFF_AREA_CM2
 from analysis.pipeline.registration import Motion, NotRegistered, register
@@ -42,7 +43,7 @@ BREATH_FACTOR = 1.25  # between the lungs' volumes: "the same breath" differs by
 MIN_DAYS = 30
 """In less time no tumour doubles, and what grows is inflammation or error: no doubling time is given."""
 
-NOT_REGISTERED = "The lungs of the two scans could not be laid over each other: compare them by eye."
+NOT_REGISTERED = gettext_noop("The lungs of the two scans could not be laid over each other: compare them by eye.")
 NEW, GROWN, STABLE, SHRUNK, RESOLVED = "new", "grown", "stable", "shrunk", "resolved"
 PART, UNCLEAR, ABSENT = "part of another", "unclear", "not in the other scan"
 WORSE, BETTER, UNCHANGED = 1, 2, 3  # labels of the map
@@ -361,23 +362,26 @@ def flags(
     """``slice_mm``: distance of the slices of the current and of the prior scan; ``cut_off``: one's lungs are."""
     found = []
     if cut_off:
-        message = (
+        message = gettext_noop(
             "One of the scans begins or ends inside the lungs: what lies beyond cannot be compared, the rest roughly."
         )
         found.append(QualityFlag("lungs_cut_off", message))
     if overlap < POOR_OVERLAP:
-        message = "The lungs of the two scans could not be laid over each other well: look at both beside each other."
+        message = gettext_noop(
+            "The lungs of the two scans could not be laid over each other well: look at both beside each other."
+        )
         found.append(QualityFlag("registration_poor", message))
     if not 1 / BREATH_FACTOR <= lung_factor <= BREATH_FACTOR:
-        message = (
-            f"The lungs have {lung_factor:.1f} times their former volume: a different depth of breath changes "
-            "densities and volumes by itself."
+        message = gettext_noop(
+            "The lungs have {factor:.1f} times their former volume: a different depth of breath changes densities and "
+            "volumes by itself."
         )
-        found.append(QualityFlag("breath_differs", message))
+        found.append(QualityFlag("breath_differs", message.format(factor=lung_factor)))
     if max(slice_mm) > THICK_MM:
-        message = (
-            f"The slices lie {slice_mm[0]:.1f} mm apart, before {slice_mm[1]:.1f} mm: volumes of small lesions, and so "
-            "their change, are rough."
+        message = gettext_noop(
+            "The slices lie {now:.1f} mm apart, before {then:.1f} mm: volumes of small lesions, and so their change, "
+            "are rough."
         )
-        found.append(QualityFlag("thick_slices", message))
+        now, then = slice_mm
+        found.append(QualityFlag("thick_slices", message.format(now=now, then=then)))
     return tuple(found)

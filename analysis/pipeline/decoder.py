@@ -12,6 +12,7 @@ from pydicom.errors import InvalidDicomError
 
 from .decoding import HuSlice, decode, undecodable
 from .headers import SliceHeader, UnusableSeries, read_header
+from .marked import gettext_noop
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where ``analysis`` is imported from."""
@@ -19,7 +20,7 @@ MAX_SECONDS = 30
 """One slice takes 0.02 s, of 2048 × 2048 pixels 0.5 s; a codec that still works after this never ends."""
 SIDE_BY_SIDE = 2
 """Children that decode one series. The process that started them only copies what they send."""
-UNDECODABLE = "The image cannot be decoded: it is damaged. Send it again from the source."
+UNDECODABLE = gettext_noop("The image cannot be decoded: it is damaged. Send it again from the source.")
 
 
 class Decoder:
@@ -67,7 +68,8 @@ class Decoder:
         assert header is not None
         hu = self._answer(header) if header.compressed else decode(header.path, header.label)
         if hu.shape != (header.rows, header.columns):
-            raise UnusableSeries("damaged_pixels", f"The image in {header.label} is not of the size its header says.")
+            sentence = gettext_noop("The image in {label!s} is not of the size its header says.")
+            raise UnusableSeries("damaged_pixels", sentence.format(label=header.label))
         return hu
 
     def _answer(self, header: SliceHeader) -> HuSlice:

@@ -30,6 +30,7 @@ from pydicom.uid import (
 )
 
 from .headers import UnusableSeries
+from .marked import gettext_noop
 
 PIXEL_DATA_TAG = 0x7FE00010
 HU_RANGE = (-1024, 3071)
@@ -43,11 +44,11 @@ HuSlice = npt.NDArray[np.int16]
 
 
 def undecodable(label: str) -> UnusableSeries:
-    return UnusableSeries(
-        "damaged_pixels",
-        f"The image in {label} cannot be decoded: it is damaged, or compressed in a way that is "
-        "not supported. Send it again from the source.",
+    sentence = gettext_noop(
+        "The image in {label!s} cannot be decoded: it is damaged, or compressed in a way that is not supported. "
+        "Send it again from the source."
     )
+    return UnusableSeries("damaged_pixels", sentence.format(label=label))
 
 
 def decode(path: Path, label: str) -> HuSlice:
@@ -62,7 +63,8 @@ def decode(path: Path, label: str) -> HuSlice:
     except Exception as fault:  # pydicom and the codecs raise many kinds on damaged files
         raise undecodable(label) from fault
     if not (0 < slope <= MAX_RESCALE_SLOPE and abs(intercept) <= MAX_RESCALE_INTERCEPT):
-        raise UnusableSeries("no_rescale", f"How the values become Hounsfield units is not said in {label}.")
+        sentence = gettext_noop("How the values become Hounsfield units is not said in {label!s}.")
+        raise UnusableSeries("no_rescale", sentence.format(label=label))
     hu: HuSlice = np.rint(stored * np.float32(slope) + np.float32(intercept)).clip(*HU_RANGE).astype(np.int16)
     hu[padding] = HU_RANGE[0]
     return hu

@@ -12,6 +12,8 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, CTImageStorage
 
+from .marked import gettext_noop
+
 DAYS_PER_YEAR = 365.25
 AGE_UNITS_PER_YEAR = {"D": DAYS_PER_YEAR, "W": DAYS_PER_YEAR / 7, "M": 12.0, "Y": 1.0}  # of DICOM's age strings
 MAX_NAME = 32  # characters of a file name that people read
@@ -68,8 +70,10 @@ class SliceHeader:
         A long file name (a hash, a UID) says nothing to people where there is a number.
         """
         if self.instance_number is None:
-            return f"the file {self.path.name}"
-        return f"image {self.instance_number}" + (f" ({self.path.name})" if len(self.path.name) <= MAX_NAME else "")
+            return gettext_noop("the file {name}").format(name=self.path.name)
+        if len(self.path.name) > MAX_NAME:
+            return gettext_noop("image {number}").format(number=self.instance_number)
+        return gettext_noop("image {number} ({name})").format(number=self.instance_number, name=self.path.name)
 
 
 _TAGS = [
@@ -98,9 +102,8 @@ def read_header(path: Path) -> SliceHeader:
 
 
 def _damaged(path: Path) -> UnusableSeries:
-    return UnusableSeries(
-        "damaged_file", f"The file {path.name} is damaged and cannot be read: send it again from the source."
-    )
+    sentence = gettext_noop("The file {name} is damaged and cannot be read: send it again from the source.")
+    return UnusableSeries("damaged_file", sentence.format(name=path.name))
 
 
 def _starts_without_preamble(path: Path) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from .marked import gettext_noop
 from .regions import THIRDS
 from .report import QualityFlag
 from .volume import Volume
@@ -51,7 +52,7 @@ BREATHING_PIECE_MM = 14.0
 """Narrower pieces are vessels."""
 BREATHING_PIXEL_MM = 3.0
 """Pixels at which it is measured."""
-BREATHED = (
+BREATHED = gettext_noop(
     "The lungs stop and begin again further down, as when the patient breathes during the scan, or where a part of the "
     "lungs was not found: look at the lower slices."
 )
@@ -62,7 +63,8 @@ def pixel_flags(volume: Volume) -> tuple[QualityFlag, ...]:
     noise = noise_hu(volume)
     if noise is None or noise <= NOISY_HU:
         return ()
-    return (QualityFlag("noise", f"The images are noisy ({noise:.0f} HU in soft tissue); small opacities are unsure."),)
+    message = gettext_noop("The images are noisy ({noise:.0f} HU in soft tissue); small opacities are unsure.")
+    return (QualityFlag("noise", message.format(noise=noise)),)
 
 
 def noise_hu(volume: Volume) -> float | None:
@@ -108,21 +110,20 @@ def lung_flags(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume
 def _cut_off(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume: Volume) -> str:
     """Which ends and sides of the scan lie inside the lungs; the sides of a round field of view are one."""
     slice_mm, pixel_mm = volume.spacing_mm[0], _pixel_mm(volume)
-    ends = {"top": of_zone[0], "bottom": of_zone[-1]}
+    ends = {gettext_noop("the top"): of_zone[0], gettext_noop("the bottom"): of_zone[-1]}
     sides = {
-        "front": of_zone[:, 0],
-        "back": of_zone[:, -1],
-        "right side": of_zone[..., 0],
-        "left side": of_zone[..., -1],
+        gettext_noop("the front"): of_zone[:, 0],
+        gettext_noop("the back"): of_zone[:, -1],
+        gettext_noop("the right side"): of_zone[..., 0],
+        gettext_noop("the left side"): of_zone[..., -1],
     }
     area_cm2: dict[str, float] = {name: np.count_nonzero(face) * pixel_mm**2 / 100 for name, face in ends.items()}
     area_cm2 |= {name: np.count_nonzero(face) * pixel_mm * slice_mm / 100 for name, face in sides.items()}
-    area_cm2["edge of the round field of view"] = _lung_at_the_circle(hu, of_zone) * pixel_mm * slice_mm / 100
+    at_the_circle = _lung_at_the_circle(hu, of_zone) * pixel_mm * slice_mm / 100
+    area_cm2[gettext_noop("the edge of the round field of view")] = at_the_circle
     cut = [name for name, area in area_cm2.items() if area > CUT_OFF_AREA_CM2]
-    return (
-        f"The lungs are cut off at the {' and the '.join(cut)} of the scan; volumes and scores are too small."
-        * bool(cut)
-    )
+    sentence = gettext_noop("The lungs are cut off at {places!s} of the scan; volumes and scores are too small.")
+    return sentence.format(places=" and ".join(cut)) if cut else ""
 
 
 def _lung_at_the_circle(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8]) -> float:
@@ -142,32 +143,35 @@ def _lung_at_the_circle(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8
 def _unequal(right_ml: float, left_ml: float) -> str:
     if min(right_ml, left_ml) >= SMALLER_LUNG * max(right_ml, left_ml):
         return ""
-    return (
-        f"The right lung found has {right_ml:.0f} ml, the left one {left_ml:.0f} ml: look whether the lungs were found "
-        "right, or whether one is collapsed, removed or surrounded by fluid."
+    sentence = gettext_noop(
+        "The right lung found has {right:.0f} ml, the left one {left:.0f} ml: look whether the lungs were found right, "
+        "or whether one is collapsed, removed or surrounded by fluid."
     )
+    return sentence.format(right=right_ml, left=left_ml)
 
 
 def _unusual_volume(lungs_ml: float) -> str:
     least, most = LUNGS_ML
     if least <= lungs_ml <= most:
         return ""
-    return (
-        f"The lungs found have {lungs_ml:.0f} ml together: the networks were trained on lungs of adults, "
-        f"{least:.0f} to {most:.0f} ml. Look whether the lungs were found right."
+    sentence = gettext_noop(
+        "The lungs found have {volume:.0f} ml together: the networks were trained on lungs of adults, "
+        "{least:.0f} to {most:.0f} ml. Look whether the lungs were found right."
     )
+    return sentence.format(volume=lungs_ml, least=least, most=most)
 
 
 def _unusual_density(density_hu: float | None) -> str:
     least, most = AERATED_MEDIAN_HU
     if density_hu is None:
-        return "No part of the lungs found is aerated: look whether they were found right."
+        return gettext_noop("No part of the lungs found is aerated: look whether they were found right.")
     if least <= density_hu <= most:
         return ""
-    return (
-        f"The aerated lung has a density of {density_hu:.0f} HU, outside the {least:.0f} to {most:.0f} HU of the scans "
+    sentence = gettext_noop(
+        "The aerated lung has a density of {density:.0f} HU, outside the {least:.0f} to {most:.0f} HU of the scans "
         "that the networks know: emphysema, a scan breathed out, or images not in Hounsfield units."
     )
+    return sentence.format(density=density_hu, least=least, most=most)
 
 
 def _pixel_mm(volume: Volume) -> float:
@@ -199,11 +203,11 @@ def contrast_flags(grid_hu: npt.NDArray[np.float32], lung: npt.NDArray[np.bool_]
     blood_hu = mediastinum_hu(grid_hu, lung)
     if blood_hu is None or blood_hu <= ENHANCED_HU:
         return ()
-    message = (
-        f"Contrast agent seems to have been given ({blood_hu:.0f} HU between the lungs); vessels and opacities are "
+    message = gettext_noop(
+        "Contrast agent seems to have been given ({density:.0f} HU between the lungs); vessels and opacities are "
         "denser."
     )
-    return (QualityFlag("contrast", message),)
+    return (QualityFlag("contrast", message.format(density=blood_hu)),)
 
 
 def mediastinum_hu(grid_hu: npt.NDArray[np.float32], lung: npt.NDArray[np.bool_]) -> float | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from analysis.pipeline.findings import find_findings
 from analysis.pipeline.grid import GRID, PixelMm, cell_area_mm2, from_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
+from analysis.pipeline.marked import gettext_noop
 from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRESHOLD, measure
 from analysis.pipeline.pixels import is_chest, read_volume
 from analysis.pipeline.quality import contrast_flags, lung_flags, pixel_flags
@@ -88,7 +89,7 @@ def analyse(
     with clock.stage("reading") as on_part:
         volume = read_volume(geometry, on_progress=on_part)
         if not is_chest(volume):
-            raise UnusableSeries("no_chest", "No lungs were found in the images: is this a chest CT?")
+            raise UnusableSeries("no_chest", gettext_noop("No lungs were found in the images: is this a chest CT?"))
         flags = (*geometry.quality, *pixel_flags(volume))
     return _analyse(volume, flags, models, clock)
 
@@ -110,7 +111,8 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
         lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)
         if lung_volume_ml < MIN_LUNG_ML:
-            raise UnusableSeries("no_lungs", f"Only {lung_volume_ml:.0f} ml of lung were found: is this a chest CT?")
+            sentence = gettext_noop("Only {volume:.0f} ml of lung were found: is this a chest CT?")
+            raise UnusableSeries("no_lungs", sentence.format(volume=lung_volume_ml))
         of_zone = zones(lungs, hu)
     scored = _scored(grid_hu, lung, lungs, volume, pixel_mm, models, clock)
     flags = (*flags, *lung_flags(hu, of_zone, volume))

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydicom.errors import InvalidDicomError
 
 from .headers import SliceHeader, UnusableSeries, read_header
+from .marked import gettext_noop
 from .report import QualityFlag
 
 __all__ = ["Geometry", "SliceHeader", "UnusableSeries", "check_series", "find_series", "is_sharp_kernel", "read_header"]
@@ -67,6 +68,15 @@ PROJECTIONS = frozenset({"MIP", "MINIP", "PROJECTION IMAGE", "VOLUME RENDER", "V
 """ImageType values of pictures whose pixels are not the mean density of a slice."""
 
 _Float = npt.NDArray[np.float64]
+
+ONE_MISSING = gettext_noop("About 1 slice is missing between {above:.1f} and {below:.1f} mm: send the complete series.")
+MISSING = gettext_noop(
+    "About {count} slices are missing between {above:.1f} and {below:.1f} mm: send the complete series."
+)
+MISSING_AT_PLACES = gettext_noop(
+    "About {count} slices are missing between {above:.1f} and {below:.1f} mm (and at {places} more places): "
+    "send the complete series."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,70 +174,73 @@ def _without_localisers(headers: Sequence[SliceHeader]) -> tuple[Sequence[SliceH
     slices = [header for header in headers if "LOCALIZER" not in header.image_type]
     localisers = len(headers) - len(slices)
     if localisers > MAX_LOCALISERS or (localisers and not slices):
-        raise UnusableSeries(
-            "localiser", f"{localisers} of {len(headers)} images are planning images (localiser), not axial slices."
-        )
+        sentence = gettext_noop("{localisers} of {count} images are planning images (localiser), not axial slices.")
+        raise UnusableSeries("localiser", sentence.format(localisers=localisers, count=len(headers)))
     if not localisers:
         return headers, []
-    images = (
-        "1 planning image (localiser) was" if localisers == 1 else f"{localisers} planning images (localisers) were"
+    message = (
+        gettext_noop("1 planning image (localiser) was found among the slices and left out.")
+        if localisers == 1
+        else gettext_noop("{count} planning images (localisers) were found among the slices and left out.")
     )
-    return slices, [QualityFlag("localisers_left_out", f"{images} found among the slices and left out.")]
+    return slices, [QualityFlag("localisers_left_out", message.format(count=localisers))]
 
 
 def _check_kind(headers: Sequence[SliceHeader]) -> None:
-    others = sorted({header.modality or "unknown" for header in headers} - {"CT"})
+    others = sorted({header.modality or gettext_noop("unknown") for header in headers} - {"CT"})
     if others:
-        raise UnusableSeries("not_ct", f"This is not a CT series (modality {', '.join(others)}).")
+        sentence = gettext_noop("This is not a CT series (modality {modalities!s}).")
+        raise UnusableSeries("not_ct", sentence.format(modalities=", ".join(others)))
     if any(header.frames > 1 for header in headers):
         raise UnusableSeries(
-            "multi_frame", "The images are multi-frame (Enhanced CT): export the scan as single CT slices."
+            "multi_frame",
+            gettext_noop("The images are multi-frame (Enhanced CT): export the scan as single CT slices."),
         )
     if any(PROJECTIONS & set(header.image_type) for header in headers):
         raise UnusableSeries(
-            "reformat", "The images are projections (such as MIP) or renderings: send the original axial slices."
+            "reformat",
+            gettext_noop("The images are projections (such as MIP) or renderings: send the original axial slices."),
         )
     other_units = sorted({header.rescale_type for header in headers} - HOUNSFIELD)
     if other_units:
-        raise UnusableSeries(
-            "not_hounsfield",
-            f"The values are no Hounsfield units (rescale type {', '.join(other_units)}): send the original CT series.",
+        sentence = gettext_noop(
+            "The values are no Hounsfield units (rescale type {units}): send the original CT series."
         )
+        raise UnusableSeries("not_hounsfield", sentence.format(units=", ".join(other_units)))
     if len({header.series_instance_uid for header in headers}) > 1:
-        raise UnusableSeries("mixed_series", "The images belong to more than one series.")
+        raise UnusableSeries("mixed_series", gettext_noop("The images belong to more than one series."))
     if len(headers) < MIN_SLICES:
-        raise UnusableSeries(
-            "too_few_slices",
-            f"The series has {len(headers)} slice{'s' * (len(headers) != 1)}; at least {MIN_SLICES} are needed.",
+        sentence = (
+            gettext_noop("The series has 1 slice; at least {least} are needed.")
+            if len(headers) == 1
+            else gettext_noop("The series has {count} slices; at least {least} are needed.")
         )
+        raise UnusableSeries("too_few_slices", sentence.format(count=len(headers), least=MIN_SLICES))
 
 
 def _check_grid(headers: Sequence[SliceHeader]) -> tuple[float, float]:
     """All slices share one matrix and one pixel spacing, which is returned (rows, columns; mm)."""
     for header in headers:
         if header.position is None or header.orientation is None:
-            raise UnusableSeries(
-                "no_position",
-                f"Where the slice lies is not said in {header.label} (no valid position or orientation).",
-            )
+            sentence = gettext_noop("Where the slice lies is not said in {label!s} (no valid position or orientation).")
+            raise UnusableSeries("no_position", sentence.format(label=header.label))
         low, high = PIXEL_SPACING_RANGE_MM
         if header.pixel_spacing_mm is None or not all(low <= mm <= high for mm in header.pixel_spacing_mm):
-            raise UnusableSeries("no_pixel_spacing", f"There is no valid pixel spacing in {header.label}.")
+            sentence = gettext_noop("There is no valid pixel spacing in {label!s}.")
+            raise UnusableSeries("no_pixel_spacing", sentence.format(label=header.label))
     sizes = sorted({(header.columns, header.rows) for header in headers})
     if len(sizes) > 1:
         listed = ", ".join(f"{columns} × {rows}" for columns, rows in sizes)
-        raise UnusableSeries("mixed_sizes", f"The slices differ in size ({listed} pixels).")
+        sentence = gettext_noop("The slices differ in size ({sizes} pixels).")
+        raise UnusableSeries("mixed_sizes", sentence.format(sizes=listed))
     columns, rows = sizes[0]
     if max(columns, rows) > MAX_PIXELS_PER_SIDE or columns * rows * len(headers) > MAX_VOXELS:
-        raise UnusableSeries(
-            "too_large", f"The series is too large to analyse ({len(headers)} slices of {columns} × {rows} pixels)."
-        )
+        sentence = gettext_noop("The series is too large to analyse ({count} slices of {columns} × {rows} pixels).")
+        raise UnusableSeries("too_large", sentence.format(count=len(headers), columns=columns, rows=rows))
     spacings = np.array([header.pixel_spacing_mm for header in headers])
     if (np.ptp(spacings, axis=0) > SAME_PIXEL_SPACING * spacings.min(axis=0)).any():
-        raise UnusableSeries(
-            "mixed_pixel_spacing",
-            f"The slices differ in pixel size ({spacings.min():.3f} to {spacings.max():.3f} mm).",
-        )
+        sentence = gettext_noop("The slices differ in pixel size ({least:.3f} to {most:.3f} mm).")
+        raise UnusableSeries("mixed_pixel_spacing", sentence.format(least=spacings.min(), most=spacings.max()))
     return float(spacings[0, 0]), float(spacings[0, 1])
 
 
@@ -236,12 +249,15 @@ def _directions(headers: Sequence[SliceHeader]) -> tuple[_Float, _Float, _Float]
     cosines = np.array([header.orientation for header in headers], dtype=np.float64)
     if (np.ptp(cosines, axis=0) > SAME_DIRECTION).any():
         raise UnusableSeries(
-            "mixed_orientations", "The slices point in different directions: the series mixes orientations."
+            "mixed_orientations",
+            gettext_noop("The slices point in different directions: the series mixes orientations."),
         )
     along_row, along_column = cosines[0, :3], cosines[0, 3:]
     lengths = np.linalg.norm(along_row), np.linalg.norm(along_column)
     if max(abs(length - 1) for length in lengths) > 0.01 or abs(along_row @ along_column) > 0.01:
-        raise UnusableSeries("no_position", "The orientation in the header is not valid (axes not perpendicular).")
+        raise UnusableSeries(
+            "no_position", gettext_noop("The orientation in the header is not valid (axes not perpendicular).")
+        )
     normal = np.cross(along_row, along_column)
     normal /= np.linalg.norm(normal)
     return along_row / lengths[0], along_column / lengths[1], normal if normal[2] >= 0 else -normal
@@ -251,15 +267,23 @@ def _check_duplicates(z_mm: _Float) -> None:
     steps = -np.diff(z_mm)
     doubles = int((steps < SAME_POSITION_MM).sum())
     if doubles == len(steps):
-        raise UnusableSeries("no_slice_spacing", "All slices carry the same position: the spacing is unknown.")
+        raise UnusableSeries(
+            "no_slice_spacing", gettext_noop("All slices carry the same position: the spacing is unknown.")
+        )
     if doubles:
         where = z_mm[1:][steps < SAME_POSITION_MM][0]
-        lie = "slice lies" if doubles == 1 else "slices lie"
-        raise UnusableSeries(
-            "duplicate_positions",
-            f"{doubles} {lie} where another one lies (first at {where:.1f} mm): "
-            "the series holds more than one phase or reconstruction.",
+        sentence = (
+            gettext_noop(
+                "1 slice lies where another one lies (first at {where:.1f} mm): "
+                "the series holds more than one phase or reconstruction."
+            )
+            if doubles == 1
+            else gettext_noop(
+                "{count} slices lie where another one lies (first at {where:.1f} mm): "
+                "the series holds more than one phase or reconstruction."
+            )
         )
+        raise UnusableSeries("duplicate_positions", sentence.format(count=doubles, where=where))
 
 
 def _check_tilt(headers: Sequence[SliceHeader], positions: _Float, normal: _Float) -> None:
@@ -270,28 +294,28 @@ def _check_tilt(headers: Sequence[SliceHeader], positions: _Float, normal: _Floa
     sideways = math.sqrt(max(float(way @ way) - along**2, 0.0))
     tilt = max(*tilts, math.degrees(math.atan2(sideways, along)))
     if tilt > MAX_TILT_DEGREES:
-        raise UnusableSeries(
-            "gantry_tilt", f"The gantry was tilted (by about {tilt:.0f}°): send a series without tilt."
-        )
+        sentence = gettext_noop("The gantry was tilted (by about {tilt:.0f}°): send a series without tilt.")
+        raise UnusableSeries("gantry_tilt", sentence.format(tilt=tilt))
     fractions = ((positions - positions[0]) @ way / (way @ way))[:, None]
     off_line = np.linalg.norm(positions - positions[0] - fractions * way, axis=1)
     if off_line.max() > MAX_OFF_LINE_MM:
-        name = headers[int(off_line.argmax())].label
-        raise UnusableSeries(
-            "uneven_positions",
-            f"The slices are not stacked in one line: {name} lies {off_line.max():.1f} mm beside the others.",
+        label = headers[int(off_line.argmax())].label
+        sentence = gettext_noop(
+            "The slices are not stacked in one line: {label!s} lies {distance:.1f} mm beside the others."
         )
+        raise UnusableSeries("uneven_positions", sentence.format(label=label, distance=off_line.max()))
 
 
 def _check_axial(normal: _Float) -> None:
     angle = math.degrees(math.acos(min(1.0, abs(float(normal[2])))))
     if angle <= MAX_OBLIQUE_DEGREES:
         return
-    planes = {"sagittal": abs(normal[0]), "coronal": abs(normal[1])}
-    plane = next((name for name, cosine in planes.items() if cosine > math.cos(math.radians(45))), "oblique")
-    raise UnusableSeries(
-        "reformat", f"The slices are not axial ({plane}, {angle:.0f}° off): send the original axial series."
+    planes = {gettext_noop("sagittal"): abs(normal[0]), gettext_noop("coronal"): abs(normal[1])}
+    plane = next(
+        (name for name, cosine in planes.items() if cosine > math.cos(math.radians(45))), gettext_noop("oblique")
     )
+    sentence = gettext_noop("The slices are not axial ({plane!s}, {angle:.0f}° off): send the original axial series.")
+    raise UnusableSeries("reformat", sentence.format(plane=plane, angle=angle))
 
 
 def _check_steps(z_mm: _Float) -> None:
@@ -302,18 +326,14 @@ def _check_steps(z_mm: _Float) -> None:
     if wide.any():
         first = int(wide.argmax())
         missing = max(1, int(np.round(steps[wide] / step - 1).sum()))
-        places = f" (and at {int(wide.sum()) - 1} more places)" if wide.sum() > 1 else ""
-        raise UnusableSeries(
-            "missing_slices",
-            f"About {missing} slice{'s are' if missing > 1 else ' is'} missing between {z_mm[first]:.1f} and "
-            f"{z_mm[first + 1]:.1f} mm{places}: send the complete series.",
-        )
+        places = int(wide.sum()) - 1
+        sentence = MISSING_AT_PLACES if places else MISSING if missing > 1 else ONE_MISSING
+        above, below = z_mm[first : first + 2]
+        raise UnusableSeries("missing_slices", sentence.format(count=missing, above=above, below=below, places=places))
     grid = np.linspace(z_mm[0], z_mm[-1], len(z_mm))
     if (steps < step / MAX_GAP_RATIO).any() or np.abs(z_mm - grid).max() > MAX_DRIFT_SLICES * step:
-        raise UnusableSeries(
-            "uneven_spacing",
-            f"The slices are unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm apart).",
-        )
+        sentence = gettext_noop("The slices are unevenly spaced ({least:.2f} to {most:.2f} mm apart).")
+        raise UnusableSeries("uneven_spacing", sentence.format(least=steps.min(), most=steps.max()))
 
 
 def is_sharp_kernel(kernel: str) -> bool:
@@ -331,34 +351,42 @@ def _header_flags(headers: Sequence[SliceHeader], z_mm: _Float) -> tuple[Quality
     flags = []
     step = float(z_mm[0] - z_mm[-1]) / (len(z_mm) - 1)
     if step >= THICK_SLICES_MM:
-        flags.append(QualityFlag("thick_slices", f"The slices are {step:.1f} mm apart; small opacities may be missed."))
+        message = gettext_noop("The slices are {distance:.1f} mm apart; small opacities may be missed.")
+        flags.append(QualityFlag("thick_slices", message.format(distance=step)))
     steps = -np.diff(z_mm)
     narrowest, widest = float(steps.min()), float(steps.max())
     if widest - narrowest > max(UNEVEN_STEPS * step, UNEVEN_MM):
-        message = f"The slices are {narrowest:.2f} to {widest:.2f} mm apart; volumes are rough."
-        flags.append(QualityFlag("uneven_spacing", message))
+        message = gettext_noop("The slices are {least:.2f} to {most:.2f} mm apart; volumes are rough.")
+        flags.append(QualityFlag("uneven_spacing", message.format(least=narrowest, most=widest)))
     age_years = headers[0].age_years
     if age_years is not None and age_years < ADULT_YEARS:
-        age = f"{int(age_years)} years" if age_years >= 2 else f"{int(12 * age_years)} months"
-        message = f"The patient was {age} old: the networks were trained on adults."
+        message = (
+            gettext_noop("The patient was {years} years old: the networks were trained on adults.")
+            if age_years >= 2
+            else gettext_noop("The patient was {months} months old: the networks were trained on adults.")
+        ).format(years=int(age_years), months=int(12 * age_years))
         flags.append(QualityFlag("outside_training_range", message, severe=True))
     if is_sharp_kernel(headers[0].kernel):
-        flags.append(
-            QualityFlag("sharp_kernel", f"Sharp reconstruction kernel ({headers[0].kernel}); densities are noisier.")
-        )
+        message = gettext_noop("Sharp reconstruction kernel ({kernel}); densities are noisier.")
+        flags.append(QualityFlag("sharp_kernel", message.format(kernel=headers[0].kernel)))
     if any(header.contrast_bolus_agent for header in headers):
-        flags.append(QualityFlag("contrast", "Contrast agent was given; vessels and opacities are denser."))
+        flags.append(
+            QualityFlag("contrast", gettext_noop("Contrast agent was given; vessels and opacities are denser."))
+        )
     if any(header.lossy for header in headers):
         flags.append(
-            QualityFlag("lossy_compression", "The images were compressed with loss; faint opacities are unsure.")
+            QualityFlag(
+                "lossy_compression", gettext_noop("The images were compressed with loss; faint opacities are unsure.")
+            )
         )
     distinct = len({header.sop_instance_uid for header in headers})
     if distinct < len(headers):
-        flags.append(
-            QualityFlag(
-                "shared_sop_instance_uid",
-                f"{len(headers)} slices carry {distinct} SOP Instance UID{'s' * (distinct > 1)}; "
-                "they were told apart by their positions.",
+        message = (
+            gettext_noop("{count} slices carry 1 SOP Instance UID; they were told apart by their positions.")
+            if distinct == 1
+            else gettext_noop(
+                "{count} slices carry {distinct} SOP Instance UIDs; they were told apart by their positions."
             )
         )
+        flags.append(QualityFlag("shared_sop_instance_uid", message.format(count=len(headers), distinct=distinct)))
     return tuple(flags)
