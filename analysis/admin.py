@@ -8,11 +8,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from patients.admin import LookOnly, OfTheUsersSites
 
 from . import about, network_sets
 from .models import Analysis, Comparison, FindingReview, NetworkSet, Reading, SliceCorrection, WorkerSeen
+from .stored_text import stored_text
 
 
 @admin.register(Analysis)
@@ -61,33 +63,34 @@ class NetworkSetAdmin(LookOnly):
         lines = ((model["name"], model["version"], model["sha256"]) for model in network_set.versions)
         return format_html_join("", "{} {} <code>{}</code><br>", lines)
 
-    @admin.display(description="card")
+    @admin.display(description=_("card"))
     def rendered_card(self, network_set: NetworkSet) -> SafeString:
         return about.rendered(network_set.card)
 
-    @admin.action(description="Activate", permissions=["choose"])
+    @admin.action(description=_("Activate"), permissions=["choose"])
     def activate(self, request: HttpRequest, chosen: QuerySet[NetworkSet]) -> None:
         if len(chosen) != 1:
-            self.message_user(request, "Choose the one set of networks that is to analyse.", messages.ERROR)
+            self.message_user(request, _("Choose the one set of networks that is to analyse."), messages.ERROR)
             return
         (network_set,) = chosen
         if fault := network_sets.fault(network_set):
-            words = f"The networks {network_set} cannot analyse, for their files are not as they were added ({fault})."
-            self.message_user(request, words, messages.ERROR)
+            words = _("The networks {name} cannot analyse, for their files are not as they were added ({fault}).")
+            self.message_user(request, words.format(name=network_set, fault=stored_text(fault)), messages.ERROR)
             return
         with transaction.atomic():
             network_sets.activate(network_set, request.user)
             self.log_change(request, network_set, "Activated.")
-        self.message_user(request, f"The networks {network_set} analyse from now on. Results made before are kept.")
+        words = _("The networks {name} analyse from now on. Results made before are kept.")
+        self.message_user(request, words.format(name=network_set))
 
-    @admin.action(description="Return to the released networks (whatever is chosen)", permissions=["choose"])
+    @admin.action(description=_("Return to the released networks (whatever is chosen)"), permissions=["choose"])
     def return_to_released(self, request: HttpRequest, chosen: QuerySet[NetworkSet]) -> None:
         with transaction.atomic():
             network_set = network_sets.active()
             network_sets.activate(None, request.user)
             if network_set:
                 self.log_change(request, network_set, "Returned to the released networks.")
-        self.message_user(request, "The released networks analyse from now on. Results made before are kept.")
+        self.message_user(request, _("The released networks analyse from now on. Results made before are kept."))
 
 
 @admin.register(SliceCorrection)

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -51,7 +52,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
     patient = visible_or_404(Patient.objects.select_related("site"), request.user, pk)
     points = [point for point in trend(patient) if point.in_trend and point.corona_score_cm3 is not None]
     if len(points) < 2:
-        raise Http404("There are no two results to compare yet.")
+        raise Http404(_("There are no two results to compare yet."))
     shown = _shown(request, points)
     found = lesions.comparisons(points)
     panes = _panes(points, shown, found)
@@ -92,9 +93,9 @@ def _shown(request: HttpRequest, points: list[TimePoint]) -> list[TimePoint]:
         ]
     shown = [point for point in points if str(point.study.pk) in wanted]
     if len(shown) != len(set(wanted)):
-        raise Http404("One of these studies has no result of this patient.")
+        raise Http404(_("One of these studies has no result of this patient."))
     if len(shown) > MOST_PANES:
-        raise Http404(f"At most {MOST_PANES} CTs stand side by side.")
+        raise Http404(_("At most {most} CTs stand side by side.").format(most=MOST_PANES))
     if len(shown) == 1:
         at = max(points.index(shown[0]), 1)
         return points[at - 1 : at + 1]

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from .models import Analysis, FindingReview
 from .services import NO_RESULT, Refusal
 
-UNKNOWN_FINDING = _("There is no such finding in this result.")
-OUTSIDE = _("This place lies outside the slices of this result.")
+UNKNOWN_FINDING = gettext_lazy("There is no such finding in this result.")
+OUTSIDE = gettext_lazy("This place lies outside the slices of this result.")
 MAX_LONG_AXIS_MM = 300.0
-UNMEASURED = _("Measure the finding first: its long axis is between 1 and {most:.0f} mm.")
 HEIGHT_MARGIN_MM = 30.0  # z_mm runs along the slices' normal, which may lean by 10° from the z of a place
 FARTHEST_MM = 2000.0  # from the scanner's origin
 
@@ -73,6 +73,12 @@ def say_of(analysis: Analysis, *, user: Any, number: int, present: bool, reason:
     )
 
 
+def unmeasured() -> str:
+    """Why a finding without a sensible size is not taken."""
+    sentence = _("Measure the finding first: its long axis is between 1 and {most} mm.")
+    return sentence.format(most=round(MAX_LONG_AXIS_MM))
+
+
 def mark(
     analysis: Analysis,
     *,
@@ -90,7 +96,7 @@ def mark(
     if not min(heights_mm) - HEIGHT_MARGIN_MM <= centroid_mm[2] <= max(heights_mm) + HEIGHT_MARGIN_MM:
         raise Refusal(OUTSIDE)
     if not 1 <= long_axis_mm <= MAX_LONG_AXIS_MM:
-        raise Refusal(UNMEASURED.format(most=MAX_LONG_AXIS_MM))
+        raise Refusal(unmeasured())
     with transaction.atomic():
         Analysis.objects.select_for_update().get(pk=analysis.pk)  # two readers at a time would take one number
         number = max((each.number for each in reviewed(analysis)), default=0) + 1

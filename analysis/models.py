@@ -5,6 +5,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from patients.models import Job, Series, Study
 
@@ -35,11 +36,11 @@ class Analysis(Job):
     SITE_PATH = "series__study__patient__site"
 
     class State(models.TextChoices):
-        QUEUED = "QUEUED", "Waiting"
-        RUNNING = "RUNNING", "Running"
-        DONE = "DONE", "Done"
-        FAILED = "FAILED", "Failed"
-        CANCELLED = "CANCELLED", "Cancelled"
+        QUEUED = "QUEUED", _("Waiting")
+        RUNNING = "RUNNING", _("Running")
+        DONE = "DONE", _("Done")
+        FAILED = "FAILED", _("Failed")
+        CANCELLED = "CANCELLED", _("Cancelled")
 
     series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="analyses")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
@@ -202,8 +203,8 @@ class Reading(models.Model):
     SITE_PATH = "study__patient__site"
 
     class State(models.TextChoices):
-        DRAFT = "DRAFT", "Draft"
-        SIGNED = "SIGNED", "Signed"
+        DRAFT = "DRAFT", _("Draft")
+        SIGNED = "SIGNED", _("Signed")
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="readings")
     version = models.PositiveSmallIntegerField(help_text="1 is the report, later ones are addenda")
@@ -257,10 +258,10 @@ class Comparison(Job):
     SITE_PATH = "analysis__series__study__patient__site"
 
     class State(models.TextChoices):
-        QUEUED = "QUEUED", "Waiting"
-        RUNNING = "RUNNING", "Running"
-        DONE = "DONE", "Done"
-        FAILED = "FAILED", "Failed"
+        QUEUED = "QUEUED", _("Waiting")
+        RUNNING = "RUNNING", _("Running")
+        DONE = "DONE", _("Done")
+        FAILED = "FAILED", _("Failed")
 
     analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="comparisons")
     prior = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="later_comparisons")

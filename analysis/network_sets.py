@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from .checks import WEIGHTS, WEIGHTS_DIR, missing_weights
 from .models import NetworkSet
@@ -31,8 +32,8 @@ def fault(network_set: NetworkSet | None) -> str:
     released ones, of which no hash is kept, as they were added."""
     folder = folder_of(network_set)
     if missing := missing_weights(folder):
-        return "missing: " + ", ".join(missing)
-    return "" if _weights_in(folder) == weights_of(network_set) else "changed since they were added"
+        return gettext_noop("missing: {files}").format(files=", ".join(missing))
+    return "" if _weights_in(folder) == weights_of(network_set) else gettext_noop("changed since they were added")
 
 
 def _weights_in(folder: Path) -> frozenset[str]:

@@ -13,17 +13,21 @@ from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from patients.archives import MAX_MEMBERS, MAX_TOTAL_BYTES
 from patients.models import Patient, Site, Upload, UploadPart
 
 from . import queue, services
+from .stored_text import stored_text
 
 PIECE_BYTES = 4 * 2**20  # seconds of a slow line
-TOO_MANY_FILES = "An upload may hold {count} files: send one exam at a time."
-TOO_LARGE = "An upload may hold {gigabytes} GB: send one exam at a time."
-NOT_ANNOUNCED = "A piece does not fit the files that were announced: choose the files again."
-BROKEN_OFF = "The upload broke off and was not gone on with for {hours} hours: send the files again."
+TOO_MANY_FILES = _("An upload may hold {count} files: send one exam at a time.")
+TOO_LARGE = _("An upload may hold {gigabytes} GB: send one exam at a time.")
+NOT_ANNOUNCED = _("A piece does not fit the files that were announced: choose the files again.")
+BROKEN_OFF = gettext_noop("The upload broke off and was not gone on with for {hours} hours: send the files again.")
 
 Piece = tuple[int, int]  # number of the file among those announced, number of the piece in it
 
@@ -35,7 +39,7 @@ def announce(files: Sequence[Mapping[str, Any]], *, site: Site, user: Any, patie
     are too many or too large.
     """
     if len(files) > MAX_MEMBERS:
-        raise services.Refusal(TOO_MANY_FILES.format(count=f"{MAX_MEMBERS:,}"))
+        raise services.Refusal(TOO_MANY_FILES.format(count=number_format(MAX_MEMBERS, force_grouping=True)))
     if sum(file["size"] for file in files) > MAX_TOTAL_BYTES:
         raise services.Refusal(TOO_LARGE.format(gigabytes=MAX_TOTAL_BYTES // 2**30))
     announced = [
@@ -65,7 +69,7 @@ def add(upload: Upload, pieces: Mapping[Piece, File]) -> None:
     """
     if upload.state != Upload.State.RECEIVING:
         if upload.state == Upload.State.FAILED:
-            raise services.Refusal(upload.reason)
+            raise services.Refusal(stored_text(upload.reason))
         return
     if any(not _fits(upload, piece, file) for piece, file in pieces.items()):
         raise services.Refusal(NOT_ANNOUNCED)
@@ -80,7 +84,7 @@ def add(upload: Upload, pieces: Mapping[Piece, File]) -> None:
     if upload.state == Upload.State.FAILED:  # cancelled meanwhile
         for part in parts:
             part.file.delete(save=False)
-        raise services.Refusal(upload.reason)
+        raise services.Refusal(stored_text(upload.reason))
 
 
 def forget_broken_off() -> None:

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from patients.access import visible_or_404
@@ -75,7 +76,8 @@ def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:
         raise
     if sign:
         readings.sign(draft, user=request.user)
-    messages.success(request, f"Version {draft.version} is signed." if sign else "The draft is saved.")
+    signed = _("Version {version} is signed.").format(version=draft.version)
+    messages.success(request, signed if sign else _("The draft is saved."))
 
 
 @require_POST
@@ -94,7 +96,7 @@ def review_findings(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             centroid_mm = [float(each) for each in request.POST.get("at", "").split()]
             if len(centroid_mm) != 3:
-                raise Refusal(finding_reviews.UNMEASURED)
+                raise Refusal(finding_reviews.unmeasured())
             long_axis_mm = float(request.POST.get("long_axis_mm", ""))
             said = finding_reviews.mark(
                 analysis, user=request.user, centroid_mm=centroid_mm, long_axis_mm=long_axis_mm, reason=reason

@@ -11,6 +11,7 @@ from django.db.models import Exists, F, Max, OuterRef, prefetch_related_objects
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -186,7 +187,7 @@ def _trend_context(patient: Patient, points: list[TimePoint], here: Study | None
 def about(request: HttpRequest) -> HttpResponse:
     """What the numbers mean and how sure they are, from the evaluation in the checkout."""
     if not EVALUATION.is_file():
-        raise Http404("This installation came without the results of the evaluation.")
+        raise Http404(_("This installation came without the results of the evaluation."))
     return render(request, "pages/about.html", {"section": "about"} | ai.page())
 
 
@@ -276,7 +277,7 @@ def date_study(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         services.date_study(study, date.fromisoformat(request.POST.get("date", "")))
     except ValueError:
-        messages.error(request, "Enter the date as year, month and day.")
+        messages.error(request, _("Enter the date as year, month and day."))
     except services.Refusal as refusal:
         messages.error(request, str(refusal))
     return redirect("pages:study", study.pk)

@@ -1,5 +1,6 @@
 """The worklist's page, its table as a file, what is done with many studies at a time, and saved filters."""
 
+from collections import Counter
 from typing import Any
 
 from django.contrib import messages
@@ -9,6 +10,8 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -95,7 +98,7 @@ def act(request: HttpRequest) -> HttpResponse:
     if chosen:
         action(request, chosen)
     else:
-        messages.error(request, "Tick the studies first.")
+        messages.error(request, _("Tick the studies first."))
     return back
 
 
@@ -103,19 +106,30 @@ def _assign(request: HttpRequest, chosen: QuerySet[Study]) -> None:
     named = request.POST.get("reader", "")
     reader = _readers(request.user).filter(username=named).first()
     if named and reader is None:
-        messages.error(request, "There is no such reader at your sites.")
+        messages.error(request, _("There is no such reader at your sites."))
         return
     rows = Study.objects.filter(pk__in=[study.pk for study in chosen])
     if reader:
         rows = rows.filter(patient__site__in=reader.sites.all())
     count = rows.update(reader=reader)
     if count:
-        whom = f"assigned to {reader.get_username()}" if reader else "assigned to nobody now"
-        messages.success(request, f"{_studies(count)} {whom}.")
+        messages.success(request, _assigned(count, reader))
     if count < len(chosen):
-        messages.error(
-            request, f"{_studies(len(chosen) - count)} of a site whose CTs {named} may not see: not assigned."
+        left = len(chosen) - count
+        words = ngettext(
+            "{count} study of a site whose CTs {reader} may not see: not assigned.",
+            "{count} studies of a site whose CTs {reader} may not see: not assigned.",
+            left,
         )
+        messages.error(request, words.format(count=left, reader=named))
+
+
+def _assigned(count: int, reader: Any) -> str:
+    if reader is None:
+        words = ngettext("{count} study assigned to nobody now.", "{count} studies assigned to nobody now.", count)
+        return words.format(count=count)
+    words = ngettext("{count} study assigned to {reader}.", "{count} studies assigned to {reader}.", count)
+    return words.format(count=count, reader=reader.get_username())
 
 
 def _reanalyse(request: HttpRequest, chosen: QuerySet[Study]) -> None:
@@ -127,13 +141,15 @@ def _reanalyse(request: HttpRequest, chosen: QuerySet[Study]) -> None:
         except services.Refusal as refusal:
             refused.append(str(refusal))
     if queued:
-        messages.success(request, f"{_studies(queued)} will be analysed again; the present results count until then.")
-    for reason in dict.fromkeys(refused):
-        messages.error(request, f"{_studies(refused.count(reason))} not queued: {reason}")
-
-
-def _studies(count: int) -> str:
-    return f"{count} stud{'y' if count == 1 else 'ies'}"
+        words = ngettext(
+            "{count} study will be analysed again; the present result counts until then.",
+            "{count} studies will be analysed again; the present results count until then.",
+            queued,
+        )
+        messages.success(request, words.format(count=queued))
+    for reason, count in Counter(refused).items():
+        words = ngettext("{count} study not queued: {reason}", "{count} studies not queued: {reason}", count)
+        messages.error(request, words.format(count=count, reason=reason))
 
 
 @require_POST
@@ -146,7 +162,7 @@ def save_filter(request: HttpRequest) -> HttpResponse:
     if name and address:
         SavedFilter.objects.update_or_create(user=request.user, name=name, defaults={"address": address})
     else:
-        messages.error(request, "Choose a filter and a name for it.")
+        messages.error(request, _("Choose a filter and a name for it."))
     return _worklist(request)
 
 

@@ -10,13 +10,15 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from .search import searchable
 
 
 def check_time_zone(name: str) -> None:
     if name not in available_timezones():
-        raise ValidationError("There is no time zone of this name: enter one such as Europe/Berlin, or UTC.")
+        raise ValidationError(_("There is no time zone of this name: enter one such as Europe/Berlin, or UTC."))
 
 
 class Site(models.Model):
@@ -52,7 +54,8 @@ class Membership(models.Model):
 def name_text(patient_name: str) -> str:
     """A DICOM name, Family^Given, as people write it, or a word for its absence."""
     family, _, given = patient_name.split("=")[0].partition("^")
-    return " ".join(part for part in (given.replace("^", " ").strip(), family.strip()) if part) or "No name given"
+    named = " ".join(part for part in (given.replace("^", " ").strip(), family.strip()) if part)
+    return named or gettext("No name given")
 
 
 class Patient(models.Model):
@@ -230,12 +233,12 @@ class Upload(Job):
     SITE_PATH = "site"
 
     class State(models.TextChoices):
-        RECEIVING = "receiving", "Being sent"
-        RECEIVED = "received", "Received"
-        WORKING = "working", "Reading the files"
-        DONE = "done", "Done"
-        NEEDS_CONFIRMATION = "needs_confirmation", "Please confirm the patient"
-        FAILED = "failed", "Failed"
+        RECEIVING = "receiving", _("Being sent")
+        RECEIVED = "received", _("Received")
+        WORKING = "working", _("Reading the files")
+        DONE = "done", _("Done")
+        NEEDS_CONFIRMATION = "needs_confirmation", _("Please confirm the patient")
+        FAILED = "failed", _("Failed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="uploads")

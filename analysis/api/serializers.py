@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from patients.models import Patient, Series, Study, Upload
@@ -174,7 +175,7 @@ class PiecesSerializer(serializers.Serializer):
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         if len(fields["numbers"]) != len(fields["pieces"]):
-            raise serializers.ValidationError({"numbers": ["Send one number for each piece, in the same order."]})
+            raise serializers.ValidationError({"numbers": [_("Send one number for each piece, in the same order.")]})
         numbers = [tuple(int(part) for part in number.split(".")) for number in fields["numbers"]]
         return dict(zip(numbers, fields["pieces"], strict=True))
 
@@ -228,7 +229,7 @@ class NewSliceCorrectionSerializer(serializers.Serializer):
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         if "abnormal" not in self.initial_data:  # else a form that leaves it out would say "normal"
-            raise serializers.ValidationError({"abnormal": ["Say whether the slice is abnormal: true or false."]})
+            raise serializers.ValidationError({"abnormal": [_("Say whether the slice is abnormal: true or false.")]})
         return fields
 
 
@@ -261,7 +262,7 @@ class NewFindingReviewSerializer(serializers.Serializer):
         given = {name for name in self.initial_data if name != "reason"}
         if given not in ({"number", "present"}, {"centroid_mm", "long_axis_mm"}):
             raise serializers.ValidationError(
-                {"number": ["Send number and present of a finding, or centroid_mm and long_axis_mm of a new one."]}
+                {"number": [_("Send number and present of a finding, or centroid_mm and long_axis_mm of a new one.")]}
             )
         return fields
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
+from django.utils.formats import number_format
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -25,9 +27,7 @@ from .serializers import (
 )
 from .views import Conflict, VisibleRows
 
-TOO_MANY_FILES = (
-    f"These are more than {settings.DATA_UPLOAD_MAX_NUMBER_FILES:,} files: nothing was stored. Send one exam at a time."
-)
+TOO_MANY_FILES = _("These are more than {count} files: nothing was stored. Send one exam at a time.")
 
 
 class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixin, viewsets.GenericViewSet):
@@ -78,7 +78,8 @@ class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixi
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, (TooManyFilesSent, TooManyFieldsSent)):
-            exc = ValidationError({"files": [TOO_MANY_FILES]})
+            count = number_format(settings.DATA_UPLOAD_MAX_NUMBER_FILES, force_grouping=True)
+            exc = ValidationError({"files": [TOO_MANY_FILES.format(count=count)]})
         return super().handle_exception(exc)
 
     def _site(self, code: str | None) -> Site:
@@ -87,9 +88,9 @@ class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixi
         if len(named) == 1:
             return named[0]
         if not sites:
-            raise ValidationError({"site": ["You belong to no site yet: ask your administrator."]})
+            raise ValidationError({"site": [_("You belong to no site yet: ask your administrator.")]})
         codes = ", ".join(site.code for site in sites)
-        raise ValidationError({"site": [f"Name one of your sites: {codes}."]})
+        raise ValidationError({"site": [_("Name one of your sites: {codes}.").format(codes=codes)]})
 
     @extend_schema(request=None, responses=UploadSerializer)
     @action(detail=True, methods=["post"])

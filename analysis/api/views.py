@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status, viewsets
@@ -65,7 +66,7 @@ class VisibleRows:
         for name, path in self.belongs_to.items():
             if named := self.request.query_params.get(name):
                 if not named.isdecimal():
-                    raise ValidationError({name: ["Enter the id, a whole number."]})
+                    raise ValidationError({name: [_("Enter the id, a whole number.")]})
                 rows = rows.filter(**{path: int(named)})
         return rows
 
@@ -253,7 +254,7 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     def _done(self) -> Analysis:
         analysis = self.get_object()
         if analysis.state != Analysis.State.DONE:
-            raise NotFound("This analysis has no result yet.")
+            raise NotFound(_("This analysis has no result yet."))
         return analysis
 
 

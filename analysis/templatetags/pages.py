@@ -3,6 +3,7 @@
 from datetime import date
 
 from django import template
+from django.utils.translation import gettext_lazy as _
 
 from patients.models import Patient, name_text
 
@@ -14,23 +15,23 @@ register.filter(name_text)
 register.filter(stored_text)
 
 STAGES = {
-    "reading": "Reading the images",
-    "lungs": "Finding the lungs",
-    "slices": "Looking at each slice",
-    "score": "Computing the score",
-    "findings": "Looking for nodules",
+    "reading": _("Reading the images"),
+    "lungs": _("Finding the lungs"),
+    "slices": _("Looking at each slice"),
+    "score": _("Computing the score"),
+    "findings": _("Looking for nodules"),
 }
 """The pipeline's stages in words."""
 
-FINAL_WORDS = {"DONE": "Analysis done", "FAILED": "Analysis failed", "CANCELLED": "Analysis cancelled"}
+FINAL_WORDS = {"DONE": _("Analysis done"), "FAILED": _("Analysis failed"), "CANCELLED": _("Analysis cancelled")}
 
 
 @register.filter
 def stage_words(analysis: Analysis) -> str:
     """What a run is doing now."""
     if analysis.state == Analysis.State.RUNNING:
-        return STAGES.get(analysis.stage, "Starting")
-    return FINAL_WORDS.get(analysis.state, "Waiting for a free worker")
+        return str(STAGES.get(analysis.stage, _("Starting")))
+    return str(FINAL_WORDS.get(analysis.state, _("Waiting for a free worker")))
 
 
 @register.filter
