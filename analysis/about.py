@@ -202,10 +202,8 @@ def _score() -> go.Figure:
             gettext("%(text)s<br>opacity %(x)s %%<br>Corona score %(y)s %%"), text="", x=".1f", y=".1f",
         ),
     )  # fmt: skip
-    # xgettext:no-python-format
-    true_title = gettext("True opacity, % of the lung")
-    # xgettext:no-python-format
-    score_title = gettext("Corona score, % of the lung")
+    true_title = gettext("True opacity of the lung, %")
+    score_title = gettext("Corona score of the lung, %")
     layout = _square(true_title, score_title, highest)
     return _with_diagonal(go.Figure([points], layout), highest)
 

@@ -65,8 +65,7 @@ MEASURES = {
         gettext_lazy("Corona score, cm³"), lambda point: point.corona_score_cm3, lambda point: point.score_noise
     ),
     "opacity": Measure(
-        # xgettext:no-python-format
-        gettext_lazy("Opacity, % of the lungs"),
+        gettext_lazy("Opacity of the lungs, %"),
         lambda point: point.analysis and point.analysis.opacity_percent,
     ),
 }
