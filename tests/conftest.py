@@ -1,10 +1,12 @@
 """What all tests share: the real data where it is present, a site with a user."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from tests.phantom_series import write_exams
 
@@ -33,6 +35,13 @@ def plain_static_files(settings: Any) -> None:
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """A request of the test client leaves its language behind; no other test is to meet it."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture
