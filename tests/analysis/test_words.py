@@ -136,7 +136,7 @@ def test_the_proposed_report(german, course):
     assert proposed(points[1], points, course.comparison).splitlines() == [
         "Verdichtungen wie bei COVID-19 auf 3 von 18 Lungenschichten, 12,4 % der Lunge, am meisten im unteren Drittel "
         "rechts. Nicht spezifisch für COVID-19.",
-        "Corona-Score 3,2 cm³ (−68 % seit der letzten CT).",
+        "Corona-Score 3,2 cm³ (−68 % seit dem letzten CT).",
         "Herdbefunde: Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm); Solider Rundherd, "
         "verkalkt, rechte Lunge, unteres Drittel (7,1 × 6,8 mm).",
         "Im Vergleich zum 05.03.2020: Läsionen 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen.",

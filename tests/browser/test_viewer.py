@@ -96,7 +96,7 @@ def test_the_viewer_speaks_german_where_the_page_does(stack: Stack, study: str):
             re.compile(r"^clinician: unauffällig \(\d{2}\.\d{2}\.\d{4}\)$")
         )
         chart = page.locator("[data-chart-canvas]")
-        expect(chart.locator(".xtitle")).to_have_text("Tage seit der ersten CT")
+        expect(chart.locator(".xtitle")).to_have_text("Tage seit dem ersten CT")
         page.reload()
         assert len([url for url in asked if "/words/de/" in url]) == 2
         assert page.evaluate(TRANSFERRED) == 0  # the browser has kept them
