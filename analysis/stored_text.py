@@ -77,7 +77,7 @@ def _messages(language: str) -> dict[str, str]:
     return {
         msgid: text
         for msgid, text in trans_real.translation(language)._catalog.items()
-        if isinstance(msgid, str) and "\x04" not in msgid and text
+        if isinstance(msgid, str) and msgid and "\x04" not in msgid and text
     }
 
 

@@ -14,6 +14,7 @@ from analysis.finding_reviews import reviewed
 from analysis.impression import proposed
 from analysis.models import Analysis, Comparison
 from analysis.pipeline import regions
+from analysis.stored_text import stored_text
 from analysis.trend import trend
 from patients.models import Patient
 from tests.analysis.finished import FINDINGS, finished_analysis
@@ -167,6 +168,12 @@ def test_the_figures_of_the_ai_follow_the_language_of_each_reader():
     assert (english["yaxis"]["title"]["text"], english["separators"]) == ("Sensitivity", ".,")
     assert (german["yaxis"]["title"]["text"], german["separators"]) == ("Sensitivität", ",.")
     assert {case.suspected for case in cases()} >= {"yes", "no"}
+
+
+@pytest.mark.parametrize("language", ["en-gb", "de"])
+def test_where_nothing_was_stored_nothing_is_said(language):
+    with translation.override(language):
+        assert stored_text("") == ""
 
 
 def test_pages_say_it_in_german(client, user, course):
