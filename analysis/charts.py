@@ -18,7 +18,7 @@ from django.utils.translation import gettext, gettext_lazy, pgettext
 
 from patients.models import PatientEvent, Study
 
-from .formats import change_words, date_text, quality_text, relative_text, score_text
+from .formats import change_words, date_text, decision_text, quality_text, relative_text, score_text
 from .trend import TimePoint
 
 MARKER_SIZE = 13
@@ -93,12 +93,15 @@ def _figure(
     drawn = [point for point in points if point.in_trend and value(point) is not None]
     x = [axis.at(point.date) for point in drawn]
     shown = [point for point in drawn if here and point.study.pk == here.pk]
-    suspected, not_suspected = pgettext("decision", "suspected"), pgettext("decision", "not suspected")
     traces = [
         _noise_band(drawn, axis, measure),
         go.Scatter(x=x, y=[value(point) for point in drawn], mode="lines", hoverinfo="skip", line_width=2.5),
-        _markers([point for point in drawn if point.analysis.suspected], axis, value, suspected, "triangle-up"),
-        _markers([point for point in drawn if not point.analysis.suspected], axis, value, not_suspected, "circle"),
+        _markers(
+            [point for point in drawn if point.analysis.suspected], axis, value, decision_text(True), "triangle-up"
+        ),
+        _markers(
+            [point for point in drawn if not point.analysis.suspected], axis, value, decision_text(False), "circle"
+        ),
         go.Scatter(
             x=[axis.at(point.date) for point in shown],
             y=[value(point) for point in shown],

@@ -27,7 +27,8 @@ HEAT_OPACITY = 0.45
 HEAT_THRESHOLD = 0.2  # activations below are not drawn
 
 
-def _fixed(value: float, digits: int) -> str:
+def number_text(value: float, digits: int) -> str:
+    """A number with a true minus and its decimals after the language's sign: ``−0.5``, in German ``−0,5``."""
     text = f"{value:.{digits}f}"
     return number_format(text).replace("-", MINUS if float(text) else "")
 
@@ -35,7 +36,7 @@ def _fixed(value: float, digits: int) -> str:
 def _rounded(value: float, digits: int) -> str:
     """For amounts: a small positive one is never written as zero."""
     smallest = 10**-digits
-    return f"< {_fixed(smallest, digits)}" if 0 < value < smallest / 2 else _fixed(value, digits)
+    return f"< {number_text(smallest, digits)}" if 0 < value < smallest / 2 else number_text(value, digits)
 
 
 def score_text(cm3: float | None) -> str:
@@ -122,8 +123,7 @@ def lesion_words(lesion: dict[str, Any]) -> str:
     """One lesion of a comparison: ``Finding 2: grown``, ``Resolved: nodule, left lung, upper third``."""
     status = lesion["status"]
     if lesion["number"] is None:
-        what, where = words.KINDS[lesion["kind"]], words.PLACES[lesion["lung"], lesion["zone"]]
-        return str(words.GONE[status] % {"what": what, "where": where, "part_of": lesion["part_of"]})
+        return str(words.GONE[status] % {"lesion": lesion_place(lesion), "part_of": lesion["part_of"]})
     seen = words.SEEN_NOW.get(status, words.LESION_STATUS[status])
     return gettext("Finding %(number)s: %(status)s") % {"number": lesion["number"], "status": seen}
 
@@ -143,6 +143,11 @@ def place_words(finding: Any) -> str:
     return str(words.PLACES[finding.lung, finding.zone])
 
 
+def lesion_place(lesion: dict[str, Any]) -> str:
+    """What and where one lesion of a comparison is: ``nodule, left lung, upper third``."""
+    return f"{words.KINDS[lesion['kind']]}, {words.PLACES[lesion['lung'], lesion['zone']]}"
+
+
 def lesion_measures(lesion: dict[str, Any]) -> str:
     """Volumes and their change: ``0.5 ml → 1.21 ml, +133 %, volume doubling time 74 days``, ``0.40 ml → –``."""
     before, now = lesion["prior_volume_ml"], lesion["volume_ml"]
@@ -152,7 +157,7 @@ def lesion_measures(lesion: dict[str, Any]) -> str:
     if percent is not None:
         parts.append(change_text(1 + percent / 100))
     if days is not None:
-        parts.append(gettext("volume doubling time %(days)s days") % {"days": _fixed(days, 0)})
+        parts.append(gettext("volume doubling time %(days)s days") % {"days": number_text(days, 0)})
     return ", ".join(parts)
 
 
@@ -215,12 +220,17 @@ def _axes_text(finding: dict[str, Any]) -> str:
 
 def position_text(z_mm: float | None) -> str:
     """A slice's place along the body: ``−192.1 mm``."""
-    return DASH if z_mm is None else f"{_fixed(z_mm, 1)} mm"
+    return DASH if z_mm is None else f"{number_text(z_mm, 1)} mm"
 
 
 def spacing_text(mm: float | None) -> str:
     """Between slices or pixels: ``2.00 mm``, ``0.68 mm``."""
     return DASH if mm is None else f"{_rounded(mm, 2)} mm"
+
+
+def apart_text(mm: float | None) -> str:
+    """Of slices: ``2.00 mm apart``."""
+    return gettext("%(distance)s apart") % {"distance": spacing_text(mm)}
 
 
 def date_text(day: date | None) -> str:
@@ -265,7 +275,12 @@ def _remarks(flags: Sequence[dict[str, Any]]) -> str:
 
 def hu_text(hu: float) -> str:
     """A CT number: ``−750 HU``."""
-    return f"{_fixed(hu, 0)} HU"
+    return f"{number_text(hu, 0)} HU"
+
+
+def decision_text(suspected: bool | None) -> str:
+    """``suspected`` or ``not suspected``."""
+    return pgettext("decision", "suspected") if suspected else pgettext("decision", "not suspected")
 
 
 def decision_words(analysis: "Analysis") -> str:

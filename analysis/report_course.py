@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext, gettext_lazy, pgettext, pgettext_lazy
 from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, PolyLine, Rect, String
 from reportlab.lib.colors import HexColor
 from reportlab.pdfbase.pdfmetrics import stringWidth
@@ -11,7 +12,18 @@ from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
 from patients.models import PatientEvent
 
-from .formats import DASH, date_text, opacity_text, quality_text, ratio_text, relative_text, score_text, volume_text
+from .formats import (
+    DASH,
+    date_text,
+    decision_text,
+    number_text,
+    opacity_text,
+    quality_text,
+    ratio_text,
+    relative_text,
+    score_text,
+    volume_text,
+)
 from .models import Analysis
 from .report_style import FAINT, FONT, GAP, INK, PALE, RULE, WIDTH, heading, paragraph, table
 from .trend import TimePoint
@@ -25,14 +37,27 @@ LEFT, RIGHT, BOTTOM, TOP = 24.0, 16.0, 27.0, 14.0
 LABEL_ROOM = 44.0
 """Date labels closer than this would touch, in points."""
 GRID_LINES = 4
-NO_TREND = "A trend is drawn from the second analysed time point on."
-BAND_WORDS = "measurement noise (95 %)"
-VERSIONS_DIFFER = (
+NO_TREND = gettext_lazy("A trend is drawn from the second analysed time point on.")
+BAND_WORDS = gettext_lazy("measurement noise (95 %)")
+VERSIONS_DIFFER = gettext_lazy(
     "The time points were made by different versions of the networks, so a part of a change may come from the version."
 )
+HEAD = (
+    pgettext_lazy("date", "CT of"),
+    pgettext_lazy("since the first CT", "Day"),
+    gettext_lazy("Corona score"),
+    pgettext_lazy("score", "Relative"),
+    gettext_lazy("Decision"),
+)
 WHOLE_HEAD = (
-    "CT of", "Day", "Corona score", "Relative", "Opacity", "Lungs", "Positive ratio", "Networks", "Reader", "Quality",
-)  # fmt: skip
+    *HEAD[:4],
+    gettext_lazy("Opacity"),
+    gettext_lazy("Lungs"),
+    gettext_lazy("Positive ratio"),
+    gettext_lazy("Networks"),
+    gettext_lazy("Reader"),
+    gettext_lazy("Quality"),
+)
 WHOLE_SHARES = (0.115, 0.05, 0.11, 0.085, 0.085, 0.09, 0.08, 0.115, 0.115, 0.155)
 
 
@@ -41,7 +66,7 @@ def course_section(marked: TimePoint | None, points: Sequence[TimePoint]) -> lis
     chart_width = WIDTH * 0.47
     chart = trend_drawing(points, marked, width=chart_width, height=CHART_HEIGHT) or paragraph(NO_TREND, 8, FAINT)
     body = table([[chart, _points_table(marked, points, WIDTH - chart_width - 2 * GAP)]], [chart_width + 2 * GAP, None])
-    return [*heading("Course"), body]
+    return [*heading(gettext("Course")), body]
 
 
 def whole_course_section(
@@ -72,7 +97,7 @@ def whole_course_section(
     networks = {point.analysis.weights for point in points if point.in_trend and point.corona_score_cm3 is not None}
     notes = [VERSIONS_DIFFER] if len(networks) > 1 else []
     notes += [f"{date_text(event.date)}: {event.text}" for event in events]
-    charted = KeepTogether([*heading("All time points"), chart])
+    charted = KeepTogether([*heading(gettext("All time points")), chart])
     return [charted, grid, Spacer(0, 3), *(paragraph(note, 7.5) for note in notes)]
 
 
@@ -89,14 +114,14 @@ def _measures(point: TimePoint, decided: dict[int, bool]) -> list[str]:
         volume_text(done and done.lung_volume_ml),
         ratio_text(done and done.positive_ratio),
         _point_words(point),
-        DASH if reader is None else "suspected" if reader else "not suspected",
+        DASH if reader is None else decision_text(reader),
         quality_text(done.quality) if done else "",
     ]
 
 
 def _points_table(marked: TimePoint | None, points: Sequence[TimePoint], width: float) -> Table:
     shown = _rows_shown(marked, points)
-    rows = [[paragraph(text, 7, FAINT) for text in ("CT of", "Day", "Corona score", "Relative", "Decision")]]
+    rows = [[paragraph(text, 7, FAINT) for text in HEAD]]
     for point in shown:
         day = DASH if point.days_since_first is None else str(point.days_since_first)
         defined = point.relative_corona_score is not None
@@ -104,7 +129,8 @@ def _points_table(marked: TimePoint | None, points: Sequence[TimePoint], width: 
         texts = (date_text(point.date), day, score_text(point.corona_score_cm3), relative, _point_words(point))
         rows.append([paragraph(text, 7.5, bold=_is_same(point, marked)) for text in texts])
     if len(shown) < len(points):
-        rows.append([paragraph(f"{len(points) - len(shown)} more in CoronaTrend", 7, FAINT), "", "", "", ""])
+        more = gettext("%(count)s more in CoronaTrend") % {"count": len(points) - len(shown)}
+        rows.append([paragraph(more, 7, FAINT), "", "", "", ""])
     highlights = [
         ("BACKGROUND", (0, row), (-1, row), PALE) for row, point in enumerate(shown, start=1) if _is_same(point, marked)
     ]
@@ -131,11 +157,11 @@ def _is_same(point: TimePoint, marked: TimePoint | None) -> bool:
 
 
 def _point_words(point: TimePoint) -> str:
-    if point.analysis is None:
-        return "not analysed"
-    if point.analysis.state == Analysis.State.DONE:
-        return "suspected" if point.analysis.suspected else "not suspected"
-    return "in work" if point.analysis.is_active else "not analysed"
+    if point.analysis and point.analysis.state == Analysis.State.DONE:
+        return decision_text(point.analysis.suspected)
+    if point.analysis and point.analysis.is_active:
+        return pgettext("analysis", "in work")
+    return pgettext("time point", "not analysed")
 
 
 @dataclass(frozen=True)
@@ -176,7 +202,7 @@ def trend_drawing(
 
     drawing = Drawing(width, height)
     _grid(drawing, y, step, width)
-    title = "Relative Corona score" if relative else "Corona score, cm³"
+    title = gettext("Relative Corona score") if relative else gettext("Corona score, cm³")
     drawing.add(String(0, height - LABEL_SIZE, title, fontName=FONT, fontSize=LABEL_SIZE + 0.5, fillColor=INK))
     places = [(x(day), y(value)) for day, value in zip(days, values, strict=True)]
     if None not in noise:
@@ -207,9 +233,10 @@ def _band(drawing: Drawing, corners: Sequence[tuple[float, float]]) -> None:
     """The band with its word at the top right."""
     drawing.add(Polygon([each for corner in corners for each in corner], fillColor=BAND, strokeColor=None))
     top, right = drawing.height - LABEL_SIZE, drawing.width - RIGHT / 2
-    label = String(right, top, BAND_WORDS, fontName=FONT, fontSize=LABEL_SIZE)
+    words = str(BAND_WORDS)
+    label = String(right, top, words, fontName=FONT, fontSize=LABEL_SIZE)
     label.textAnchor, label.fillColor = "end", FAINT
-    left = right - stringWidth(BAND_WORDS, FONT, LABEL_SIZE) - 12
+    left = right - stringWidth(words, FONT, LABEL_SIZE) - 12
     drawing.add(Rect(left, top - 0.5, 9, LABEL_SIZE - 0.5, fillColor=BAND, strokeColor=None))
     drawing.add(label)
 
@@ -235,13 +262,16 @@ def _grid(drawing: Drawing, y: _Scale, step: float, width: float) -> None:
     for number in range(round(y.high / step) + 1):
         up = y(number * step)
         drawing.add(Line(LEFT, up, width - RIGHT / 2, up, strokeColor=RULE, strokeWidth=0.5))
-        label = String(LEFT - 4, up - LABEL_SIZE / 3, f"{number * step:.{digits}f}", fontName=FONT, fontSize=LABEL_SIZE)
+        label = String(
+            LEFT - 4, up - LABEL_SIZE / 3, number_text(number * step, digits), fontName=FONT, fontSize=LABEL_SIZE
+        )
         label.textAnchor, label.fillColor = "end", FAINT
         drawing.add(label)
 
 
 def _day_label(drawing: Drawing, point: TimePoint, across: float, *, strong: bool) -> None:
-    lines = (f"day {point.days_since_first}", date_text(point.date))
+    day = gettext("day %(day)s") % {"day": point.days_since_first}
+    lines = (day, date_text(point.date))
     for number, text in enumerate(lines):
         label = String(across, BOTTOM - 10 - number * (LABEL_SIZE + 1.5), text, fontName=FONT, fontSize=LABEL_SIZE)
         label.textAnchor, label.fillColor = "middle", INK if strong else FAINT

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy
 from reportlab.platypus import Flowable, Spacer
 
 from . import formats
@@ -12,11 +13,12 @@ from .models import Analysis, Comparison
 from .report_images import SliceImage, finding_images
 from .report_pictures import Picture
 from .report_style import FAINT, GAP, RULE, WIDTH, heading, paragraph, table
+from .stored_text import stored_text
 
 MAX_IN_SHORT = 3  # that the page for the ward has room for
 MAX_PICTURES = 24  # each is a slice to decode
 PICTURE_WIDTH = 113.0
-NOT_LOOKED_FOR = "not looked for by the networks of that time"
+LESION_HEAD = (gettext_lazy("Lesion"), gettext_lazy("What and where"), gettext_lazy("Volume then → now"))
 
 
 def findings_in_short(analysis: Analysis) -> list[Flowable]:
@@ -24,14 +26,14 @@ def findings_in_short(analysis: Analysis) -> list[Flowable]:
     findings = reviewed(analysis)
     counting = [each for each in findings if each.present]
     if analysis.report["findings"] is None and not counting:
-        return [Spacer(0, GAP / 2), paragraph(f"Findings: {NOT_LOOKED_FOR}.", 8)]
+        return [Spacer(0, GAP / 2), paragraph(gettext("Findings: not looked for by the networks of that time."), 8)]
     words = [_in_short(each) for each in _largest(counting, MAX_IN_SHORT)]
     if len(counting) > MAX_IN_SHORT:
-        words.append(f"and {len(counting) - MAX_IN_SHORT} smaller")
+        words.append(gettext("and %(count)s smaller") % {"count": len(counting) - MAX_IN_SHORT})
     if count := sum(each.finding is not None and not each.present for each in findings):
-        words.append(f"{count} more of the networks rejected by a reader")
-    text = f"Findings: {'; '.join(words) or 'no nodule or focal opacity'}."
-    return [Spacer(0, GAP / 2), paragraph(text, 8)]
+        words.append(gettext("%(count)s more of the networks rejected by a reader") % {"count": count})
+    named = "; ".join(words) or gettext("no nodule or focal opacity")
+    return [Spacer(0, GAP / 2), paragraph(gettext("Findings: %(named)s.") % {"named": named}, 8)]
 
 
 def _largest(findings: Sequence[ReviewedFinding], most: int) -> list[ReviewedFinding]:
@@ -41,17 +43,18 @@ def _largest(findings: Sequence[ReviewedFinding], most: int) -> list[ReviewedFin
 def _in_short(each: ReviewedFinding) -> str:
     if each.finding is None:
         return formats.finding_in_short(each)
-    agreed = ", a reader agrees" if each.review else ""
-    return f"{formats.finding_words(each.finding)}: {formats.finding_measures(each.finding)}{agreed}"
+    said = f"{formats.finding_words(each.finding)}: {formats.finding_measures(each.finding)}"
+    return gettext("%(finding)s, a reader agrees") % {"finding": said} if each.review else said
 
 
 def findings_section(analysis: Analysis) -> list[Flowable]:
     """All findings, those that a reader rejected too, with measures and a picture of the largest."""
     findings = reviewed(analysis)
     if not findings:
-        none = "No nodule or focal opacity of 4 mm or more was found."
-        looked = analysis.report["findings"] is not None
-        return [*heading("Findings"), paragraph(none if looked else f"{NOT_LOOKED_FOR.capitalize()}.")]
+        none = gettext("No nodule or focal opacity of 4 mm or more was found.")
+        if analysis.report["findings"] is None:
+            none = gettext("Not looked for by the networks of that time.")
+        return [*heading(gettext("Findings")), paragraph(none)]
     images = finding_images(analysis, _largest(findings, MAX_PICTURES))
     cards = [_card(each, images.get(each.number)) for each in findings]
     pairs = [[*one, *other] for one, other in zip_longest(cards[::2], cards[1::2], fillvalue=["", ""])]
@@ -62,27 +65,38 @@ def findings_section(analysis: Analysis) -> list[Flowable]:
         ("BOTTOMPADDING", (0, 0), (-1, -1), GAP),
         ("RIGHTPADDING", (0, 0), (-1, -1), 3),
     )
-    note = "Green: the outline that the network measured; a ring as wide as the long axis where it made none."
+    notes = [
+        gettext("Green: the outline that the network measured; a ring as wide as the long axis where it made none.")
+    ]
     if len(findings) > MAX_PICTURES:
-        note += f" Pictures of the {MAX_PICTURES} largest of {len(findings)}."
-    return [*heading(f"Findings ({len(findings)})"), paragraph(note, 7.5, FAINT), Spacer(0, 3), grid]
+        of_some = gettext("Pictures of the %(shown)s largest of %(all)s.")
+        notes.append(of_some % {"shown": MAX_PICTURES, "all": len(findings)})
+    title = heading(gettext("Findings (%(count)s)") % {"count": len(findings)})
+    return [*title, paragraph(" ".join(notes), 7.5, FAINT), Spacer(0, 3), grid]
 
 
 def _card(each: ReviewedFinding, image: SliceImage | None) -> list[object]:
     """Its picture, and the words beside it."""
-    what = formats.finding_words(each.finding) if each.finding else "Marked by a reader"
-    measures = formats.finding_measures(each.finding) if each.finding else f"long axis {each.long_axis_mm:.1f} mm"
-    x, y, z = (formats.position_text(mm) for mm in each.centroid_mm)
-    at_slice = f"Slice {image.number}, at" if image else "At"
+    if each.finding:
+        what, measures = formats.finding_words(each.finding), formats.finding_measures(each.finding)
+    else:
+        what = gettext("Marked by a reader")
+        measures = gettext("long axis %(mm)s mm") % {"mm": formats.number_text(each.long_axis_mm, 1)}
+    place = dict(zip("xyz", map(formats.position_text, each.centroid_mm), strict=True))
+    if image:
+        where = gettext("Slice %(number)s, at x %(x)s, y %(y)s, z %(z)s") % {"number": image.number, **place}
+    else:
+        where = gettext("At x %(x)s, y %(y)s, z %(z)s") % place
     words: list[Flowable] = [
         paragraph(f"{each.number}. {what}", 8, bold=True),
         paragraph(measures, 7.5),
-        paragraph(f"{at_slice} x {x}, y {y}, z {z}", 7, FAINT),
+        paragraph(where, 7, FAINT),
     ]
     if each.review:
-        who = each.review.user.get_username() if each.review.user else "a user who was deleted"
-        counts = "" if each.present else "; does not count"
-        words.append(paragraph(f"{who}: {formats.review_words(each)}{counts}", 7.5, bold=True))
+        who = each.review.user.get_username() if each.review.user else gettext("a user who was deleted")
+        said = f"{who}: {formats.review_words(each)}"
+        said = said if each.present else gettext("%(said)s; does not count") % {"said": said}
+        words.append(paragraph(said, 7.5, bold=True))
     return [image and Picture(image, image.overlay, PICTURE_WIDTH), words]
 
 
@@ -90,19 +104,21 @@ def _what(lesion: dict[str, Any], without: Collection[int]) -> str:
     """Nothing for one that is gone, of which ``formats.lesion_words`` says it. ``without``: what readers rejected."""
     if lesion["number"] is None:
         return ""
-    rejected_words = "; rejected by a reader" if lesion["number"] in without else ""
-    return f"{lesion['kind']}, {lesion['lung']} lung, {lesion['zone']} third{rejected_words}"
+    said = formats.lesion_place(lesion)
+    return gettext("%(lesion)s; rejected by a reader") % {"lesion": said} if lesion["number"] in without else said
 
 
 def change_section(comparison: Comparison | None) -> list[Flowable]:
     """What changed since the CT before, with every lesion of either."""
     if comparison is None:
-        none = "There is no earlier result of this patient to compare this one with."
-        return [*heading("Since the last CT"), paragraph(none)]
-    title = heading(f"Since the last CT, {formats.date_text(comparison.prior.series.study.study_date)}")
+        none = gettext("There is no earlier result of this patient to compare this one with.")
+        return [*heading(gettext("Since the last CT")), paragraph(none)]
+    day = formats.date_text(comparison.prior.series.study.study_date)
+    title = heading(gettext("Since the last CT, %(day)s") % {"day": day})
     change = comparison.change
     if change is None:
-        return [*title, paragraph(comparison.error or "The two CTs are still being compared: print again later.")]
+        waiting = gettext("The two CTs are still being compared: print again later.")
+        return [*title, paragraph(stored_text(comparison.error) or waiting)]
     without = rejected(comparison.analysis)
     rows = [
         [
@@ -112,10 +128,11 @@ def change_section(comparison: Comparison | None) -> list[Flowable]:
         ]
         for lesion in formats.lesions_by_status(change)
     ]
-    head = [paragraph(text, 7, FAINT) for text in ("Lesion", "What and where", "Volume then → now")]
+    head = [paragraph(text, 7, FAINT) for text in LESION_HEAD]
+    lesions, opacity = formats.lesion_counts(change, without), formats.opacity_change_words(change)
     lines = [
-        f"Lesions: {formats.lesion_counts(change, without)}. Opacity: {formats.opacity_change_words(change)}.",
-        *(flag["message"] for flag in change["quality"]),
+        gettext("Lesions: %(lesions)s. Opacity: %(opacity)s.") % {"lesions": lesions, "opacity": opacity},
+        *(stored_text(flag["message"]) for flag in change["quality"]),
     ]
     grid = table(
         [head, *rows],

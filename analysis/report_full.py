@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from django.utils.translation import gettext, ngettext, pgettext
 from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer
 
 from . import formats
@@ -15,6 +16,7 @@ from .report_pictures import HeatLegend, Picture
 from .report_readers import words_section
 from .report_style import FAINT, GAP, RULE, WIDTH, heading, paragraph, table
 from .trend import HEALTHY_SCORE_CM3, TimePoint, since_last
+from .words import STAGES
 
 SHEET_COLUMNS = 5
 BEGINNING = 125.0  # points that a part needs to begin on a page: its heading and some rows
@@ -44,13 +46,15 @@ def _sheet_section(analysis: Analysis) -> list[Flowable]:
     """The positive slices on a contact sheet."""
     count = sum(each["positive"] is True for each in analysis.report["slices"])
     if not count:
-        return [*heading("Abnormal slices"), paragraph("The networks call no slice abnormal.")]
+        return [*heading(gettext("Abnormal slices")), paragraph(gettext("The networks call no slice abnormal."))]
     images = sheet_images(analysis)
     if not images:
-        sentence = "The stored images or their heat map could not be read, so no slice is shown."
-        return [*heading("Abnormal slices"), paragraph(sentence)]
-    few = f", {SHEET_SLICES} of them evenly chosen" if count > SHEET_SLICES else ""
-    title = f"{count} abnormal slice{'' if count == 1 else 's'}{few}, head to feet"
+        sentence = gettext("The stored images or their heat map could not be read, so no slice is shown.")
+        return [*heading(gettext("Abnormal slices")), paragraph(sentence)]
+    title = ngettext("%(count)s abnormal slice", "%(count)s abnormal slices, head to feet", count)
+    if count > SHEET_SLICES:
+        title = gettext("%(count)s abnormal slices, %(shown)s of them evenly chosen, head to feet")
+    title %= {"count": count, "shown": SHEET_SLICES}
     title_row = table(
         [[paragraph(title, 9.5, bold=True), HeatLegend()]],
         [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
@@ -61,7 +65,7 @@ def _sheet_section(analysis: Analysis) -> list[Flowable]:
     cells += [""] * (-len(cells) % SHEET_COLUMNS)
     rows = [cells[first : first + SHEET_COLUMNS] for first in range(0, len(cells), SHEET_COLUMNS)]
     grid = table(rows, [WIDTH / SHEET_COLUMNS] * SHEET_COLUMNS, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
-    note = paragraph("Under each: slice, probability, activation.", 7.5, FAINT)
+    note = paragraph(gettext("Under each: slice, probability, activation."), 7.5, FAINT)
     return [Spacer(0, GAP + 2), title_row, note, Spacer(0, 3), grid]
 
 
@@ -70,107 +74,159 @@ def _on_the_sheet(analysis: Analysis, image: SliceImage, corrections: Mapping[st
     words = f"{image.number} · {formats.ratio_text(this['probability'])} · {formats.area_text(this['activation_cm2'])}"
     said = corrections.get(this["sop_instance_uid"])
     if said and not said.abnormal:
-        words += " · reader: normal"
+        reader = gettext("reader: normal")
+        words += f" · {reader}"
     return [Picture(image, image.overlay, SHEET_WIDTH), Spacer(0, 1), paragraph(words, 6.5, FAINT)]
 
 
 def _opacity_section(analysis: Analysis) -> list[Flowable]:
     """The share of each third of each lung, and of the whole."""
     opacity = analysis.report["opacity"]
-    title = heading("Opacity by region")
+    title = heading(gettext("Opacity by region"))
     if opacity is None:
-        return [*title, paragraph("Not measured by the networks of that time.")]
-    head = [paragraph(text, 7, FAINT) for text in ("Third", "Right", "Left", "Both")]
+        return [*title, paragraph(gettext("Not measured by the networks of that time."))]
+    columns = (
+        pgettext("of the lung", "Third"),
+        pgettext("side", "Right"),
+        pgettext("side", "Left"),
+        pgettext("lungs", "Both"),
+    )
+    head = [paragraph(text, 7, FAINT) for text in columns]
     rows = [
         [paragraph(text, 8, bold=text == third) for text in (third, *cells)]
         for third, cells in formats.opacity_rows(opacity)
     ]
     grid = table([head, *rows], [WIDTH * 0.15] * 4, ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE), pad=3)
-    return [KeepTogether([*title, grid, Spacer(0, 3), paragraph(f"Of the whole: {formats.opacity_note(opacity)}.")])]
+    of_whole = gettext("Of the whole: %(shares)s.") % {"shares": formats.opacity_note(opacity)}
+    return [KeepTogether([*title, grid, Spacer(0, 3), paragraph(of_whole)])]
 
 
 def _origin_section(analysis: Analysis) -> list[Flowable]:
     """How this result was made, so that it can be made again."""
     report, series = analysis.report, analysis.series
     zone = series.study.patient.site.time_zone
-    seconds = report["seconds"]
-    spacing = formats.spacing_text(analysis.slice_spacing_mm)
     rows = [
         ("Study Instance UID", series.study.study_instance_uid),
         ("Series Instance UID", report["series_instance_uid"]),
-        ("Analysis", f"number {analysis.pk}, of {len(report['slices'])} slices, {spacing} apart"),
-        ("Analysed", formats.moment_text(analysis.finished_at, zone)),
-        ("Working time", f"{sum(seconds.values()):.1f} s: {', '.join(f'{n} {s:.1f} s' for n, s in seconds.items())}"),
-        ("Software", f"CoronaTrend {report.get('software_version') or 'of a version that was not kept'}"),
-        *((f"Network {each['name']}", f"{each['version']}, SHA-256 {each['sha256']}") for each in report["models"]),
-        ("A slice is abnormal", _from_probability(report.get("slice_threshold"))),
-        ("Suspected", f"above a positive ratio of {formats.ratio_text(analysis.threshold)}"),
-        ("Corona score", f"counts where slices are denser than {formats.hu_text(GATE_HU)}"),
-        ("Dense opacity", f"above {formats.hu_text(HIGH_HU)}"),
-        ("Measurement noise", _noise_words(analysis.score_variation)),
+        (gettext("Analysis"), _analysis_words(analysis)),
+        (gettext("Analysed"), formats.moment_text(analysis.finished_at, zone)),
+        (gettext("Working time"), _working_time(report["seconds"])),
+        (gettext("Software"), _software(report.get("software_version"))),
+        *(
+            (gettext("Network %(name)s") % each, f"{each['version']}, SHA-256 {each['sha256']}")
+            for each in report["models"]
+        ),
+        (gettext("A slice is abnormal"), _from_probability(report.get("slice_threshold"))),
+        (
+            gettext("Suspected"),
+            gettext("above a positive ratio of %(ratio)s") % {"ratio": formats.ratio_text(analysis.threshold)},
+        ),
+        (
+            gettext("Corona score"),
+            gettext("counts where slices are denser than %(density)s") % {"density": formats.hu_text(GATE_HU)},
+        ),
+        (gettext("Dense opacity"), gettext("above %(density)s") % {"density": formats.hu_text(HIGH_HU)}),
+        (gettext("Measurement noise"), _noise_words(analysis.score_variation)),
     ]
     cells = [[paragraph(name, 7.5, FAINT), paragraph(value, 7.5)] for name, value in rows]
     grid = table(cells, [WIDTH * 0.2, WIDTH * 0.8], ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE), pad=3)
-    return [KeepTogether([*heading("How this result was made"), grid])]
+    return [KeepTogether([*heading(gettext("How this result was made")), grid])]
+
+
+def _analysis_words(analysis: Analysis) -> str:
+    return gettext("number %(number)s, of %(count)s slices, %(apart)s") % {
+        "number": analysis.pk,
+        "count": len(analysis.report["slices"]),
+        "apart": formats.apart_text(analysis.slice_spacing_mm),
+    }
+
+
+def _working_time(seconds: dict[str, float]) -> str:
+    stages = ", ".join(f"{STAGES.get(name, name)} {formats.number_text(each, 1)} s" for name, each in seconds.items())
+    return f"{formats.number_text(sum(seconds.values()), 1)} s: {stages}"
+
+
+def _software(version: str | None) -> str:
+    return f"CoronaTrend {version}" if version else gettext("CoronaTrend of a version that was not kept")
 
 
 def _from_probability(threshold: float | None) -> str:
     if threshold is None:
-        return "from a probability that was not kept"
-    return f"from a probability of {formats.ratio_text(threshold)}"
+        return gettext("from a probability that was not kept")
+    return gettext("from a probability of %(probability)s") % {"probability": formats.ratio_text(threshold)}
 
 
 def _noise_words(variation: float | None) -> str:
     if variation is None:
-        return "not known for the networks of that time"
-    return f"of the Corona score: a coefficient of variation of {formats.percent_text(variation, 1)}"
+        return gettext("not known for the networks of that time")
+    share = {"share": formats.percent_text(variation, 1)}
+    return gettext("of the Corona score: a coefficient of variation of %(share)s") % share
 
 
-MEANING = (
-    (
-        "Positive ratio",
-        "Slices that the networks call abnormal ÷ slices with lung. Slices thinner than 4 mm are averaged in groups of "
-        "about 4 mm, which share one probability, and slices within about 10 mm have a say in it. The case is "
-        "suspected above the threshold (Gozes et al. 2020, section 2). Not specific to COVID-19.",
-    ),
-    (
-        "Corona score",
-        "The heat map summed over the positive slices × the volume of a voxel, in cm³, where the tissue, averaged to "
-        f"about 8 mm, is denser than {formats.hu_text(GATE_HU)}, since healthy lung lies below. The score as in the "
-        "paper has no such limit. It measures how much is ill, not how severe it is.",
-    ),
-    (
-        "Relative Corona score",
-        "Score ÷ score of the first time point: 0.50 is half as much. Where both are as low as those of healthy lungs "
-        f"(below {HEALTHY_SCORE_CM3:.0f} cm³) it says nothing, and a change inside the band of measurement noise is no "
-        "change. How deep the patient breathed and how they lay is not in the band.",
-    ),
-    (
-        "Opacity, severity",
-        "The share of the lungs that a third network outlines as ground-glass or consolidation on all lung slices. "
-        "Severity adds 0 to 4 points for each third of each lung (from 5, 25, 50 and 75 % on), 24 at most: six zones "
-        "as in Ooi et al. 2004, parted at thirds of height, and not validated.",
-    ),
-    (
-        "Findings",
-        "Nodules, masses and focal opacities of 4 mm or more. Axes are measured on axial slices, density is the mean "
-        "of the outline; confidence of 0 to 1 says how sure the network is that it is one at all.",
-    ),
-    (
-        "Since the last CT",
-        "A lesion has grown from 1.25 times its volume on and shrunk below the inverse of that. Opacity counts as new "
-        "or cleared beyond 3 mm, as the registration of the lungs is not better than that.",
-    ),
-    (
-        "Known false marks",
-        "The dome of the diaphragm, fat beside the heart, and stomach or bowel right under the left diaphragm. What is "
-        "marked there on positive slices counts in the score.",
-    ),
-)
+def _meaning() -> list[tuple[str, str]]:
+    limits = {"gate": formats.hu_text(GATE_HU), "healthy": f"{HEALTHY_SCORE_CM3:.0f} cm³"}
+    return [
+        (
+            gettext("Positive ratio"),
+            gettext(
+                "Slices that the networks call abnormal ÷ slices with lung. Slices thinner than 4 mm are averaged in "
+                "groups of about 4 mm, which share one probability, and slices within about 10 mm have a say in it. "
+                "The case is suspected above the threshold (Gozes et al. 2020, section 2). Not specific to COVID-19."
+            ),
+        ),
+        (
+            gettext("Corona score"),
+            gettext(
+                "The heat map summed over the positive slices × the volume of a voxel, in cm³, where the tissue, "
+                "averaged to about 8 mm, is denser than %(gate)s, since healthy lung lies below. The score as in the "
+                "paper has no such limit. It measures how much is ill, not how severe it is."
+            )
+            % limits,
+        ),
+        (
+            gettext("Relative Corona score"),
+            gettext(
+                "Score ÷ score of the first time point: 0.50 is half as much. Where both are as low as those of "
+                "healthy lungs (below %(healthy)s) it says nothing, and a change inside the band of measurement noise "
+                "is no change. How deep the patient breathed and how they lay is not in the band."
+            )
+            % limits,
+        ),
+        (
+            gettext("Opacity, severity"),
+            # xgettext:no-python-format
+            gettext(
+                "The share of the lungs that a third network outlines as ground-glass or consolidation on all lung "
+                "slices. Severity adds 0 to 4 points for each third of each lung (from 5, 25, 50 and 75 % on), 24 at "
+                "most: six zones as in Ooi et al. 2004, parted at thirds of height, and not validated."
+            ),
+        ),
+        (
+            gettext("Findings"),
+            gettext(
+                "Nodules, masses and focal opacities of 4 mm or more. Axes are measured on axial slices, density is "
+                "the mean of the outline; confidence of 0 to 1 says how sure the network is that it is one at all."
+            ),
+        ),
+        (
+            gettext("Since the last CT"),
+            gettext(
+                "A lesion has grown from 1.25 times its volume on and shrunk below the inverse of that. Opacity counts "
+                "as new or cleared beyond 3 mm, as the registration of the lungs is not better than that."
+            ),
+        ),
+        (
+            gettext("Known false marks"),
+            gettext(
+                "The dome of the diaphragm, fat beside the heart, and stomach or bowel right under the left diaphragm. "
+                "What is marked there on positive slices counts in the score."
+            ),
+        ),
+    ]
 
 
 def _meaning_section() -> list[Flowable]:
     """How to read the numbers."""
-    cells = [[paragraph(name, 7.5, bold=True), paragraph(words, 7.5)] for name, words in MEANING]
+    cells = [[paragraph(name, 7.5, bold=True), paragraph(words, 7.5)] for name, words in _meaning()]
     grid = table(cells, [WIDTH * 0.2, WIDTH * 0.8], ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE), pad=3)
-    return [KeepTogether([*heading("How to read the numbers"), grid])]
+    return [KeepTogether([*heading(gettext("How to read the numbers")), grid])]

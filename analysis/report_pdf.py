@@ -3,7 +3,8 @@
 import io
 from collections.abc import Callable, Sequence
 
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext, gettext_lazy
 from reportlab import rl_config
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
@@ -19,34 +20,38 @@ from .trend import TimePoint
 
 rl_config.useA85 = False  # images as text, which reportlab would write, take a second longer and a quarter more room
 
-DISCLAIMER = "Research use only, not for diagnosis"
+DISCLAIMER = gettext_lazy("Research use only, not for diagnosis")
 HEADER, WHOSE, FOOTER = 56.0, 16.0, 34.0  # heights in points; WHOSE: of the line with patient and date, from page 2 on
 FOOTER_SIZE = 7
 PAGE_COUNT, PAGE_COUNT_ROOM = "page-count", 9.0
 
 
 def render(analysis: Analysis, points: Sequence[TimePoint], *, full: bool = False) -> bytes:
-    """The PDF of a finished analysis; ``points``: the patient's time points, from ``trend.trend``.
+    """The PDF of a finished analysis in the active language.
 
-    ``full``: with the pages of ``report_full`` after the one for the ward.
+    ``points``: the patient's time points, from ``trend.trend``; ``full``: with the pages of ``report_full`` after the
+    one for the ward.
     """
     register_fonts()
     story = report_ward.sections(analysis, points, A4[1] - HEADER - FOOTER)
     if full:
         story += [PageBreak(), *report_full.sections(analysis, points)]
-    return _document([*story, _PageCount()], analysis.series.study, "full report" if full else "report")
+    return _document([*story, _PageCount()], analysis.series.study, full=full)
 
 
-def _document(story: list[Flowable], study: Study, kind: str) -> bytes:
+def _document(story: list[Flowable], study: Study, *, full: bool) -> bytes:
+    title = (
+        gettext("CoronaTrend full report, CT of %(date)s") if full else gettext("CoronaTrend report, CT of %(date)s")
+    )
     buffer = io.BytesIO()
     document = BaseDocTemplate(
         buffer,
         pagesize=A4,
         # Never the patient's name: titles show in tabs and histories.
-        title=f"CoronaTrend {kind}, CT of {formats.date_text(study.study_date)}",
+        title=title % {"date": formats.date_text(study.study_date)},
         author="CoronaTrend",
-        subject=DISCLAIMER,
-        lang="en-GB",
+        subject=str(DISCLAIMER),
+        lang=translation.to_locale(translation.get_language()).replace("_", "-"),
     )
     draw_around = _around(study)
     document.addPageTemplates(
@@ -66,9 +71,10 @@ def _body(header: float) -> Frame:
 def _around(study: Study) -> Callable[[Canvas, BaseDocTemplate], None]:
     """What draws head and foot of each page."""
     site = study.patient.site
-    printed = f"Printed {formats.moment_text(timezone.now(), site.time_zone)}"
+    printed = gettext("Printed %(when)s") % {"when": formats.moment_text(timezone.now(), site.time_zone)}
     if not study.readings.filter(state=Reading.State.SIGNED).exists():
-        printed += " · not reported by a reader yet"
+        unread = gettext("not reported by a reader yet")
+        printed = f"{printed} · {unread}"
 
     def draw(canvas: Canvas, document: BaseDocTemplate) -> None:
         _header(canvas, short(site.name))
@@ -89,7 +95,7 @@ def _header(canvas: Canvas, site_name: str) -> None:
     canvas.drawString(MARGIN + 98, top, site_name)
     canvas.setFont(BOLD, 9)
     canvas.setFillColor(INK)
-    canvas.drawRightString(A4[0] - MARGIN, top, DISCLAIMER)
+    canvas.drawRightString(A4[0] - MARGIN, top, str(DISCLAIMER))
     canvas.setStrokeColor(INK)
     canvas.setLineWidth(0.8)
     canvas.line(MARGIN, top - 8, A4[0] - MARGIN, top - 8)
@@ -98,12 +104,15 @@ def _header(canvas: Canvas, site_name: str) -> None:
 def _whose(canvas: Canvas, study: Study) -> None:
     """Patient and CT, so that a page that comes loose is still whose it is."""
     patient = study.patient
-    born = f", born {formats.date_text(patient.birth_date)}" if patient.birth_date else ""
+    whose = [short(patient.display_name), short(patient.patient_id)]
+    if patient.birth_date:
+        whose.append(gettext("born %(date)s") % {"date": formats.date_text(patient.birth_date)})
     line = A4[1] - HEADER - 2
     canvas.setFont(FONT, 8)
     canvas.setFillColor(INK)
-    canvas.drawString(MARGIN, line, f"{short(patient.display_name)}, {short(patient.patient_id)}{born}")
-    canvas.drawRightString(A4[0] - MARGIN, line, f"CT of {formats.date_text(study.study_date)}")
+    canvas.drawString(MARGIN, line, ", ".join(whose))
+    of = gettext("CT of %(date)s") % {"date": formats.date_text(study.study_date)}
+    canvas.drawRightString(A4[0] - MARGIN, line, of)
     canvas.setStrokeColor(RULE)
     canvas.setLineWidth(0.4)
     canvas.line(MARGIN, line - 5, A4[0] - MARGIN, line - 5)
@@ -114,7 +123,8 @@ def _footer(canvas: Canvas, text: str) -> None:
     canvas.setFillColor(FAINT)
     canvas.drawString(MARGIN, 20, text)
     count_at = A4[0] - MARGIN - PAGE_COUNT_ROOM
-    canvas.drawRightString(count_at, 20, f"{DISCLAIMER} · page {canvas.getPageNumber()} / ")
+    page = gettext("page %(number)s / ") % {"number": canvas.getPageNumber()}
+    canvas.drawRightString(count_at, 20, f"{DISCLAIMER} · {page}")
     canvas.saveState()
     canvas.translate(count_at, 20)
     canvas.doForm(PAGE_COUNT)

@@ -3,13 +3,14 @@
 import io
 
 import numpy as np
+from django.utils.translation import gettext
 from PIL import Image
 from reportlab.lib.colors import black, white
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable
 
-from .formats import HEAT_THRESHOLD
+from .formats import HEAT_THRESHOLD, number_text
 from .report_images import SliceImage, heat_rgba
 from .report_style import BOLD, FAINT, FONT
 from .slice_images import as_jpeg
@@ -73,5 +74,6 @@ class HeatLegend(Flowable):
         canvas.drawImage(ImageReader(Image.fromarray(bar.round().astype(np.uint8))), left, 1, self.BAR, 7)
         canvas.setFont(FONT, 7)
         canvas.setFillColor(FAINT)
-        canvas.drawRightString(left - 4, 2, f"Heat map, drawn from {HEAT_THRESHOLD:g}; one scale for all scans   0")
+        words = gettext("Heat map, drawn from %(least)s; one scale for all scans")
+        canvas.drawRightString(left - 4, 2, f"{words % {'least': number_text(HEAT_THRESHOLD, 1)}}   0")
         canvas.drawRightString(self.WIDTH, 2, "1")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext, pgettext_lazy
 from reportlab.platypus import Flowable, Spacer
 
 from . import formats
@@ -11,7 +12,13 @@ from .models import Analysis, Reading, SliceCorrection
 from .report_style import FAINT, GAP, RULE, WIDTH, heading, paragraph, table
 
 SHOWN_NUMBERS = 12  # of slices that a sentence names
-HEAD = ("Of", "The networks", "The reader", "By, when", "Reason")
+HEAD = (
+    pgettext_lazy("what a reader says", "Of"),
+    gettext_lazy("The networks"),
+    gettext_lazy("The reader"),
+    gettext_lazy("By, when"),
+    gettext_lazy("Reason"),
+)
 SHARES = (0.14, 0.2, 0.14, 0.22, 0.3)  # of the width, for each column
 
 
@@ -19,17 +26,33 @@ def signed_readings(analysis: Analysis) -> list[Flowable]:
     """What readers signed, the report first; no draft."""
     parts: list[Flowable] = []
     for each in _signed(analysis):
-        kind = "Report" if each.version == 1 else f"Addendum (version {each.version})"
-        of_other = "" if each.analysis_id == analysis.pk else ", on another result than this one"
-        otherwise = "" if each.suspected == analysis.suspected else ", otherwise than the networks"
         reason = f" {each.reason}" if each.overrules else ""
-        when = formats.moment_text(each.signed_at, _time_zone(analysis))
         parts += [
-            paragraph(f"{kind}, signed by {_name(each.reader)} on {when}{of_other}", 7.5, FAINT),
-            paragraph(f"The reader decides: {_decision(each.suspected)}{otherwise}.{reason}", 8.5, bold=True),
+            paragraph(_signature(analysis, each), 7.5, FAINT),
+            paragraph(f"{_decided(analysis, each)}{reason}", 8.5, bold=True),
             *(paragraph(line, 8.5) for line in each.impression.splitlines()),
         ]
     return [Spacer(0, GAP / 2), *parts] if parts else []
+
+
+def _signature(analysis: Analysis, signed: Reading) -> str:
+    if signed.version == 1:
+        words = gettext("Report, signed by %(who)s on %(when)s")
+    else:
+        words = gettext("Addendum (version %(version)s), signed by %(who)s on %(when)s")
+    when = formats.moment_text(signed.signed_at, _time_zone(analysis))
+    said = words % {"version": signed.version, "who": _name(signed.reader), "when": when}
+    if signed.analysis_id == analysis.pk:
+        return said
+    return gettext("%(signed)s, on another result than this one") % {"signed": said}
+
+
+def _decided(analysis: Analysis, signed: Reading) -> str:
+    if signed.suspected == analysis.suspected:
+        words = gettext("The reader decides: %(decision)s.")
+    else:
+        words = gettext("The reader decides: %(decision)s, otherwise than the networks.")
+    return words % {"decision": formats.decision_text(signed.suspected)}
 
 
 def overruled_slices(analysis: Analysis) -> list[Flowable]:
@@ -37,26 +60,33 @@ def overruled_slices(analysis: Analysis) -> list[Flowable]:
     overruled = [(number, said) for number, of_slice, said in _corrected(analysis) if _overrules(of_slice, said)]
     if not overruled:
         return []
-    count = f"{len(overruled)} slice{'' if len(overruled) == 1 else 's'} overruled by readers"
+    counted = ngettext(
+        "%(count)s slice overruled by readers: %(groups)s. The numbers stay those of the networks.",
+        "%(count)s slices overruled by readers: %(groups)s. The numbers stay those of the networks.",
+        len(overruled),
+    )
     groups = [
-        f"{len(numbers)} {word} ({_listed(numbers)})"
-        for word, abnormal in (("normal", False), ("abnormal", True))
+        f"{len(numbers)} {_rating(abnormal)} ({_listed(numbers)})"
+        for abnormal in (False, True)
         if (numbers := [number for number, said in overruled if said.abnormal == abnormal])
     ]
-    return [paragraph(f"{count}: {', '.join(groups)}. The numbers stay those of the networks.", 8)]
+    return [paragraph(counted % {"count": len(overruled), "groups": ", ".join(groups)}, 8)]
 
 
 def _listed(numbers: list[int]) -> str:
     """``slices 6, 7``; of many the first."""
-    named = ", ".join(map(str, numbers[:SHOWN_NUMBERS]))
-    return f"slice{'' if len(numbers) == 1 else 's'} {named}{', …' if len(numbers) > SHOWN_NUMBERS else ''}"
+    named = ", ".join([*map(str, numbers[:SHOWN_NUMBERS]), *(["…"] if len(numbers) > SHOWN_NUMBERS else [])])
+    return ngettext("slice %(numbers)s", "slices %(numbers)s", len(numbers)) % {"numbers": named}
 
 
 def words_section(analysis: Analysis) -> list[Flowable]:
     """Each word that counts, with who said it, when and why: on the case, on slices, on findings."""
     rows = [*_on_the_case(analysis), *_on_slices(analysis), *_on_findings(analysis)]
     if not rows:
-        return [*heading("What readers say"), paragraph("No reader has said anything of this result yet.")]
+        return [
+            *heading(gettext("What readers say")),
+            paragraph(gettext("No reader has said anything of this result yet.")),
+        ]
     head = [paragraph(text, 7, FAINT) for text in HEAD]
     cells = [[paragraph(text, 7.5) for text in row] for row in rows]
     grid = table(
@@ -66,8 +96,10 @@ def words_section(analysis: Analysis) -> list[Flowable]:
         pad=3,
         repeat_head=True,
     )
-    note = "The newest word on a slice or finding counts and is listed. The numbers stay those of the networks."
-    return [*heading("What readers say"), grid, Spacer(0, 3), paragraph(note, 7.5, FAINT)]
+    note = gettext(
+        "The newest word on a slice or finding counts and is listed. The numbers stay those of the networks."
+    )
+    return [*heading(gettext("What readers say")), grid, Spacer(0, 3), paragraph(note, 7.5, FAINT)]
 
 
 Row = tuple[str, str, str, str, str]  # as HEAD
@@ -75,11 +107,13 @@ Row = tuple[str, str, str, str, str]  # as HEAD
 
 def _on_the_case(analysis: Analysis) -> Iterator[Row]:
     for each in _signed(analysis):
-        of_other = "" if each.analysis_id == analysis.pk else " (another result)"
+        networks = formats.decision_text(each.analysis.suspected)
+        if each.analysis_id != analysis.pk:
+            networks = gettext("%(decision)s (another result)") % {"decision": networks}
         yield (
-            f"The case, version {each.version}",
-            _decision(each.analysis.suspected) + of_other,
-            _decision(each.suspected),
+            gettext("The case, version %(version)s") % {"version": each.version},
+            networks,
+            formats.decision_text(each.suspected),
             _who_and_when(analysis, each.reader, each.signed_at),
             each.reason,
         )
@@ -87,12 +121,11 @@ def _on_the_case(analysis: Analysis) -> Iterator[Row]:
 
 def _on_slices(analysis: Analysis) -> Iterator[Row]:
     for number, of_slice, said in _corrected(analysis):
-        rated = of_slice["probability"] is not None
-        networks = f"{_rating(of_slice['positive'])}, probability {formats.ratio_text(of_slice['probability'])}"
+        reader = _rating(said.abnormal)
         yield (
-            f"Slice {number}",
-            networks if rated else "not rated: no lung",
-            f"{_rating(said.abnormal)}{', overruled' if _overrules(of_slice, said) else ''}",
+            gettext("Slice %(number)s") % {"number": number},
+            _rated(of_slice),
+            gettext("%(rating)s, overruled") % {"rating": reader} if _overrules(of_slice, said) else reader,
             _who_and_when(analysis, said.user, said.created_at),
             said.reason,
         )
@@ -102,9 +135,9 @@ def _on_findings(analysis: Analysis) -> Iterator[Row]:
     for each in reviewed(analysis):
         if each.review:
             yield (
-                f"Finding {each.number}",
+                gettext("Finding %(number)s") % {"number": each.number},
                 formats.finding_words(each.finding) if each.finding else formats.DASH,
-                formats.review_words(each) if each.finding or not each.present else "marked",
+                formats.review_words(each) if each.finding or not each.present else pgettext("review", "marked"),
                 _who_and_when(analysis, each.review.user, each.review.created_at),
                 each.review.reason,
             )
@@ -128,11 +161,16 @@ def _overrules(of_slice: dict[str, Any], said: SliceCorrection) -> bool:
 
 
 def _rating(abnormal: bool) -> str:
-    return "abnormal" if abnormal else "normal"
+    return pgettext("slice", "abnormal") if abnormal else pgettext("slice", "normal")
 
 
-def _decision(suspected: bool | None) -> str:
-    return "suspected" if suspected else "not suspected"
+def _rated(of_slice: dict[str, Any]) -> str:
+    if of_slice["probability"] is None:
+        return gettext("not rated: no lung")
+    return gettext("%(rating)s, probability %(probability)s") % {
+        "rating": _rating(of_slice["positive"]),
+        "probability": formats.ratio_text(of_slice["probability"]),
+    }
 
 
 def _who_and_when(analysis: Analysis, user: Any, moment: Any) -> str:
@@ -140,7 +178,7 @@ def _who_and_when(analysis: Analysis, user: Any, moment: Any) -> str:
 
 
 def _name(user: Any) -> str:
-    return user.get_username() if user else "a user who was deleted"
+    return user.get_username() if user else gettext("a user who was deleted")
 
 
 def _time_zone(analysis: Analysis) -> str:

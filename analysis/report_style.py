@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import fontpkg_fira_sans
+from django.utils.functional import Promise
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -41,7 +42,7 @@ def short(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
-def paragraph(text: str, size: float = 8, colour: Color = INK, *, bold: bool = False) -> Paragraph:
+def paragraph(text: str | Promise, size: float = 8, colour: Color = INK, *, bold: bool = False) -> Paragraph:
     style = ParagraphStyle(
         "text",
         fontName=BOLD if bold else FONT,
@@ -49,7 +50,7 @@ def paragraph(text: str, size: float = 8, colour: Color = INK, *, bold: bool = F
         leading=size * 1.3,
         textColor=colour,
     )
-    return Paragraph(escape(printable(text)), style)
+    return Paragraph(escape(printable(str(text))), style)
 
 
 def heading(text: str) -> list[Flowable]:

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext, pgettext_lazy
 from reportlab.lib.colors import white
 from reportlab.platypus import Flowable, Spacer, Table
 
@@ -31,13 +32,14 @@ from .report_style import (
     short,
     table,
 )
+from .stored_text import stored_text
 from .trend import TimePoint, since_last
 
 PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: WIDTH * 0.3}  # by number of key slices
 SMALLEST = 0.6  # of that, where the page holds much else
 AROUND_PICTURES = 60.0  # points: title and captions
 SHA256_DIGITS = 12
-SEXES = {"M": "male", "F": "female", "O": "other"}
+SEXES = {"M": gettext_lazy("male"), "F": gettext_lazy("female"), "O": pgettext_lazy("sex", "other")}
 
 
 def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> list[Flowable]:
@@ -50,7 +52,7 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
     above = [
         _facts(analysis, images),
         *_unprintable_name(patient),
-        *([paragraph(mismatch)] if mismatch else []),
+        *([paragraph(stored_text(mismatch))] if mismatch else []),
         Spacer(0, GAP),
         _decision(analysis),
         *_to_check(analysis),
@@ -70,21 +72,24 @@ def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
     """Patient on the left, study on the right."""
     series = analysis.series
     study, patient = series.study, series.study.patient
-    name = short(patient.display_name) + (" (synthetic patient)" if patient.synthetic else "")
+    name = short(patient.display_name)
+    if patient.synthetic:
+        name = gettext("%(name)s (synthetic patient)") % {"name": name}
     issuer = f" ({short(patient.issuer_of_patient_id)})" if patient.issuer_of_patient_id else ""
-    time = f", {study.study_time:%H:%M}" if study.study_time else ""
+    date, time = formats.date_text(study.study_date), f", {study.study_time:%H:%M}" if study.study_time else ""
+    taken = gettext("%(date)s (entered by hand)") % {"date": date} if study.dated_by_hand else f"{date}{time}"
     series_words = [short(text) for text in (series.description, series.convolution_kernel) if text]
     left = [
-        ("Patient", name),
-        ("Patient ID", short(patient.patient_id) + issuer),
-        ("Born", formats.date_text(patient.birth_date) if patient.birth_date else "not given"),
-        ("Age, sex", f"{_age(patient, study)}, {SEXES.get(patient.sex, 'sex not given')}"),
+        (gettext("Patient"), name),
+        (gettext("Patient ID"), short(patient.patient_id) + issuer),
+        (gettext("Born"), formats.date_text(patient.birth_date) if patient.birth_date else gettext("not given")),
+        (gettext("Age, sex"), f"{_age(patient, study)}, {SEXES.get(patient.sex) or gettext('sex not given')}"),
     ]
     right = [
-        ("CT of", f"{formats.date_text(study.study_date)}{' (entered by hand)' if study.dated_by_hand else time}"),
-        ("Study", short(study.description.replace("^", " ")) or "no description"),
-        ("Series", ", ".join(series_words) or "no description"),
-        ("Slices", _slices_words(analysis, images)),
+        (pgettext("date", "CT of"), taken),
+        (gettext("Study"), short(study.description.replace("^", " ")) or gettext("no description")),
+        (gettext("Series"), ", ".join(series_words) or gettext("no description")),
+        (gettext("Slices"), _slices_words(analysis, images)),
     ]
     rows = [
         [
@@ -99,25 +104,29 @@ def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
 
 def _age(patient: Patient, study: Study) -> str:
     years = patient.age_on(study.study_date)
-    return "age not known" if years is None else f"{years} years at the scan"
+    if years is None:
+        return gettext("age not known")
+    return ngettext("%(count)s year at the scan", "%(count)s years at the scan", years) % {"count": years}
 
 
 def _slices_words(analysis: Analysis, images: Sequence[SliceImage]) -> str:
-    words = f"{len(analysis.report['slices'])}, {formats.spacing_text(analysis.slice_spacing_mm)} apart"
+    parts = [str(len(analysis.report["slices"])), formats.apart_text(analysis.slice_spacing_mm)]
     if images and (spacing := images[0].header.pixel_spacing_mm):
-        words += f", pixels {spacing[0]:.2f} × {formats.spacing_text(spacing[1])}"
-    return words
+        size = f"{formats.number_text(spacing[0], 2)} × {formats.spacing_text(spacing[1])}"
+        parts.append(gettext("pixels %(size)s") % {"size": size})
+    return ", ".join(parts)
 
 
 def _unprintable_name(patient: Patient) -> list[Flowable]:
     if printable(patient.display_name) == unicodedata.normalize("NFC", patient.display_name):
         return []
-    sentence = "The name holds characters that this report cannot print (shown as ?): go by the patient ID."
+    sentence = gettext("The name holds characters that this report cannot print (shown as ?): go by the patient ID.")
     return [paragraph(sentence, 8, SUSPECTED)]
 
 
 def _decision(analysis: Analysis) -> Table:
-    headline, colour = ("Suspected", SUSPECTED) if analysis.suspected else ("Not suspected", NOT_SUSPECTED)
+    headline = gettext("Suspected") if analysis.suspected else gettext("Not suspected")
+    colour = SUSPECTED if analysis.suspected else NOT_SUSPECTED
     return table(
         [[paragraph(headline, 10.5, white, bold=True), paragraph(formats.decision_words(analysis), 8.5, white)]],
         [WIDTH * 0.2, WIDTH * 0.8],
@@ -129,8 +138,9 @@ def _decision(analysis: Analysis) -> Table:
 
 def _to_check(analysis: Analysis) -> list[Flowable]:
     """What must be looked at before the numbers are believed."""
-    severe = [flag["message"] for flag in analysis.quality if formats.is_severe(flag)]
-    return [paragraph(f"Check: {message}", 8.5, SUSPECTED, bold=True) for message in severe]
+    severe = [stored_text(flag["message"]) for flag in analysis.quality if formats.is_severe(flag)]
+    check = gettext("Check: %(remark)s")
+    return [paragraph(check % {"remark": remark}, 8.5, SUSPECTED, bold=True) for remark in severe]
 
 
 def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[TimePoint]) -> Table:
@@ -140,12 +150,24 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
     relative = marked.relative_corona_score if marked else None
     opacity = analysis.report["opacity"]
     cells = [
-        ("Corona score", formats.score_text(analysis.corona_score_cm3), f"heat map above {formats.hu_text(GATE_HU)}"),
-        ("Relative Corona score", formats.relative_text(relative), formats.relative_note(marked, points)),
-        ("Score as in the paper", formats.score_text(analysis.corona_score_paper_cm3), "heat map of any density"),
-        ("Opacity", formats.opacity_text(opacity and opacity["percent_of_lung"]), _opacity_note(opacity)),
-        ("Lung volume", formats.volume_text(analysis.lung_volume_ml), "both lungs"),
-        ("Positive slices", f"{positive} of {lung}", "slices that show lung"),
+        (
+            gettext("Corona score"),
+            formats.score_text(analysis.corona_score_cm3),
+            gettext("heat map above %(density)s") % {"density": formats.hu_text(GATE_HU)},
+        ),
+        (gettext("Relative Corona score"), formats.relative_text(relative), formats.relative_note(marked, points)),
+        (
+            gettext("Score as in the paper"),
+            formats.score_text(analysis.corona_score_paper_cm3),
+            gettext("heat map of any density"),
+        ),
+        (gettext("Opacity"), formats.opacity_text(opacity and opacity["percent_of_lung"]), _opacity_note(opacity)),
+        (gettext("Lung volume"), formats.volume_text(analysis.lung_volume_ml), gettext("both lungs")),
+        (
+            gettext("Positive slices"),
+            gettext("%(some)s of %(all)s") % {"some": positive, "all": lung},
+            gettext("slices that show lung"),
+        ),
     ]
     row = [
         [paragraph(label, 7.5, FAINT), Spacer(0, 3), paragraph(value, 12.5, bold=True), paragraph(note, 7, FAINT)]
@@ -163,7 +185,7 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
 
 
 def _opacity_note(opacity: dict[str, Any] | None) -> str:
-    return formats.opacity_note(opacity) if opacity else "not measured by the networks of that time"
+    return formats.opacity_note(opacity) if opacity else gettext("not measured by the networks of that time")
 
 
 def _since_last(comparison: Comparison | None) -> list[Flowable]:
@@ -172,21 +194,23 @@ def _since_last(comparison: Comparison | None) -> list[Flowable]:
         return []
     change, day = comparison.change, formats.date_text(comparison.prior.series.study.study_date)
     if change is None:
-        return [paragraph(f"Since {day}: {comparison.error}", 8)] if comparison.error else []
-    lesions = formats.lesion_counts(change, finding_reviews.rejected(comparison.analysis))
-    opacity = formats.opacity_change_words(change)
-    flags = "".join(f" {flag['message']}" for flag in change["quality"])
-    return [paragraph(f"Since {day}: lesions: {lesions}; opacity: {opacity}.{flags}", 8)]
+        failed = gettext("Since %(day)s: %(reason)s") % {"day": day, "reason": stored_text(comparison.error)}
+        return [paragraph(failed, 8)] if comparison.error else []
+    said = gettext("Since %(day)s: lesions: %(lesions)s; opacity: %(opacity)s.") % {
+        "day": day,
+        "lesions": formats.lesion_counts(change, finding_reviews.rejected(comparison.analysis)),
+        "opacity": formats.opacity_change_words(change),
+    }
+    return [paragraph(" ".join([said, *(stored_text(flag["message"]) for flag in change["quality"])]), 8)]
 
 
 def _image_section(analysis: Analysis, images: Sequence[SliceImage], room: float) -> list[Flowable]:
     """As large as the ``room`` allows, in points of height."""
     if not images:
-        sentence = "The stored images or their heat map could not be read, so none are shown. Tell your administrator."
-        return [*heading("Key images"), paragraph(sentence)]
-    affected = any(each["positive"] for each in analysis.report["slices"])
-    most = "Most affected slice" if len(images) == 1 else "Most affected slices, apart from each other"
-    title = most if affected else "Middle of the lungs (no slice is positive)"
+        sentence = gettext(
+            "The stored images or their heat map could not be read, so none are shown. Tell your administrator."
+        )
+        return [*heading(gettext("Key images")), paragraph(sentence)]
     largest, rows_of_pictures = PICTURE_WIDTH[len(images)], min(2, len(images))
     fitting = (room - AROUND_PICTURES) / rows_of_pictures * ASPECT
     width = min(largest, max(fitting, SMALLEST * largest))
@@ -200,47 +224,62 @@ def _image_section(analysis: Analysis, images: Sequence[SliceImage], room: float
         rows, widths = [ct, overlays, captions], [largest + GAP] * len(images)
     grid = table(rows, widths, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
     title_row = table(
-        [[paragraph(title, 9.5, bold=True), HeatLegend()]],
+        [[paragraph(_images_title(analysis, len(images)), 9.5, bold=True), HeatLegend()]],
         [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
     )
     return [Spacer(0, GAP + 2), title_row, Spacer(0, 3), grid]
 
 
+def _images_title(analysis: Analysis, count: int) -> str:
+    if not any(each["positive"] for each in analysis.report["slices"]):
+        return gettext("Middle of the lungs (no slice is positive)")
+    if count == 1:
+        return gettext("Most affected slice")
+    return gettext("Most affected slices, apart from each other")
+
+
 def _caption(analysis: Analysis, image: SliceImage) -> list[str]:
     slices = analysis.report["slices"]
     this = slices[image.number - 1]
-    lines = [f"Slice {image.number} of {len(slices)}, z {formats.position_text(this['z_mm'])}"]
-    if this["probability"] is not None:
-        lines.append(f"Probability {formats.ratio_text(this['probability'])}")
+    place = {"number": image.number, "all": len(slices), "z": formats.position_text(this["z_mm"])}
+    lines = [gettext("Slice %(number)s of %(all)s, z %(z)s") % place]
+    if this["probability"] is None:
+        return lines
+    said = gettext("Probability %(probability)s") % {"probability": formats.ratio_text(this["probability"])}
     if this["positive"]:
-        lines[-1] += f", activation {formats.area_text(this['activation_cm2'])}"
-    return lines
+        activation = {"said": said, "area": formats.area_text(this["activation_cm2"])}
+        said = gettext("%(said)s, activation %(area)s") % activation
+    return [*lines, said]
 
 
 def _method_section(analysis: Analysis) -> list[Flowable]:
     report = analysis.report
-    method = (
+    method = gettext(
         "A U-Net finds the lungs, and a ResNet rates each slice of them and draws its heat map (0 to 1); the Corona "
         "score adds up heat map × voxel volume over the positive slices where the tissue is denser than "
-        f"{formats.hu_text(GATE_HU)}, the paper's score (Gozes et al. 2020) without that limit. The positive ratio is "
+        "%(gate)s, the paper's score (Gozes et al. 2020) without that limit. The positive ratio is "
         "positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time point, and distances "
         "come from the slice positions. Opacity is what a third network outlines on all lung slices, dense "
-        f"what of it lies above {formats.hu_text(HIGH_HU)}; severity adds 0 to 4 points for each third of each lung. "
+        "what of it lies above %(high)s; severity adds 0 to 4 points for each third of each lung. "
         "Slices thinner than 4 mm are averaged in groups of about 4 mm. Known false marks: the dome of the diaphragm, "
         "fat beside the heart, stomach and bowel under the left diaphragm."
-    )
-    quality = [flag["message"] for flag in report["quality"]] or ["No remarks."]
+    ) % {"gate": formats.hu_text(GATE_HU), "high": formats.hu_text(HIGH_HU)}
+    quality = [stored_text(flag["message"]) for flag in report["quality"]] or [gettext("No remarks.")]
     models = "; ".join(
         f"{each['name']} {each['version']} ({each['sha256'][:SHA256_DIGITS]})" for each in report["models"]
     )
     analysed = formats.moment_text(analysis.finished_at, analysis.series.study.patient.site.time_zone)
-    version = report.get("software_version", "")  # results of earlier versions do not say it
-    made = f"Analysed {analysed} by CoronaTrend {version} with {models}.".replace("  ", " ")
+    software = f"CoronaTrend {report.get('software_version', '')}".strip()  # earlier versions do not say which they are
+    made = gettext("Analysed %(when)s by %(software)s with %(models)s.") % {
+        "when": analysed,
+        "software": software,
+        "models": models,
+    }
     return [
-        *heading("Quality of the scan"),
+        *heading(gettext("Quality of the scan")),
         *(paragraph(sentence, 8) for sentence in quality),
-        *heading("How the numbers were computed"),
+        *heading(gettext("How the numbers were computed")),
         paragraph(method, 7.5),
         Spacer(0, 2),
         paragraph(made, 7.5, FAINT),

@@ -61,10 +61,10 @@ SEEN_NOW = {  # what the status of a finding of the later scan says of the earli
     "not in the other scan": pgettext_lazy("lesion", "its place is not in the lungs then"),
 }
 GONE = {  # of a lesion that is no finding of the later scan
-    "resolved": gettext_lazy("Resolved: %(what)s, %(where)s"),
-    "part of another": gettext_lazy("Now part of finding %(part_of)s: %(what)s, %(where)s"),
-    "unclear": gettext_lazy("No longer outlined, but the tissue is dense: %(what)s, %(where)s"),
-    "not in the other scan": gettext_lazy("Its place is not in the lungs now: %(what)s, %(where)s"),
+    "resolved": gettext_lazy("Resolved: %(lesion)s"),
+    "part of another": gettext_lazy("Now part of finding %(part_of)s: %(lesion)s"),
+    "unclear": gettext_lazy("No longer outlined, but the tissue is dense: %(lesion)s"),
+    "not in the other scan": gettext_lazy("Its place is not in the lungs now: %(lesion)s"),
 }
 
 QUALITY = {  # by the code of a flag
@@ -84,6 +84,14 @@ QUALITY = {  # by the code of a flag
     "sharp_kernel": pgettext_lazy("quality", "sharp kernel"),
     "thick_slices": pgettext_lazy("quality", "thick slices"),
     "uneven_spacing": pgettext_lazy("quality", "uneven spacing"),
+}
+
+STAGES = {  # of an analysis, as pipeline/run.py measures them
+    "reading": pgettext_lazy("stage", "reading"),
+    "lungs": pgettext_lazy("stage", "lungs"),
+    "slices": pgettext_lazy("stage", "slices"),
+    "score": pgettext_lazy("stage", "score"),
+    "findings": pgettext_lazy("stage", "findings"),
 }
 
 REPORT_STATES = {  # of worklist.Row.report
