@@ -230,7 +230,7 @@ def spacing_text(mm: float | None) -> str:
 
 def apart_text(mm: float | None) -> str:
     """Of slices: ``2.00 mm apart``."""
-    return gettext("%(distance)s apart") % {"distance": spacing_text(mm)}
+    return gettext("%(spacing)s apart") % {"spacing": spacing_text(mm)}
 
 
 def date_text(day: date | None) -> str:

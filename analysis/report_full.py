@@ -194,12 +194,12 @@ def _meaning() -> list[tuple[str, str]]:
         ),
         (
             gettext("Opacity, severity"),
-            # xgettext:no-python-format
             gettext(
                 "The share of the lungs that a third network outlines as ground-glass or consolidation on all lung "
-                "slices. Severity adds 0 to 4 points for each third of each lung (from 5, 25, 50 and 75 % on), 24 at "
-                "most: six zones as in Ooi et al. 2004, parted at thirds of height, and not validated."
-            ),
+                "slices. Severity adds 0 to 4 points for each third of each lung (from 5, 25, 50 and 75 %% on), 24 "
+                "at most: six zones as in Ooi et al. 2004, parted at thirds of height, and not validated."
+            )
+            % limits,
         ),
         (
             gettext("Findings"),
