@@ -150,6 +150,14 @@ def _span(values: list[float], text: Callable[[float], str]) -> str:
     return gettext("%(lowest)s to %(highest)s") % {"lowest": lowest, "highest": highest}
 
 
+def _pixels_words(group: str) -> str:
+    """Of a group of slices that the evaluation calls ``20 to 99`` or ``from 1000``."""
+    lowest, _, highest = group.removeprefix("from ").partition(" to ")
+    if not highest:
+        return gettext("from %(lowest)s") % {"lowest": lowest}
+    return gettext("%(lowest)s to %(highest)s") % {"lowest": lowest, "highest": highest}
+
+
 def figures() -> dict[str, dict[str, Any]]:
     """Plotly figures as plain JSON; ``static/src/about.ts`` gives them their colours."""
     return {name: figure.to_plotly_json() for name, figure in (("roc", _roc()), ("reliability", _reliability()))} | {
@@ -244,6 +252,9 @@ def page() -> dict[str, Any]:
         "lung": written["lung_slices"]["val + test"],
         "volumes": mean["lung_volumes"],
         "slices": mean["slices"],
+        "sensitivities": [
+            (_pixels_words(group), one["sensitivity"]) for group, one in mean["slices"]["sensitivity_by_pixels"].items()
+        ],
         "lowest": lowest,
         "highest": highest,
         "heat": mean["heat_map"],
