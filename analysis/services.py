@@ -87,7 +87,7 @@ def receive(files: Iterable[File], *, site: Site, user: Any = None, patient: Pat
             part.file.save(part.name, file, save=False)
             parts.append(part)
         if not parts:
-            raise Refusal("Nothing was received: choose DICOM files, a folder or a zip.")
+            raise Refusal(_("Nothing was received: choose DICOM files, a folder or a zip."))
         with transaction.atomic():
             upload.save(force_insert=True)
             UploadPart.objects.bulk_create(parts)
