@@ -137,7 +137,7 @@ def _report(uid: str, activation_cm2: dict[int, float], spacing_mm: float, first
         "quality": [
             {
                 "code": "thick_slices",
-                "message": "The slices lie 5.0 mm apart: small opacities may be missed.",
+                "message": "The slices are 5.0 mm apart; small opacities may be missed.",
                 "severe": False,
             }
         ],

@@ -75,7 +75,13 @@ CHANGE = {
     "unchanged_ml": 80.2,
     "lung_overlap": 0.97,
     "lung_volume_factor": 1.4,
-    "quality": [{"code": "breath_differs", "message": "A different depth of breath changes volumes."}],
+    "quality": [
+        {
+            "code": "breath_differs",
+            "message": "The lungs have 1.5 times their former volume: a different depth of breath changes densities "
+            "and volumes by itself.",
+        }
+    ],
     "software_version": "0.9",
 }
 
@@ -246,7 +252,7 @@ def test_the_study_page_says_what_changed_since_the_last_scan(browser, compared)
     assert "0.20 ml → –" in page
     assert "Resolved: nodule, left lung, upper third" in page
     assert "Now part of finding 1: nodule" in page
-    assert "A different depth of breath" in page
+    assert "a different depth of breath" in page
 
 
 def test_the_first_time_point_has_nothing_to_be_compared_with(browser, compared):
