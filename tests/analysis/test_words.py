@@ -1,13 +1,16 @@
 """Results in German: words with their grammar, numbers with a decimal comma; machine data as ever."""
 
 import datetime
+import io
+import re
 from types import SimpleNamespace
 
 import pytest
 from django.urls import reverse
 from django.utils import translation
+from pypdf import PdfReader
 
-from analysis import formats, words
+from analysis import formats, services, words
 from analysis.about import CHARTS, cases, figures
 from analysis.charts import trend_figures
 from analysis.finding_reviews import reviewed
@@ -168,6 +171,46 @@ def test_the_figures_of_the_ai_follow_the_language_of_each_reader():
     assert (english["yaxis"]["title"]["text"], english["separators"]) == ("Sensitivity", ".,")
     assert (german["yaxis"]["title"]["text"], german["separators"]) == ("Sensitivität", ",.")
     assert {case.suspected for case in cases()} >= {"yes", "no"}
+
+
+def report_of(client, analysis, **query):
+    """The text of the PDF that a German browser gets, and its title, with single spaces."""
+    answer = client.get(reverse("report_pdf", args=[analysis.pk]), query, headers=GERMAN)
+    pdf = PdfReader(io.BytesIO(b"".join(answer) if answer.streaming else answer.content))
+    return " ".join(" ".join(page.extract_text() for page in pdf.pages).split()), pdf
+
+
+def test_the_report_is_in_the_language_of_who_asks_for_it(client, user, course):
+    client.force_login(user)
+    text, pdf = report_of(client, course.second)
+    for said in (
+        "Nur für Forschungszwecke, nicht zur Diagnose", "CT vom 14.03.2020", "20, Abstand 5,00 mm",
+        "Pixel 4,00 × 4,00 mm",
+        "Verdacht 3 von 18 Lungenschichten auffällig: Anteil 0,17, über dem Schwellenwert von 0,10",
+        "3,2 cm³", "0,32 −68 % seit 05.03.2020", "1624 ml", "Schicht 6 von 20, z −125,0 mm Wahrscheinlichkeit 0,90",
+        "Teilsolider Rundherd, linke Lunge, oberes Drittel: 14,2 × 11,0 mm, 1,21 ml, −312 HU, Konfidenz 0,97",
+        "Seit 05.03.2020: Läsionen: 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen",
+        "Heatmap, gezeichnet ab 0,2", "Relativer Corona-Score", "Tag 9", "noch nicht befundet",
+    ):  # fmt: skip
+        assert said in text
+    assert pdf.metadata.title == "CoronaTrend, Bericht, CT vom 14.03.2020"
+    assert pdf.trailer["/Root"]["/Lang"] == "de"
+
+
+def test_the_full_report_has_no_english_left(client, user, course):
+    client.force_login(user)
+    sop = course.second.report["slices"][6]["sop_instance_uid"]
+    services.correct(course.second, user=user, sop_instance_uid=sop, abnormal=False, reason="Atelektase.")
+    text, _ = report_of(client, course.second, pages="all")
+    assert "Seite 2 / " in text
+    assert "1 Schicht vom Befunder anders beurteilt: 1 unauffällig (Schicht 7)" in text
+    assert "Der Anteil der Lunge, den ein drittes Netz" in text
+    assert "0,50 ist halb so viel" in text
+    assert "ab 5, 25, 50 und 75 %)" in text
+    stored = [flag["message"] for flag in (*course.second.quality, *CHANGE["quality"])]  # no pipeline wrote these
+    for words_of_the_test in (*stored, "lung-unet"):
+        text = text.replace(words_of_the_test, "")
+    assert re.findall(r"\b(?:the|of|and|slices?|lungs?|reader)\b", text) == []
 
 
 @pytest.mark.parametrize("language", ["en-gb", "de"])

@@ -1,8 +1,11 @@
 """The catalogue of the scripts' words."""
 
+import json
 import re
 
 from django.urls import reverse
+
+from tests.conftest import ROOT
 
 GERMAN = {"Accept-Language": "de"}
 
@@ -35,3 +38,16 @@ def test_it_holds_our_words_alone(client, db):
 def test_another_catalogue_than_the_present_one_is_not_found(client, db):
     for language, digest in (("de", "0123456789ab"), ("en-gb", "None"), ("xx", "None")):
         assert client.get(reverse("script_words", args=[language, digest])).status_code == 404
+
+
+def test_it_holds_every_sentence_of_the_scripts(client, db):
+    catalogue = client.get(words_of(client.get("/accounts/login/", headers=GERMAN).content.decode())).content.decode()
+    marked = [
+        sentence
+        for script in (ROOT / "static/src").rglob("*.ts")
+        for sentence in re.findall(r"gettext\('([^']+)'", script.read_text())
+    ]
+    assert len(marked) > 40
+    assert [
+        sentence for sentence in marked if f"{json.dumps(sentence)}: " not in catalogue
+    ] == []  # xgettext reads no TypeScript

@@ -5,7 +5,7 @@
 import { gettext, interpolate } from '../words';
 import type { Picked } from './picked';
 
-const REQUEST_BYTES = 4 << 20;
+const REQUEST_BYTES = 4 * 2 ** 20;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15_000;
 const MARKED_BYTES = 4096; // of a DICOM file: its header, which names the image; of a zip: that of its first file
