@@ -58,7 +58,7 @@ WHOLE_HEAD = (
     gettext_lazy("Reader"),
     gettext_lazy("Quality"),
 )
-WHOLE_SHARES = (0.115, 0.05, 0.11, 0.085, 0.085, 0.09, 0.08, 0.115, 0.115, 0.155)
+WHOLE_SHARES = (0.115, 0.05, 0.11, 0.085, 0.1, 0.09, 0.085, 0.115, 0.11, 0.14)
 
 
 def course_section(marked: TimePoint | None, points: Sequence[TimePoint]) -> list[Flowable]:

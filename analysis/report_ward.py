@@ -40,6 +40,7 @@ SMALLEST = 0.6  # of that, where the page holds much else
 AROUND_PICTURES = 60.0  # points: title and captions
 SHA256_DIGITS = 12
 SEXES = {"M": gettext_lazy("male"), "F": gettext_lazy("female"), "O": pgettext_lazy("sex", "other")}
+NO_SEX = gettext_lazy("sex not given")
 
 
 def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> list[Flowable]:
@@ -83,7 +84,7 @@ def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
         (gettext("Patient"), name),
         (gettext("Patient ID"), short(patient.patient_id) + issuer),
         (gettext("Born"), formats.date_text(patient.birth_date) if patient.birth_date else gettext("not given")),
-        (gettext("Age, sex"), f"{_age(patient, study)}, {SEXES.get(patient.sex) or gettext('sex not given')}"),
+        (gettext("Age, sex"), f"{_age(patient, study)}, {SEXES.get(patient.sex, NO_SEX)}"),
     ]
     right = [
         (pgettext("date", "CT of"), taken),
@@ -99,7 +100,7 @@ def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
         for row, (one, other) in enumerate(zip(left, right, strict=True))
     ]
     half = WIDTH / 2
-    return table(rows, [52, half - 52, 40, half - 40])
+    return table(rows, [54, half - 54, 54, half - 54])
 
 
 def _age(patient: Patient, study: Study) -> str:

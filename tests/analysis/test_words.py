@@ -115,7 +115,7 @@ def test_flags_and_regions(german):
 @pytest.mark.django_db
 def test_decision_and_course(german, course):
     assert formats.decision_words(course.second) == (
-        "3 von 18 Lungenschichten auffällig: Anteil 0,17, über dem Schwellenwert von 0,10. "
+        "3 von 18 Lungenschichten auffällig: Positivrate 0,17, über dem Schwellenwert von 0,10. "
         "Nicht spezifisch für COVID-19: Auch andere Lungenerkrankungen werden markiert."
     )
     first, second = points = trend(course.patient)
@@ -186,7 +186,7 @@ def test_the_report_is_in_the_language_of_who_asks_for_it(client, user, course):
     for said in (
         "Nur für Forschungszwecke, nicht zur Diagnose", "CT vom 14.03.2020", "20, Abstand 5,00 mm",
         "Pixel 4,00 × 4,00 mm",
-        "Verdacht 3 von 18 Lungenschichten auffällig: Anteil 0,17, über dem Schwellenwert von 0,10",
+        "Verdacht 3 von 18 Lungenschichten auffällig: Positivrate 0,17, über dem Schwellenwert von 0,10",
         "3,2 cm³", "0,32 −68 % seit 05.03.2020", "1624 ml", "Schicht 6 von 20, z −125,0 mm Wahrscheinlichkeit 0,90",
         "Teilsolider Rundherd, linke Lunge, oberes Drittel: 14,2 × 11,0 mm, 1,21 ml, −312 HU, Konfidenz 0,97",
         "Seit 05.03.2020: Läsionen: 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen",
@@ -195,6 +195,18 @@ def test_the_report_is_in_the_language_of_who_asks_for_it(client, user, course):
         assert said in text
     assert pdf.metadata.title == "CoronaTrend, Bericht, CT vom 14.03.2020"
     assert pdf.trailer["/Root"]["/Lang"] == "de"
+
+
+def test_the_page_for_the_ward_stays_one_with_longer_words(client, user, course, tmp_path):
+    client.force_login(user)
+    many = {3: 20.0, 4: 60.4, 5: 59.0, 10: 40.0, 15: 30.0}
+    last = finished_analysis(
+        course.patient, tmp_path / "3", date=DAY + datetime.timedelta(days=20), activation_cm2=many
+    )
+    Comparison.objects.create(analysis=last, prior=course.second, days=11, state="DONE", change=CHANGE)
+    text, pdf = report_of(client, last)
+    assert text.count("von 20, z ") == 3
+    assert len(pdf.pages) == 1
 
 
 def test_the_full_report_has_no_english_left(client, user, course):
