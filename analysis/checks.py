@@ -62,6 +62,20 @@ def front_end_is_built(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.translation)
+def catalogues_are_compiled(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        Warning(
+            f"The translations in {source} are not compiled, and pages of this language would be in English.",
+            hint="Run `make build`.",
+            id="analysis.W005",
+        )
+        for folder in settings.LOCALE_PATHS
+        for source in sorted(Path(folder).rglob("*.po"))
+        if not source.with_suffix(".mo").is_file()
+    ]
+
+
 @register()
 def codecs_are_there(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [

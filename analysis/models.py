@@ -89,7 +89,7 @@ class Analysis(Job):
             models.Index(fields=["series", "state", "-created_at"], name="analysis_current"),
         ]
         ordering = ["-created_at", "-pk"]
-        verbose_name_plural = "analyses"
+        verbose_name_plural = _("analyses")
 
     def __str__(self) -> str:
         return f"analysis {self.pk}"
@@ -353,7 +353,7 @@ class WorkerSeen(models.Model):
     seen_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        verbose_name_plural = "workers seen"
+        verbose_name_plural = _("workers seen")
 
     def __str__(self) -> str:
         return self.hostname

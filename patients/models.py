@@ -64,7 +64,7 @@ class Patient(models.Model):
     SITE_PATH = "site"
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="patients")
-    patient_id = models.CharField("patient ID", max_length=64)
+    patient_id = models.CharField(_("patient ID"), max_length=64)
     issuer_of_patient_id = models.CharField(max_length=64, blank=True)
     patient_name = models.CharField(max_length=324, blank=True, help_text="PatientName as in the file: Family^Given")
     birth_date = models.DateField(null=True, blank=True)
@@ -152,7 +152,7 @@ class Study(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["patient", "study_instance_uid"], name="study_once_per_patient")]
         ordering = [models.F("study_date").asc(nulls_last=True), models.F("study_time").asc(nulls_last=True), "pk"]
-        verbose_name_plural = "studies"
+        verbose_name_plural = _("studies")
 
     def __str__(self) -> str:
         return f"study {self.pk}"
@@ -176,7 +176,7 @@ class Series(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_once_per_study")]
         ordering = ["series_number", "pk"]
-        verbose_name_plural = "series"
+        verbose_name_plural = _("series")
 
     def __str__(self) -> str:
         return f"series {self.pk}"

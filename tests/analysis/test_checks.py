@@ -33,3 +33,13 @@ def test_commands_that_make_no_pages_run_without_the_front_end(front_end, capsys
 def test_a_built_or_collected_front_end_will_do(front_end, place):
     (front_end[place] / "site.js").touch()
     assert problems() == []
+
+
+def test_a_catalogue_that_was_not_compiled_is_said(settings, tmp_path):
+    settings.LOCALE_PATHS = [tmp_path]
+    folder = tmp_path / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    (folder / "django.po").touch()
+    assert [message.id for message in run_checks(tags=[Tags.translation])] == ["analysis.W005"]
+    (folder / "django.mo").touch()
+    assert run_checks(tags=[Tags.translation]) == []
