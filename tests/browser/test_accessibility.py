@@ -1,4 +1,4 @@
-"""What axe (WCAG 2.2 A and AA, and its best practices) finds on the pages, wide and light, narrow and dark."""
+"""What axe (WCAG 2.2 A and AA, and its best practices) finds on the pages, wide and light, narrow, dark and German."""
 
 import json
 from typing import Any
@@ -26,13 +26,16 @@ def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[st
     return [*lists, *of_scan, "/upload/", "/patients/new/", "/about/", "/accounts/password/change/", "/nowhere/"]
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
-def test_no_page_has_a_fault_that_axe_finds(stack: Stack, addresses: list[str], width: int, theme: str) -> None:
+@pytest.mark.parametrize(("width", "theme", "language"), [(1440, "light", "en-gb"), (390, "dark", "de")])
+def test_no_page_has_a_fault_that_axe_finds(
+    stack: Stack, addresses: list[str], width: int, theme: str, language: str
+) -> None:
     with chromium(width, 900, theme, webgl=False) as browser:
         page = browser.new_page()
         page.goto(f"{stack.url}/accounts/login/")
         faults = {"/accounts/login/": axe_faults(page)}
         log_in(page, stack.url)
+        browser.add_cookies([{"name": "django_language", "value": language, "url": stack.url}])
         for address in addresses:
             page.goto(stack.url + address)
             faults[address] = axe_faults(page)
