@@ -98,7 +98,7 @@ page-speed: $(VENV)/dev.stamp static/dist/.built $(CATALOGUES) ## Measure the pa
 	$(BIN)/python -m tests.browser.page_speed
 
 MESSAGES = $(BIN)/python manage.py makemessages --locale de --no-wrap --add-location file --no-obsolete \
-	$(addprefix --ignore ,node_modules static/dist var tests gpu runs)
+	$(addprefix --ignore ,node_modules static/dist var tests runs)
 messages: $(VENV)/run.stamp ## Renew the catalogues in locale/ from the code (needs GNU gettext)
 	$(MESSAGES) --extension py,html
 	$(MESSAGES) --domain djangojs --extension ts

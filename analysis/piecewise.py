@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
@@ -46,8 +47,16 @@ def announce(files: Sequence[Mapping[str, Any]], *, site: Site, user: Any, patie
         {"name": services.safe_name(file["name"])} | {key: file[key] for key in ("size", "mark")} for file in files
     ]
     named = {"site": site, "user": user, "patient": patient, "state": Upload.State.RECEIVING}
-    known = (upload for upload in Upload.objects.filter(**named) if upload.announced == announced)
-    return next(known, None) or Upload.objects.create(**named, announced=announced)
+    for upload in Upload.objects.filter(**named):
+        if upload.announced == announced:
+            Upload.objects.filter(pk=upload.pk).update(heard_at=timezone.now())
+            return upload
+    return Upload.objects.create(**named, announced=announced)
+
+
+def of_others(user: Any) -> Q:
+    """Uploads that others are sending: to look at, not to add to or to give up."""
+    return Q(state=Upload.State.RECEIVING) & ~Q(user=user)
 
 
 def missing(upload: Upload) -> list[Piece]:
@@ -79,20 +88,22 @@ def add(upload: Upload, pieces: Mapping[Piece, File]) -> None:
         upload = Upload.objects.select_for_update().get(pk=upload.pk)
         if upload.state == Upload.State.RECEIVING:
             UploadPart.objects.bulk_create(parts, ignore_conflicts=True)  # a second sending of it may have been quicker
-            _queue_if_whole(upload)
+            _heard_of(upload)
             return
-    if upload.state == Upload.State.FAILED:  # cancelled meanwhile
-        for part in parts:
+        here = set(upload.parts.values_list("number", "piece"))
+    for part in parts:  # cancelled meanwhile, or worked off: what has no row would stay for ever
+        if (part.number, part.piece) not in here:
             part.file.delete(save=False)
+    if upload.state == Upload.State.FAILED:
         raise services.Refusal(stored_text(upload.reason))
 
 
 def forget_broken_off() -> None:
     """Give up what nobody went on with."""
     hours = settings.UPLOAD_KEPT_OPEN_HOURS
-    begun_before = timezone.now() - timedelta(hours=hours)
-    for upload in Upload.objects.filter(state=Upload.State.RECEIVING, created_at__lt=begun_before):
-        still_open = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING)
+    silent = Q(state=Upload.State.RECEIVING, heard_at__lt=timezone.now() - timedelta(hours=hours))
+    for upload in Upload.objects.filter(silent):
+        still_open = Upload.objects.filter(silent, pk=upload.pk)
         if still_open.update(state=Upload.State.FAILED, reason=BROKEN_OFF.format(hours=hours), announced=[]):
             upload.forget_parts()
 
@@ -121,9 +132,10 @@ def _kept(upload: Upload, piece: Piece, file: File) -> UploadPart:
     return part
 
 
-def _queue_if_whole(upload: Upload) -> None:
-    if upload.parts.count() < len(_all_pieces(upload)):
-        return
-    upload.state, upload.announced, upload.enqueued_at = Upload.State.RECEIVED, [], timezone.now()
-    upload.save(update_fields=["state", "announced", "enqueued_at"])
-    queue.wake()
+def _heard_of(upload: Upload) -> None:
+    """Note that a piece came, and queue the upload if it was the last."""
+    upload.heard_at = timezone.now()
+    if upload.parts.count() == len(_all_pieces(upload)):
+        upload.state, upload.announced, upload.enqueued_at = Upload.State.RECEIVED, [], timezone.now()
+        queue.wake()
+    upload.save(update_fields=["state", "announced", "enqueued_at", "heard_at"])

@@ -46,7 +46,7 @@ def decide_upload(request: HttpRequest, pk: Any, decision: str) -> HttpResponse:
     decide = {"confirm": services.confirm, "discard": services.discard}.get(decision)
     if decide is None:
         raise Http404
-    upload = visible_or_404(Upload, request.user, pk)
+    upload = visible_or_404(Upload.objects.exclude(piecewise.of_others(request.user)), request.user, pk)
     with suppress(services.Refusal):  # decided elsewhere meanwhile: the answer shows how
         decide(upload)
     upload.refresh_from_db()

@@ -2,12 +2,14 @@
 
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date
 from typing import Any
 from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.files.storage import default_storage
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -262,6 +264,7 @@ class Upload(Job):
         default=list,
         help_text="Of files that come piece by piece (analysis/piecewise.py), until all are here: [{name, size, mark}]",
     )
+    heard_at = models.DateTimeField(default=timezone.now, help_text="When a piece came last")
     reason = models.TextField(blank=True)
     files = models.JSONField(default=list, help_text="[{name, outcome, reason}]")
     series = models.JSONField(default=list, help_text="[{id, series_instance_uid, used, reason}]")
@@ -283,14 +286,20 @@ class Upload(Job):
         return f"upload {self.pk}"
 
     def forget_parts(self) -> None:
-        """Delete the files as received."""
-        for part in self.parts.all():
-            part.file.delete(save=False)
+        """Delete the files as received, also those of requests that died before they had a row."""
+        folder = parts_folder(self.pk)
+        with suppress(FileNotFoundError):
+            for name in default_storage.listdir(folder)[1]:
+                default_storage.delete(f"{folder}/{name}")
         self.parts.all().delete()
 
 
+def parts_folder(upload_id: uuid.UUID) -> str:
+    return f"uploads/{upload_id}"
+
+
 def part_path(part: "UploadPart", _filename: str) -> str:
-    return f"uploads/{part.upload_id}/{part.number:05d}.{part.piece:05d}"
+    return f"{parts_folder(part.upload_id)}/{part.number:05d}.{part.piece:05d}"
 
 
 class UploadPart(models.Model):

@@ -35,6 +35,10 @@ class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixi
     serializer_class = UploadSerializer
     parser_classes = (MultiPartParser,)
 
+    def get_queryset(self) -> Any:
+        rows = super().get_queryset()
+        return rows.exclude(piecewise.of_others(self.request.user)) if self.action in ("pieces", "discard") else rows
+
     @extend_schema(request={"multipart/form-data": NewUploadSerializer}, responses={202: UploadSerializer})
     def create(self, request: Request) -> Response:
         """Send DICOM files or zips; they are worked off in the background."""

@@ -140,18 +140,44 @@ def test_thousands_of_files_with_long_names_can_be_announced(api, site):
     assert len(post(api, "announce/", files=files).json()["missing"]) == 5000
 
 
+def heard(hours_ago):
+    Upload.objects.update(heard_at=timezone.now() - timedelta(hours=hours_ago))
+
+
 def test_what_nobody_goes_on_with_is_forgotten_after_a_day(upload, scan, settings):
     add(upload, scan, piecewise.missing(upload)[:2])
     hours = settings.UPLOAD_KEPT_OPEN_HOURS
-    Upload.objects.update(created_at=timezone.now() - timedelta(hours=hours, minutes=-1))
+    heard(hours_ago=hours - 0.1)
     piecewise.forget_broken_off()
     assert upload.parts.count() == 2
-    Upload.objects.update(created_at=timezone.now() - timedelta(hours=hours, minutes=1))
+    heard(hours_ago=hours + 0.1)
     piecewise.forget_broken_off()
     upload.refresh_from_db()
     assert upload.state == Upload.State.FAILED
     assert f"for {hours} hours" in upload.reason
     assert not UploadPart.objects.exists()
+
+
+def test_a_piece_or_the_files_announced_again_keep_an_upload_open(upload, scan, settings, site, user):
+    for go_on in (
+        lambda: add(upload, scan, piecewise.missing(upload)[:1]),
+        lambda: piecewise.announce(announcement(scan), site=site, user=user),
+    ):
+        heard(hours_ago=settings.UPLOAD_KEPT_OPEN_HOURS + 1)
+        go_on()
+        piecewise.forget_broken_off()
+        upload.refresh_from_db()
+        assert upload.state == Upload.State.RECEIVING
+
+
+def test_files_of_requests_that_died_or_came_too_late_do_not_stay(upload, scan):
+    first, *others = piecewise.missing(upload)
+    default_storage.save(f"uploads/{upload.pk}/00000.00000", ContentFile(b"written, but its row never was"))
+    seen_open = Upload.objects.get(pk=upload.pk)
+    add(upload, scan, [first, *others])
+    tasks.do(queue.claim_next())
+    piecewise.add(seen_open, {first: piece(scan, first)})
+    assert default_storage.listdir(f"uploads/{upload.pk}") == ([], [])
 
 
 def test_too_many_or_too_large_files_are_refused_before_they_are_sent(site, user, monkeypatch):
@@ -191,6 +217,19 @@ def test_the_api_refuses_pieces_and_announcements_with_a_sentence(api, site, sca
     assert post(api, "announce/", files=[]).status_code == 400
     assert post(api, "announce/", files=[{"name": "a", "size": -1}]).status_code == 400
     assert api.post(f"{UPLOADS}{opened['id']}/discard/").json()["state"] == "failed"
+
+
+def test_what_a_colleague_is_sending_can_be_looked_at_and_no_more(client, site, upload, scan, django_user_model):
+    colleague = django_user_model.objects.create_user("colleague")
+    site.users.add(colleague)
+    client.force_login(colleague)
+    address = f"{UPLOADS}{upload.pk}/"
+    assert client.get(address).json()["state"] == "receiving"
+    sent = {"pieces": io.BytesIO(piece(scan, (0, 0)).read()), "numbers": "0.0"}
+    assert client.post(f"{address}pieces/", sent).status_code == 404
+    assert client.post(f"{address}discard/").status_code == 404
+    assert client.post(f"/uploads/{upload.pk}/discard/").status_code == 404
+    assert not upload.parts.exists()
 
 
 def test_the_pages_say_what_broke_off_and_forget_it_when_asked(browser, upload, scan):

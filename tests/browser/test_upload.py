@@ -10,9 +10,11 @@ from playwright.sync_api import Page, Route, expect
 from analysis.piecewise import PIECE_BYTES
 from tests.browser.browser import chromium, log_in
 from tests.dicom_series import make_series
+from tests.servers import wait_until
 from tests.stack import Stack, zipped
 
 WORKED_OFF_WITHIN_MS = 60_000
+SENT_WITHIN_MS = 30_000
 
 
 @pytest.fixture
@@ -103,29 +105,33 @@ def test_a_broken_connection_costs_one_piece(stack: Stack, worker: None, large: 
         page.goto(f"{stack.url}/upload/")
         line = Line(page, breaks_after=2)
         _send(page, [large])
-        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken. 8.4 MB of 13 MB")
+        expect(page.locator("[data-upload-words]")).to_contain_text(
+            "The connection is broken. 8.4 MB of 13 MB", timeout=SENT_WITHIN_MS
+        )
         line.breaks_after = -1
         expect(page.locator("#upload-status")).to_contain_text("1 not stored", timeout=WORKED_OFF_WITHIN_MS)
         assert large.stat().st_size < line.bytes < large.stat().st_size + 4000
 
 
 def test_files_chosen_again_on_a_page_opened_anew_are_sent_from_where_it_broke(stack: Stack, worker: None, large: Path):
+    small = large.with_name("small")
+    small.write_text("no scan")
     with chromium(webgl=False) as browser:
         page = browser.new_page()
         log_in(page, stack.url)
         page.goto(f"{stack.url}/upload/")
         Line(page, breaks_after=3)
-        _send(page, [large])
-        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken")
+        _send(page, [small, large])
+        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken", timeout=SENT_WITHIN_MS)
         page.close()
 
         page = browser.new_page()
         page.goto(f"{stack.url}/upload/")
         status = page.locator("#upload-status")
-        expect(status).to_contain_text("75 % arrived")
+        expect(status).to_contain_text("60 % arrived")
         line = Line(page, breaks_after=-1)
-        _send(page, [large])
-        expect(status).to_contain_text("1 not stored", timeout=WORKED_OFF_WITHIN_MS)
+        _send(page, [large, small])
+        expect(status).to_contain_text("2 not stored", timeout=WORKED_OFF_WITHIN_MS)
         assert line.requests == 1
 
 
@@ -136,13 +142,30 @@ def test_a_cancelled_upload_leaves_nothing(stack: Stack, large: Path):
         page.goto(f"{stack.url}/upload/")
         Line(page, breaks_after=1)
         _send(page, [large])
-        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken")
+        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken", timeout=SENT_WITHIN_MS)
         with page.expect_response("**/discard/"):
             page.get_by_role("button", name="Cancel").click()
         expect(page.locator("#upload-status")).to_contain_text("Cancelled: nothing was stored.")
         assert stack.get("/api/v1/uploads/")["results"][0]["state"] == "failed"
         page.reload()
         expect(page.locator("#upload-status")).to_be_empty()
+
+
+def test_an_upload_that_is_cancelled_when_all_had_come_is_not_said_to_be_forgotten(
+    stack: Stack, worker: None, tmp_path: Path
+):
+    (tmp_path / "note.txt").write_text("no scan")
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        came = []
+        page.route("**/pieces/", lambda route: came.append(route.fetch().status))  # its answer is never told
+        _send(page, [tmp_path / "note.txt"])
+        expect(page.locator("[data-upload-words]")).to_contain_text("Sending 1 file")
+        wait_until(lambda: page.wait_for_timeout(100) or came, 20, "the last piece to come")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#upload-status")).to_contain_text("1 not stored", timeout=WORKED_OFF_WITHIN_MS)
 
 
 def test_files_of_a_folder_are_told_apart_and_others_wait_until_they_are_sent(

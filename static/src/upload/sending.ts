@@ -6,6 +6,8 @@ import { gettext, interpolate } from '../words';
 import type { Picked } from './picked';
 
 const REQUEST_BYTES = 4 * 2 ** 20;
+const REQUEST_PIECES = 200; // of tiny files: each costs the server some milliseconds
+const SHOWN_NAME = 200; // signs; the end of a name says more than its start
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15_000;
 const MARKED_BYTES = 4096; // of a DICOM file: its header, which names the image; of a zip: that of its first file
@@ -30,22 +32,42 @@ export interface Listener {
 
 export class Sending {
   readonly totalBytes: number;
+  private readonly picked: Picked[];
   private request: XMLHttpRequest | null = null;
   private id: string | null = null;
   private cancelled = false;
   private stopWaiting: () => void = () => undefined;
 
   constructor(
-    private readonly picked: Picked[],
+    picked: Picked[],
     private readonly address: string,
     private readonly csrfToken: string,
     private readonly listener: Listener,
   ) {
+    // In one order, however they were chosen: the server knows files that it has by their place in the list.
+    this.picked = picked
+      .map(({ file, name }) => ({ file, name: name.slice(-SHOWN_NAME) }))
+      .sort((one, other) => (one.name < other.name ? -1 : 1));
     this.totalBytes = picked.reduce((sum, { file }) => sum + file.size, 0);
   }
 
   /** Sends all that the server lacks and returns the upload's id. SendingFailed with a sentence for the user. */
   async send(fields: Record<string, string>): Promise<string> {
+    try {
+      return await this.sendMissing(fields);
+    } catch (error) {
+      if (!this.cancelled || (await this.forgotten())) throw error;
+      return this.id!; // all had come
+    }
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+    this.request?.abort();
+    this.stopWaiting();
+  }
+
+  private async sendMissing(fields: Record<string, string>): Promise<string> {
     const files = [];
     for (const { file, name } of this.picked) files.push({ name, size: file.size, mark: await this.markOf(file, name) });
     const announced = JSON.stringify({ ...fields, files });
@@ -60,14 +82,15 @@ export class Sending {
     return upload.id;
   }
 
-  /** Stops, and tells the server to forget what it has. */
-  cancel(): void {
-    this.cancelled = true;
-    this.request?.abort();
-    this.stopWaiting();
-    if (!this.id) return;
-    const forget = fetch(`${this.address}${this.id}/discard/`, { method: 'POST', headers: this.headers() });
-    forget.catch(() => undefined); // without a connection: the server forgets it by itself in a day
+  /** Has the server forget what it has; false where all had come, so that it is being worked off. */
+  private async forgotten(): Promise<boolean> {
+    if (!this.id) return true;
+    try {
+      const answer = await fetch(`${this.address}${this.id}/discard/`, { method: 'POST', headers: this.headers() });
+      return answer.status !== 409;
+    } catch {
+      return true; // without a connection: the server forgets it by itself in a day
+    }
   }
 
   /** FNV-1a of a file's first bytes: two series may have files of the same names and sizes. */
@@ -95,7 +118,7 @@ export class Sending {
     let bytes = 0;
     for (const piece of missing) {
       const { size } = this.blob(piece, pieceBytes);
-      if (batch.length > 0 && bytes + size > REQUEST_BYTES) {
+      if (batch.length === REQUEST_PIECES || (batch.length > 0 && bytes + size > REQUEST_BYTES)) {
         yield batch;
         [batch, bytes] = [[], 0];
       }
