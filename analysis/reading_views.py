@@ -18,6 +18,7 @@ from .models import Analysis, Comparison, Reading
 from .services import Refusal
 from .trend import TimePoint
 
+BESIDE_REPORT = "reading"  # tag of messages that stand with the report, which the page scrolls to
 UNSAVED = "unsaved_reading"  # in the session, until the page shows it
 
 
@@ -53,7 +54,7 @@ def save_reading(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             _save(request, study, seen, sign=action == "sign")
     except Refusal as refusal:
-        messages.error(request, str(refusal))
+        messages.error(request, str(refusal), extra_tags=BESIDE_REPORT)
     return redirect(f"{reverse('pages:study', args=[study.pk])}#reading")
 
 
@@ -77,7 +78,7 @@ def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:
     if sign:
         readings.sign(draft, user=request.user)
     signed = _("Version {version} is signed.").format(version=draft.version)
-    messages.success(request, signed if sign else _("The draft is saved."))
+    messages.success(request, signed if sign else _("The draft is saved."), extra_tags=BESIDE_REPORT)
 
 
 @require_POST

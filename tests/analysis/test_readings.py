@@ -118,6 +118,7 @@ def test_to_decide_otherwise_takes_a_reason_and_the_networks_decision_stays(brow
     page = post(browser, study, "sign", suspected="no", reason="Dependent atelectasis.")
     assert "The reader decides: not suspected, otherwise than the networks." in page
     assert "Dependent atelectasis." in page
+    assert 'name="reason" value="Dependent atelectasis."' in page  # an addendum overrules the networks as well
     analysis.refresh_from_db()
     assert analysis.suspected is True
 

@@ -281,7 +281,7 @@ def _plane(page: Page, name: str) -> np.ndarray:
     plane = page.locator(f"[data-plane='{name}']")
     plane.evaluate("plane => plane.scrollIntoView({ block: 'nearest', behavior: 'instant' })")
     box = plane.bounding_box()
-    shot = page.screenshot(clip=box)  # that of an element waits until nothing moves, and 3D takes its time
+    shot = page.screenshot(clip=box, timeout=120_000)  # that of an element waits until nothing moves; 3D takes its time
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=int)
 
 
@@ -292,6 +292,13 @@ def _count(picture: np.ndarray, strong: int) -> int:
     """Pixels in which one of red (0), green (1) and blue (2) is far stronger than the others."""
     others = np.delete(picture, strong, axis=2).max(axis=2)
     return int((picture[..., strong] > others + FAR[strong]).sum())
+
+
+def _cross(page: Page, plane: str) -> list[list[int]]:
+    """Where the lines of the other planes begin and end on one."""
+    lines = page.locator(f"[data-plane='{plane}'] svg line")
+    ends = "lines => lines.map(line => ['x1', 'y1', 'x2', 'y2'].map(name => Math.round(line.getAttribute(name))))"
+    return lines.evaluate_all(ends)
 
 
 def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analysed: str):
@@ -316,6 +323,15 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.keyboard.press("f")
         wait_until(lambda: _count(_plane(page, "axial"), 1) == 0, 20, "the finding to go from the planes")
         page.keyboard.press("f")
+
+        crossed = [_cross(page, name) for name in ("axial", "coronal")]
+        box = page.locator("[data-plane='axial']").bounding_box()
+        assert box
+        page.mouse.click(box["x"] + 0.35 * box["width"], box["y"] + 0.6 * box["height"])
+        for name, before in zip(("axial", "coronal"), crossed, strict=True):
+            wait_until(
+                lambda name=name, before=before: _cross(page, name) != before, 20, f"the lines on the {name} plane"
+            )
 
         expect(page.locator("[data-strip]")).to_be_hidden()  # what is said of slices is not meant for planes
         expect(page.locator("[data-correction]")).to_be_hidden()

@@ -23,7 +23,8 @@ export function listenForKeys(viewer: HTMLElement, slices: Slices, others: Recor
   };
   document.addEventListener('keydown', (event) => {
     const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const chord = event.ctrlKey || event.metaKey || event.altKey;
+    if (chord && !event.getModifierState('AltGraph')) return; // which a German keyboard needs for [ and ]
     if (target.matches('input:not([type=range]), select, textarea') || target.closest('dialog')) return;
     const named = event.key.length > 1; // arrows, Home and the like, which also scroll the page and move sliders
     if (named && (target.matches('input') || !(viewer.contains(target) || target === document.body))) return;

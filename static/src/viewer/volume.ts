@@ -256,7 +256,7 @@ function bindTools(): void {
   planes.addTool(CrosshairsTool.toolName, {
     getReferenceLineColor: (name: Plane) => PLANE_COLOURS[name],
     getReferenceLineControllable: () => true,
-    getReferenceLineDraggableRotatable: () => false,
+    getReferenceLineDraggableRotatable: () => true, // without it a click does not move them either
     getReferenceLineSlabThicknessControlsOn: () => false,
   });
   for (const name of PLANES) planes.addViewport(name, ENGINE);
