@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,7 +19,7 @@ from patients.models import Patient
 from . import lesions, services
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .matching import Match, match
-from .models import Comparison
+from .models import Analysis, Comparison
 from .trend import TimePoint, trend
 from .viewer_scan import map_of, scan_of
 
@@ -37,7 +38,7 @@ class Pane:
 
     @property
     def as_json(self) -> dict[str, Any]:
-        """For ``static/src/compare/pane.ts``. The report is deferred in the trend: this reads it."""
+        """For ``static/src/compare/pane.ts``."""
         return {
             "scan": scan_of(self.point.study.chosen_series, self.point.analysis),
             "match": self.match and {"reference_z_mm": self.match.reference_z_mm, "z_mm": self.match.z_mm},
@@ -54,7 +55,8 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
     if len(points) < 2:
         raise Http404(_("There are no two results to compare yet."))
     shown = _shown(request, points)
-    found = lesions.comparisons(points)
+    found = lesions.comparisons(points, with_change=True)
+    _load(points, shown)
     panes = _panes(points, shown, found)
     context = {
         "section": "patients",
@@ -100,6 +102,17 @@ def _shown(request: HttpRequest, points: list[TimePoint]) -> list[TimePoint]:
         at = max(points.index(shown[0]), 1)
         return points[at - 1 : at + 1]
     return shown
+
+
+def _load(points: list[TimePoint], shown: list[TimePoint]) -> None:
+    """What panes are made of, by as many queries for many as for two: the reports, which the trend leaves out, up to
+    the last result shown, and slices and readers' words of those shown."""
+    course = [point.analysis for point in points[points.index(shown[0]) : points.index(shown[-1]) + 1]]
+    reports = dict(Analysis.objects.filter(pk__in=[each.pk for each in course]).values_list("pk", "report"))
+    for analysis in course:
+        analysis.report = reports[analysis.pk]
+    prefetch_related_objects([point.analysis for point in shown], "corrections", "finding_reviews")
+    prefetch_related_objects([point.study.chosen_series for point in shown], "instances")
 
 
 def _panes(points: list[TimePoint], shown: list[TimePoint], found: dict[tuple[int, int], Comparison]) -> list[Pane]:

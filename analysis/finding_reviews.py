@@ -38,7 +38,7 @@ def reviewed(analysis: Analysis) -> list[ReviewedFinding]:
     """The report's findings in their order, then the readers' own."""
     newest: dict[int, FindingReview] = {}
     own: dict[int, FindingReview] = {}
-    for review in analysis.finding_reviews.select_related("user").order_by("created_at", "pk"):
+    for review in reversed(analysis.finding_reviews.all()):
         newest[review.number] = review
         if review.centroid_mm:
             own[review.number] = review

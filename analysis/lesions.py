@@ -71,23 +71,26 @@ class Lesion:
         ]
 
 
-def comparisons(points: Iterable[TimePoint]) -> dict[tuple[int, int], Comparison]:
-    """Those of the results on show, by (prior, analysis), without what changed: that is large, and pages ask often."""
+def comparisons(points: Iterable[TimePoint], *, with_change: bool = False) -> dict[tuple[int, int], Comparison]:
+    """Those of the results on show, by (prior, analysis). What changed is large, and pages that only ask for news do
+    without."""
     runs = [point.analysis.pk for point in points if point.analysis]
-    rows = Comparison.objects.filter(analysis__in=runs, prior__in=runs).defer("change")
-    return {(row.prior_id, row.analysis_id): row for row in rows}
+    rows = Comparison.objects.filter(analysis__in=runs, prior__in=runs)
+    return {(row.prior_id, row.analysis_id): row for row in (rows if with_change else rows.defer("change"))}
 
 
 def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Comparison]) -> list[Lesion]:
-    """The lesions of a course, the largest first. Where two results are not compared (yet), lesions begin anew."""
+    """The lesions of a course, the largest first. Where two results are not compared (yet), lesions begin anew.
+
+    ``found``: the course's comparisons with what changed.
+    """
     runs = [point.analysis.pk for point in points if point.analysis]
     findings = {(one.analysis_id, one.number): one for one in Finding.objects.filter(analysis__in=runs)}
-    of_found = Comparison.objects.filter(pk__in=[one.pk for one in found.values()])
-    changes = {(one.prior_id, one.analysis_id): one.change for one in of_found}
     lesions: list[Lesion] = []
     by_number: dict[int, Lesion] = {}  # of the earlier scan of each pair
     for before, now in compared(points):
-        change = changes.get((before.analysis.pk, now.analysis.pk))
+        comparison = found.get((before.analysis.pk, now.analysis.pk))
+        change = comparison.change if comparison else None
         here: dict[int, Lesion] = {}
         for each in change["lesions"] if change else ():
             lesion = by_number.get(each["prior_number"])

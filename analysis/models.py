@@ -111,7 +111,7 @@ class Analysis(Job):
 
     def newest_corrections(self) -> dict[str, "SliceCorrection"]:
         """What readers last said of each slice, by SOP instance UID."""
-        return {each.sop_instance_uid: each for each in self.corrections.select_related("user").reverse()}
+        return {each.sop_instance_uid: each for each in reversed(self.corrections.all())}
 
 
 class Finding(models.Model):
@@ -141,6 +141,13 @@ class Finding(models.Model):
         return f"finding {self.number} of {self.analysis}"
 
 
+class WithUser(models.Manager):
+    """Words of readers are never shown without who said them."""
+
+    def get_queryset(self) -> models.QuerySet:
+        return super().get_queryset().select_related("user")
+
+
 class SliceCorrection(models.Model):
     """A reader says of a slice whether it is abnormal, whatever the networks said: their result stays as it is.
 
@@ -155,6 +162,8 @@ class SliceCorrection(models.Model):
     reason = models.TextField(blank=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+
+    objects = WithUser()
 
     class Meta:
         ordering = ["-created_at", "-pk"]
@@ -181,6 +190,8 @@ class FindingReview(models.Model):
     reason = models.TextField(blank=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+
+    objects = WithUser()
 
     class Meta:
         constraints = [

@@ -16,9 +16,9 @@ def scan_of(series: Series, done: Analysis | None) -> dict[str, Any]:
 
     The slices are those of the result, whatever came to the series later; without a result all that are stored.
     """
-    stored = series.instances.values_list("pk", "sop_instance_uid", "z_mm")
+    stored = series.instances.all()
     if done:
-        pks = {sop_instance_uid: pk for pk, sop_instance_uid, _ in stored}
+        pks = {each.sop_instance_uid: each.pk for each in stored}
         corrections = _corrections(done)
         slices = [
             _slice(
@@ -31,7 +31,7 @@ def scan_of(series: Series, done: Analysis | None) -> dict[str, Any]:
             if each["sop_instance_uid"] in pks
         ]
     else:  # a usable series may hold localisers, which have no place in it
-        slices = [_slice(pk, z_mm, {}, None) for pk, _, z_mm in stored if z_mm is not None or not series.usable]
+        slices = [_slice(each.pk, each.z_mm, {}, None) for each in stored if each.z_mm is not None or not series.usable]
     return {
         "slices": slices,
         "rejected": rejected(done) if done else [],

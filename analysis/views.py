@@ -119,7 +119,7 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
 
     def context() -> dict[str, Any]:
         shown = _trend_context(patient, points)
-        followed = lesions.followed(points, compared)
+        followed = lesions.followed(points, lesions.comparisons(points, with_change=True))
         return shown | {
             "section": "patients",
             "waiting": waiting_uploads(request).filter(patient=patient),

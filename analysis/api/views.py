@@ -190,7 +190,7 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     @action(detail=True)
     def corrections(self, request: Request, pk: str) -> Response:
         """What readers said of slices of this result, the newest first; the newest of a slice counts."""
-        page = self.paginate_queryset(self.get_object().corrections.select_related("user"))
+        page = self.paginate_queryset(self.get_object().corrections.all())
         return self.get_paginated_response(SliceCorrectionSerializer(page, many=True).data)
 
     @extend_schema(request=NewSliceCorrectionSerializer, responses={201: SliceCorrectionSerializer})
@@ -209,7 +209,7 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
     @action(detail=True, url_path="finding-reviews")
     def reviews(self, request: Request, pk: str) -> Response:
         """What readers said of findings of this result, the newest first; the newest of a number counts."""
-        page = self.paginate_queryset(self.get_object().finding_reviews.select_related("user"))
+        page = self.paginate_queryset(self.get_object().finding_reviews.all())
         return self.get_paginated_response(FindingReviewSerializer(page, many=True).data)
 
     @extend_schema(request=NewFindingReviewSerializer, responses={201: FindingReviewSerializer})

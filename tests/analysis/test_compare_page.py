@@ -1,9 +1,12 @@
 """Time points side by side: which are shown, how they are matched, and what stands with them."""
 
 import datetime
+from itertools import pairwise
 
 import pytest
 from django.core.files.base import ContentFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from analysis import finding_reviews
@@ -160,3 +163,27 @@ def test_the_comparison_belongs_to_the_site(client, stranger, patient, three):
     assert client.post(reverse("pages:compare_again", args=[failed.pk])).status_code == 404
     failed.refresh_from_db()
     assert failed.state == "FAILED"
+
+
+def test_many_time_points_take_as_many_queries_as_two(
+    browser, patient, three, user, tmp_path, django_assert_num_queries
+):
+    for prior, now in pairwise(three):
+        registered(now, prior)
+    studies = [each.series.study_id for each in three]
+    compare(browser, patient)  # writes the session
+    with CaptureQueriesContext(connection) as neighbours:
+        compare(browser, patient, study=studies[1:])
+    later = [
+        finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=day), activation_cm2={5: 9.0})
+        for day in (30, 40, 50)
+    ]
+    for prior, now in pairwise([three[2], *later]):
+        registered(now, prior)
+    for each in (*three, *later):
+        finding_reviews.say_of(each, user=user, number=1, present=False)
+        each.corrections.create(sop_instance_uid=each.report["slices"][3]["sop_instance_uid"], abnormal=True, user=user)
+    studies += [each.series.study_id for each in later]
+    for apart in ([studies[0], studies[-1]], [*studies[:3], studies[-1]]):
+        with django_assert_num_queries(len(neighbours)):
+            compare(browser, patient, study=apart)
