@@ -285,7 +285,7 @@ def choose_series(study: Study, series: Series) -> None:
 
 def date_study(study: Study, day: date) -> None:
     """A user says when a CT was taken whose files do not. Refusal where they do, or the day makes no sense."""
-    if day > timezone.localdate():
+    if day > study.patient.site.today:
         raise Refusal(_("This day is yet to come: enter the day on which the CT was taken."))
     if day < EARLIEST_CT:
         raise Refusal(TOO_EARLY.format(year=EARLIEST_CT.year))

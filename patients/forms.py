@@ -2,7 +2,6 @@
 
 from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils import timezone
@@ -98,7 +97,7 @@ class PatientEventForm(forms.ModelForm):
 
 def _past(day: date | None, patient: Patient) -> date | None:
     """A day of the patient's life so far."""
-    if day and day > timezone.localdate(timezone=ZoneInfo(patient.site.time_zone)):
+    if day and day > patient.site.today:
         raise forms.ValidationError(_("This day is yet to come."))
     if day and day < (patient.birth_date or EARLIEST_BIRTH):
         raise forms.ValidationError(_("This day is before the patient's birth."))

@@ -15,7 +15,6 @@ from typing import Any
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from .archives import Unpacking, count_members
@@ -204,7 +203,7 @@ def _identity(patient: Patient, dicom: DicomFile) -> dict[str, Any]:
 
 def _note_mismatch(upload: Upload, study: Study, difference: str) -> None:
     """Keep with the study that a user took files of another name for this patient's."""
-    today = timezone.localdate()
+    today = study.patient.site.today
     sentence = STORED_ALL_THE_SAME.format(
         day=f"{today.day} {today:%b %Y}", user=upload.user or gettext_noop("an import"), difference=difference
     )

@@ -31,6 +31,7 @@ for written in (
     formats.position_text,
     formats.spacing_text,
     formats.date_text,
+    formats.moment_text,
     formats.quality_text,
     formats.is_severe,
     formats.decision_words,

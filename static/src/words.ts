@@ -32,7 +32,7 @@ export function amount(count: number): string {
   return count.toLocaleString(locale);
 }
 
-/** The day of a moment: `12 Mar 2020`, in German `12.03.2020`. */
-export function day(moment: string): string {
-  return new Date(moment).toLocaleDateString(locale, { dateStyle: 'medium' });
+/** The day of a moment in a site's time zone: `12 Mar 2020`, in German `12.03.2020`. */
+export function day(moment: string, timeZone: string): string {
+  return new Date(moment).toLocaleDateString(locale, { dateStyle: 'medium', timeZone });
 }

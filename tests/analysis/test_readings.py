@@ -50,6 +50,22 @@ def test_a_draft_is_saved_again_and_signed_once(browser, user, study, analysis):
     assert signed.signed_at is not None
 
 
+def test_a_signature_reads_the_same_on_page_and_paper_in_the_time_of_the_site(browser, site, study, analysis):
+    site.time_zone = "Europe/Berlin"
+    site.save()
+    post(browser, study, "sign")
+    before_midnight = datetime.datetime(2026, 3, 5, 23, 30, tzinfo=datetime.UTC)
+    Reading.objects.update(signed_at=before_midnight)
+    Analysis.objects.update(finished_at=before_midnight)
+    page = browser.get(study_page(analysis)).content.decode()
+    paper = PdfReader(io.BytesIO(browser.get(reverse("report_pdf", args=[analysis.pk])).content))
+    printed = " ".join(paper.pages[0].extract_text().split())
+    for text in (page, printed):
+        assert "signed by ward on 6 Mar 2026, 00:30 CET" in text
+    assert "<dd>6 Mar 2026, 00:30 CET</dd>" in page
+    assert "Analysed 6 Mar 2026, 00:30 CET" in printed
+
+
 def test_what_is_signed_stays_and_an_addendum_follows_it(browser, study):
     post(browser, study, "sign")
     before = Reading.objects.values().get()

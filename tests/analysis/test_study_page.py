@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import io
+from zoneinfo import ZoneInfo
 
 import pydicom
 import pytest
@@ -13,7 +14,7 @@ from django.urls import reverse
 from pypdf import PdfReader
 
 from analysis.models import Analysis, SliceCorrection
-from patients.models import Instance, Series, Study
+from patients.models import Instance, Series, Site, Study
 from tests.analysis.finished import SLICES, finished_analysis
 from tests.analysis.pages import DAY, HTMX, patient_page, question, study_page
 
@@ -298,6 +299,19 @@ def test_a_date_that_makes_no_sense_is_refused(browser, patient, tmp_path, day, 
     assert words in answer.content.decode()
     study.refresh_from_db()
     assert study.study_date is None
+
+
+def test_a_day_is_yet_to_come_by_the_clock_of_the_site(browser, site, patient, tmp_path):
+    """East and west of the date line it is never the same day."""
+    study = finished_analysis(patient, tmp_path, date=None).series.study
+    address = reverse("pages:study", args=[study.pk])
+    east = datetime.datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
+    for zone, dated in (("Etc/GMT+12", None), ("Pacific/Kiritimati", east)):
+        Site.objects.update(time_zone=zone)
+        assert (f'max="{east}"' in browser.get(address).content.decode()) == (dated is not None)
+        browser.post(reverse("pages:date_study", args=[study.pk]), {"date": str(east)})
+        study.refresh_from_db()
+        assert study.study_date == dated
 
 
 def test_a_date_that_a_user_entered_can_be_corrected(browser, patient, tmp_path):

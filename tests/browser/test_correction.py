@@ -5,6 +5,16 @@ from playwright.sync_api import Page, expect
 from tests.browser.browser import chromium, complaints_of, log_in
 from tests.stack import Stack
 
+SAID_BEFORE_MIDNIGHT = """
+from datetime import UTC, datetime
+from analysis.models import Analysis
+from patients.models import Site
+Site.objects.update(time_zone="Pacific/Kiritimati")
+done = Analysis.objects.get(series__study={study})
+uid = done.report["slices"][5]["sop_instance_uid"]
+done.corrections.create(sop_instance_uid=uid, abnormal=False, created_at=datetime(2026, 3, 5, 23, 30, tzinfo=UTC))
+"""
+
 
 def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: Stack, study: str):
     with chromium(webgl=False) as browser:
@@ -51,6 +61,17 @@ def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: St
         page.get_by_role("button", name="Normal", exact=True).click()
         expect(corrections).to_contain_text("was not saved")
         expect(corrections).to_contain_text("clinician says abnormal")
+
+
+def test_the_day_of_a_word_is_that_of_the_site(stack: Stack, study: str, page: Page):
+    """Wherever its reader sits: the browser's clock is another."""
+    number = study.rstrip("/").rsplit("/", 1)[-1]
+    stack.manage("shell", "--command", SAID_BEFORE_MIDNIGHT.format(study=number))
+    try:
+        _open(page, study)
+        expect(page.locator("[data-correction]")).to_contain_text("A reader says normal (6 Mar 2026)")
+    finally:
+        stack.manage("shell", "--command", "from patients.models import Site; Site.objects.update(time_zone='UTC')")
 
 
 def _open(page: Page, study: str) -> None:

@@ -13,10 +13,10 @@ function decision(slice: Slice): string {
   return interpolate(says, { probability: decimal(slice.probability, 2) });
 }
 
-/** What a reader says, who and when. */
-function saying({ abnormal, user, created_at }: Correction): string {
+/** What a reader says, who and when: the site's day, wherever its reader sits. */
+function saying({ abnormal, user, created_at }: Correction, timeZone: string): string {
   const says = abnormal ? gettext('%(reader)s says abnormal (%(day)s)') : gettext('%(reader)s says normal (%(day)s)');
-  return interpolate(says, { reader: user ?? gettext('A reader'), day: day(created_at) });
+  return interpolate(says, { reader: user ?? gettext('A reader'), day: day(created_at, timeZone) });
 }
 
 /** The first sentence of an API error: `{detail}` or `{field: [sentence]}`. */
@@ -52,11 +52,15 @@ export class Corrections {
     this.slice = slice;
     this.index = index;
     this.write('ai', decision(slice));
-    this.write('reader', slice.correction ? saying(slice.correction) : '');
+    this.write('reader', slice.correction ? saying(slice.correction, this.timeZone) : '');
     this.write('reason', slice.correction?.reason ? `: ${slice.correction.reason}` : '');
     for (const button of this.buttons) {
       button.setAttribute('aria-pressed', String(slice.correction?.abnormal === (button.value === 'abnormal')));
     }
+  }
+
+  private get timeZone(): string {
+    return this.root.dataset.timeZone!;
   }
 
   private write(place: string, text: string): void {
@@ -82,7 +86,7 @@ export class Corrections {
       this.show(slice, index);
     }
     this.corrected();
-    const saved = interpolate(gettext('Saved for slice %(number)s: %(said)s'), { number: index + 1, said: saying(slice.correction) });
+    const saved = interpolate(gettext('Saved for slice %(number)s: %(said)s'), { number: index + 1, said: saying(slice.correction, this.timeZone) });
     document.getElementById('announcer')!.textContent = saved;
   }
 
