@@ -39,7 +39,7 @@ class ScriptWords(JavaScriptCatalog):
     packages = ("ours",)  # not Django's, whose administration brings its own
 
     def get(self, request: HttpRequest, language: str, digest: str) -> HttpResponse:
-        if digest != _digest(language):
+        if language not in dict(settings.LANGUAGES) or digest != _digest(language):
             raise Http404
         with override(language):
             return super().get(request)

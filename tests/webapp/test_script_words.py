@@ -6,6 +6,7 @@ import re
 from django.urls import reverse
 
 from tests.conftest import ROOT
+from webapp import script_words
 
 GERMAN = {"Accept-Language": "de"}
 
@@ -38,6 +39,13 @@ def test_it_holds_our_words_alone(client, db):
 def test_another_catalogue_than_the_present_one_is_not_found(client, db):
     for language, digest in (("de", "0123456789ab"), ("en-gb", "None"), ("xx", "None")):
         assert client.get(reverse("script_words", args=[language, digest])).status_code == 404
+
+
+def test_nothing_is_remembered_of_languages_that_there_are_not(client, db):
+    remembered = script_words._digest.cache_info().currsize
+    for number in range(3):
+        client.get(reverse("script_words", args=[f"x{number}", "None"]))
+    assert script_words._digest.cache_info().currsize == remembered
 
 
 def test_it_holds_every_sentence_of_the_scripts(client, db):
