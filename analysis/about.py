@@ -12,7 +12,7 @@ from typing import Any
 import plotly.graph_objects as go
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
+from django.utils.translation import get_language, gettext, gettext_lazy, pgettext_lazy
 from markdown_it import MarkdownIt
 from safetensors import safe_open
 
@@ -115,6 +115,11 @@ class Case:
 
 def cases(released: str | Promise = RELEASED) -> list[Case]:
     """``released``: what the released networks are called."""
+    return _cases_in(get_language(), released)
+
+
+@cache
+def _cases_in(_language: str | None, released: str | Promise) -> list[Case]:
     found = []
     for series, by_networks in results()["real_ct"].items():
         folds = [one for which, one in by_networks.items() if which != "released"]
@@ -160,6 +165,11 @@ def _pixels_words(group: str) -> str:
 
 def figures() -> dict[str, dict[str, Any]]:
     """Plotly figures as plain JSON; ``static/src/about.ts`` gives them their colours."""
+    return _figures_in(get_language())
+
+
+@cache
+def _figures_in(_language: str | None) -> dict[str, dict[str, Any]]:
     return {name: figure.to_plotly_json() for name, figure in (("roc", _roc()), ("reliability", _reliability()))} | {
         "score": _score().to_plotly_json()
     }

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.translation import override
 
 from analysis import about
 from analysis.checks import EVALUATION, WEIGHTS_DIR
@@ -38,6 +39,19 @@ def test_whole_cases_are_listed_for_released_and_fold_networks():
     assert rows["normal 001", True].suspected == "no"
     assert rows["normal 001", False].suspected.startswith("0 of ")
     assert re.fullmatch(r"\d+\.\d cm³ to \d+\.\d cm³", rows["covid P001", False].score)
+
+
+def test_figures_and_cases_are_made_once_for_each_language():
+    """They take longer than the rest of the page."""
+    made = {}
+    for language in ("en-gb", "de", "en-gb", "de"):
+        with override(language):
+            now = about.figures(), about.cases(about.NOT_RUNNING)
+            known = made.setdefault(language, now)
+            assert all(one is other for one, other in zip(now, known, strict=True))
+    titles = [figures["score"]["layout"]["xaxis"]["title"]["text"] for figures, _ in made.values()]
+    assert titles == ["True opacity of the lung, %", "Tatsächliche Verdichtung der Lunge, %"]
+    assert [cases[0].networks for _, cases in made.values()] == ["as released", "wie veröffentlicht"]
 
 
 def test_the_page_quotes_the_evaluation(client, user):
