@@ -240,7 +240,7 @@ class AnalysisViewSet(VisibleRows, viewsets.ReadOnlyModelViewSet):
         """The report: one page for the ward, or all pages."""
         analysis, pages = self._done(), request.query_params.get("pages", "ward")
         if pages not in REPORT_PAGES:
-            raise ValidationError({"pages": [f"Enter one of: {', '.join(REPORT_PAGES)}."]})
+            raise ValidationError({"pages": [_("Enter one of: {pages}.").format(pages=", ".join(REPORT_PAGES))]})
         full = pages == "all"
         body = render_pdf(analysis, trend(analysis.series.study.patient), full=full)
         return _download(body, "application/pdf", f"corona-report-{analysis.pk}{'-full' if full else ''}.pdf")

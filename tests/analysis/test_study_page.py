@@ -119,6 +119,8 @@ def test_other_pages_than_those_of_the_report_are_refused(browser, analysis):
     answer = browser.get(f"/api/v1/analyses/{analysis.pk}/report.pdf?pages=2")
     assert answer.status_code == 400
     assert answer.json() == {"pages": ["Enter one of: ward, all."]}
+    german = browser.get(answer.wsgi_request.get_full_path(), headers={"Accept-Language": "de"})
+    assert german.json() == {"pages": ["Geben Sie eines davon ein: ward, all."]}
 
 
 def test_the_viewer_gets_the_slices_head_to_feet_with_their_planes(browser, analysis):
