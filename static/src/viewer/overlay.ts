@@ -11,7 +11,6 @@ export interface StoredMap {
 /** What is said of a map that does not come. */
 const LOST = {
   'heat map': gettext('The heat map could not be loaded (error %(status)s).'),
-  outlines: gettext('The outlines could not be loaded (error %(status)s).'),
   'outline of opacities': gettext('The outline of opacities could not be loaded (error %(status)s).'),
   'outline of findings': gettext('The outline of findings could not be loaded (error %(status)s).'),
   'outline of the lungs': gettext('The outline of the lungs could not be loaded (error %(status)s).'),
