@@ -54,18 +54,20 @@ def _sheet_section(analysis: Analysis) -> list[Flowable]:
     title = ngettext("%(count)s abnormal slice", "%(count)s abnormal slices, head to feet", count)
     if count > SHEET_SLICES:
         title = gettext("%(count)s abnormal slices, %(shown)s of them evenly chosen, head to feet")
-    title %= {"count": count, "shown": SHEET_SLICES}
-    title_row = table(
-        [[paragraph(title, 9.5, bold=True), HeatLegend()]],
-        [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
-        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-    )
+    elif count > len(images):
+        title = gettext("%(count)s abnormal slices, %(shown)s of them could be read, head to feet")
+    title %= {"count": count, "shown": len(images)}
     corrections = analysis.newest_corrections()
     cells: list[object] = [_on_the_sheet(analysis, image, corrections) for image in images]
     cells += [""] * (-len(cells) % SHEET_COLUMNS)
     rows = [cells[first : first + SHEET_COLUMNS] for first in range(0, len(cells), SHEET_COLUMNS)]
     grid = table(rows, [WIDTH / SHEET_COLUMNS] * SHEET_COLUMNS, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
     note = paragraph(gettext("Under each: slice, probability, activation."), 7.5, FAINT)
+    title_row = table(
+        [[paragraph(title, 9.5, bold=True), HeatLegend()]],
+        [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
+        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+    )
     return [Spacer(0, GAP + 2), title_row, note, Spacer(0, 3), grid]
 
 

@@ -116,6 +116,16 @@ def test_of_many_abnormal_slices_some_are_decoded_evenly_chosen_and_it_is_said(a
     assert len(decoded) == 3 + 3 + 2  # key images, contact sheet, findings
 
 
+def test_abnormal_slices_that_cannot_be_read_are_not_counted_as_shown(analysis, monkeypatch):
+    for number in (4, 11):
+        instance = analysis.series.instances.all()[number - 1]
+        instance.file.storage.delete(instance.file.name)
+    assert "5 abnormal slices, 3 of them could be read, head to feet" in further(analysis)
+    monkeypatch.setattr(report_images, "SHEET_SLICES", 3)
+    monkeypatch.setattr("analysis.report_full.SHEET_SLICES", 3)
+    assert "5 abnormal slices, 2 of them evenly chosen, head to feet" in further(analysis)
+
+
 def test_all_time_points_stand_with_their_measures_readers_and_events(patient, user, tmp_path):
     first = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=ILL)
     now = finished_analysis(patient, tmp_path, date=SECOND, activation_cm2={10: 20.0})
