@@ -288,9 +288,7 @@ def decision_words(analysis: "Analysis") -> str:
 
     Neutral, as the network was trained on COVID-19 but marks other lung disease too.
     """
-    slices = analysis.report["slices"]
-    lung = sum(each["probability"] is not None for each in slices)
-    positive = sum(each["positive"] is True for each in slices)
+    counts = analysis.slice_counts
     if analysis.suspected:
         sentence = gettext(
             "%(positive)s of %(lung)s lung slices abnormal: positive ratio %(ratio)s, above the threshold of "
@@ -302,8 +300,8 @@ def decision_words(analysis: "Analysis") -> str:
             "%(threshold)s."
         )
     said = sentence % {
-        "positive": positive or pgettext("of the lung slices", "None"),
-        "lung": lung,
+        "positive": counts["positive"] or pgettext("of the lung slices", "None"),
+        "lung": counts["lung"],
         "ratio": ratio_text(analysis.positive_ratio, analysis.threshold),
         "threshold": ratio_text(analysis.threshold, analysis.positive_ratio),
     }

@@ -28,10 +28,7 @@ def proposed(point: TimePoint, points: Sequence[TimePoint], comparison: Comparis
 
 
 def _opacities(analysis: Analysis) -> str:
-    slices = analysis.report["slices"]
-    lung = sum(each["probability"] is not None for each in slices)
-    positive = sum(each["positive"] is True for each in slices)
-    counted = {"positive": positive, "lung": lung}
+    counted = analysis.slice_counts
     if not analysis.suspected:
         return (
             gettext("No extensive opacities as in COVID-19 (%(positive)s of %(lung)s lung slices abnormal).") % counted

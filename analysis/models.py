@@ -105,6 +105,15 @@ class Analysis(Job):
         return (z_mm[0] - z_mm[-1]) / (len(z_mm) - 1) if len(z_mm) > 1 else None
 
     @property
+    def slice_counts(self) -> dict[str, int]:
+        """How many slices show lung, and how many of them the networks call abnormal."""
+        slices = self.report["slices"]
+        return {
+            "lung": sum(each["probability"] is not None for each in slices),
+            "positive": sum(each["positive"] is True for each in slices),
+        }
+
+    @property
     def weights(self) -> frozenset[str]:
         """The sha256 of each network's weights file."""
         return frozenset(model["sha256"] for model in self.model_versions)

@@ -12,10 +12,10 @@ from .pipeline.score import GATE_HU
 from .report_course import whole_course_section
 from .report_findings import change_section, findings_section
 from .report_images import SHEET_SLICES, SliceImage, sheet_images
-from .report_pictures import HeatLegend, Picture
+from .report_pictures import Picture, heading_with_legend
 from .report_readers import words_section
 from .report_style import FAINT, GAP, RULE, WIDTH, heading, paragraph, table
-from .trend import HEALTHY_SCORE_CM3, TimePoint, since_last
+from .trend import HEALTHY_SCORE_CM3, TimePoint, point_of, since_last
 from .words import STAGES
 
 SHEET_COLUMNS = 5
@@ -26,7 +26,7 @@ SHEET_WIDTH = WIDTH / SHEET_COLUMNS - GAP / 2  # of a picture
 def sections(analysis: Analysis, points: Sequence[TimePoint]) -> list[Flowable]:
     """``points``: the patient's time points, from ``trend.trend``."""
     study = analysis.series.study
-    marked = next((point for point in points if point.analysis and point.analysis.pk == analysis.pk), None)
+    marked = point_of(points, analysis)
     signed = Reading.objects.filter(study__patient=study.patient_id, state=Reading.State.SIGNED).order_by("version")
     decided = dict(signed.values_list("study", "suspected"))
     parts = (
@@ -44,7 +44,7 @@ def sections(analysis: Analysis, points: Sequence[TimePoint]) -> list[Flowable]:
 
 def _sheet_section(analysis: Analysis) -> list[Flowable]:
     """The positive slices on a contact sheet."""
-    count = sum(each["positive"] is True for each in analysis.report["slices"])
+    count = analysis.slice_counts["positive"]
     if not count:
         return [*heading(gettext("Abnormal slices")), paragraph(gettext("The networks call no slice abnormal."))]
     images = sheet_images(analysis)
@@ -63,12 +63,7 @@ def _sheet_section(analysis: Analysis) -> list[Flowable]:
     rows = [cells[first : first + SHEET_COLUMNS] for first in range(0, len(cells), SHEET_COLUMNS)]
     grid = table(rows, [WIDTH / SHEET_COLUMNS] * SHEET_COLUMNS, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
     note = paragraph(gettext("Under each: slice, probability, activation."), 7.5, FAINT)
-    title_row = table(
-        [[paragraph(title, 9.5, bold=True), HeatLegend()]],
-        [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
-        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-    )
-    return [Spacer(0, GAP + 2), title_row, note, Spacer(0, 3), grid]
+    return [*heading_with_legend(title), note, Spacer(0, 3), grid]
 
 
 def _on_the_sheet(analysis: Analysis, image: SliceImage, corrections: Mapping[str, SliceCorrection]) -> list[Flowable]:

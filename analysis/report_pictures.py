@@ -8,11 +8,11 @@ from PIL import Image
 from reportlab.lib.colors import black, white
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable
+from reportlab.platypus import Flowable, Spacer
 
 from .formats import HEAT_THRESHOLD, number_text
 from .report_images import SliceImage, heat_rgba
-from .report_style import BOLD, FAINT, FONT
+from .report_style import BOLD, FAINT, FONT, GAP, WIDTH, paragraph, table
 from .slice_images import as_jpeg
 
 SCALE_BARS_MM = (50, 20, 10)
@@ -77,3 +77,13 @@ class HeatLegend(Flowable):
         words = gettext("Heat map, drawn from %(least)s; one scale for all scans")
         canvas.drawRightString(left - 4, 2, f"{words % {'least': number_text(HEAT_THRESHOLD, 1)}}   0")
         canvas.drawRightString(self.WIDTH, 2, "1")
+
+
+def heading_with_legend(title: str) -> list[Flowable]:
+    """Of a section whose pictures show the heat map."""
+    row = table(
+        [[paragraph(title, 9.5, bold=True), HeatLegend()]],
+        [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
+        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+    )
+    return [Spacer(0, GAP + 2), row]

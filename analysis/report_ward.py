@@ -17,7 +17,7 @@ from .pipeline.score import GATE_HU
 from .report_course import course_section
 from .report_findings import findings_in_short
 from .report_images import ASPECT, MAX_SLICES, SliceImage, key_images
-from .report_pictures import HeatLegend, Picture
+from .report_pictures import Picture, heading_with_legend
 from .report_readers import overruled_slices, signed_readings
 from .report_style import (
     FAINT,
@@ -33,7 +33,7 @@ from .report_style import (
     table,
 )
 from .stored_text import stored_text
-from .trend import TimePoint, since_last
+from .trend import TimePoint, point_of, since_last
 
 PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: WIDTH * 0.3}  # by number of key slices
 SMALLEST = 0.6  # of that, where the page holds much else
@@ -49,7 +49,7 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
     patient = analysis.series.study.patient
     mismatch = analysis.series.study.accepted_mismatch
     images = key_images(analysis)
-    marked = next((point for point in points if point.analysis and point.analysis.pk == analysis.pk), None)
+    marked = point_of(points, analysis)
     above = [
         _facts(analysis, images),
         *_unprintable_name(patient),
@@ -145,11 +145,8 @@ def _to_check(analysis: Analysis) -> list[Flowable]:
 
 
 def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[TimePoint]) -> Table:
-    slices = analysis.report["slices"]
-    positive = sum(each["positive"] is True for each in slices)
-    lung = sum(each["probability"] is not None for each in slices)
     relative = marked.relative_corona_score if marked else None
-    opacity = analysis.report["opacity"]
+    opacity, counts = analysis.report["opacity"], analysis.slice_counts
     cells = [
         (
             gettext("Corona score"),
@@ -166,7 +163,7 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
         (gettext("Lung volume"), formats.volume_text(analysis.lung_volume_ml), gettext("both lungs")),
         (
             gettext("Positive slices"),
-            gettext("%(some)s of %(all)s") % {"some": positive, "all": lung},
+            gettext("%(some)s of %(all)s") % {"some": counts["positive"], "all": counts["lung"]},
             gettext("slices that show lung"),
         ),
     ]
@@ -224,16 +221,11 @@ def _image_section(analysis: Analysis, images: Sequence[SliceImage], room: float
     else:
         rows, widths = [ct, overlays, captions], [largest + GAP] * len(images)
     grid = table(rows, widths, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
-    title_row = table(
-        [[paragraph(_images_title(analysis, len(images)), 9.5, bold=True), HeatLegend()]],
-        [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
-        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-    )
-    return [Spacer(0, GAP + 2), title_row, Spacer(0, 3), grid]
+    return [*heading_with_legend(_images_title(analysis, len(images))), Spacer(0, 3), grid]
 
 
 def _images_title(analysis: Analysis, count: int) -> str:
-    if not any(each["positive"] for each in analysis.report["slices"]):
+    if not analysis.slice_counts["positive"]:
         return gettext("Middle of the lungs (no slice is positive)")
     if count == 1:
         return gettext("Most affected slice")

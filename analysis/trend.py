@@ -134,9 +134,15 @@ def compared(points: Iterable[TimePoint]) -> Iterator[tuple[TimePoint, TimePoint
     return pairwise(point for point in points if point.in_trend and point.corona_score_cm3 is not None)
 
 
+def point_of(points: Iterable[TimePoint], analysis: Analysis | None) -> TimePoint | None:
+    """The time point for which an analysis speaks; None where another does."""
+    return next((point for point in points if point.analysis and point.analysis == analysis), None)
+
+
 def since_last(points: Iterable[TimePoint], analysis: Analysis | None) -> Comparison | None:
     """The comparison of a result with the one before it; None where it is the first or another speaks for its study."""
-    prior = next((point.prior for point in points if point.analysis == analysis), None)
+    point = point_of(points, analysis)
+    prior = point.prior if point else None
     rows = Comparison.objects.select_related("prior__series__study").defer("prior__report")
     return rows.filter(analysis=analysis, prior=prior).first() if prior else None
 
