@@ -22,9 +22,10 @@ export function interpolate(words: string, values: Record<string, string | numbe
   return words.replace(/%\((\w+)\)s/g, (_, name: string) => String(values[name]));
 }
 
-/** `0.62`, in German `0,62`. */
+/** `−0.62` with a true minus, as the server writes it; in German `−0,62`. */
 export function decimal(value: number, digits: number): string {
-  return value.toLocaleString(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+  const rounded = { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false, signDisplay: 'negative' } as const;
+  return value.toLocaleString(locale, rounded).replace('-', '−');
 }
 
 /** How many: `20,000`, in German `20.000`. */

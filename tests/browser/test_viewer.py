@@ -85,7 +85,7 @@ def test_the_viewer_speaks_german_where_the_page_does(stack: Stack, study: str):
         _open(page, study)
         expect(page.locator("html")).to_have_attribute("lang", "de")
         expect(page.locator("[data-corner=slice]")).to_have_text("Schicht 6 / 20")
-        expect(page.locator("[data-corner=z]")).to_have_text("z -125,0 mm")
+        expect(page.locator("[data-corner=z]")).to_have_text("z −125,0 mm")
         expect(page.locator("[data-corner=result]")).to_have_text("positiv, Wahrsch. 0,90")
         expect(page.locator("[data-strip]")).to_have_attribute(
             "aria-valuetext", "Schicht 6 von 20, positiv, Wahrsch. 0,90"

@@ -159,7 +159,7 @@ def _keys_wheel_and_strip_go_through_the_slices(page: Page) -> None:
 
 
 def _keys_set_the_window(page: Page) -> None:
-    for key, window in (("2", "W 400 · L 40 HU"), ("3", "W 1800 · L 400 HU"), ("1", "W 1500 · L -600 HU")):
+    for key, window in (("2", "W 400 · L 40 HU"), ("3", "W 1800 · L 400 HU"), ("1", "W 1500 · L −600 HU")):
         page.keyboard.press(key)
         expect(page.locator("[data-corner=window]")).to_have_text(window)
 

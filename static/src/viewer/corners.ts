@@ -28,7 +28,7 @@ export class Corners {
 
   window({ centre, width }: Window): void {
     const words = gettext('W %(width)s · L %(centre)s HU'); // window width and level
-    this.write('window', interpolate(words, { width: Math.round(width), centre: Math.round(centre) }));
+    this.write('window', interpolate(words, { width: decimal(width, 0), centre: decimal(centre, 0) }));
   }
 
   orientation(ct: Ct): void {

@@ -101,7 +101,7 @@ function probed(data: { cachedStats: Record<string, { index?: Types.Point3 }> },
   if (!image?.voxelManager || !index) return undefined;
   const stored = image.voxelManager.getAtIJK(index[0], index[1], 0) as number;
   const hu = image.preScale?.scaled ? stored : stored * image.slope + image.intercept;
-  return [`${Math.round(hu)} HU`.replace('-', '−')];
+  return [`${decimal(hu, 0)} HU`];
 }
 
 export class Ct implements Shown {
