@@ -12,12 +12,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from patients.access import visible_or_404
 from patients.models import Patient
 
 from . import lesions, services
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
+from .live import STOP_POLLING
 from .matching import Match, match
 from .models import Analysis, Comparison
 from .trend import TimePoint, trend
@@ -48,14 +50,24 @@ class Pane:
 
 @require_safe
 @never_cache
+@vary_on_headers("HX-Request")
 def compare(request: HttpRequest, pk: int) -> HttpResponse:
-    """``?study=`` names a study, once for each; ``?then=`` and ``?now=`` name two; without any the last two results."""
+    """``?study=`` names a study, once for each; ``?then=`` and ``?now=`` name two; without any the last two results.
+
+    An open page where comparisons wait asks whether they still do.
+    """
     patient = visible_or_404(Patient.objects.select_related("site"), request.user, pk)
     points = [point for point in trend(patient) if point.in_trend and point.corona_score_cm3 is not None]
     if len(points) < 2:
         raise Http404(_("There are no two results to compare yet."))
     shown = _shown(request, points)
-    found = lesions.comparisons(points, with_change=True)
+    from_htmx = bool(request.headers.get("HX-Request"))
+    found = lesions.comparisons(points, with_change=not from_htmx)
+    waiting = " ".join(str(one.pk) for one in found.values() if one.is_active)
+    if from_htmx:
+        if request.GET.get("waiting") == waiting:
+            return HttpResponse(status=204)
+        return HttpResponse(status=STOP_POLLING, headers={"HX-Trigger": "comparison-done"})
     _load(points, shown)
     panes = _panes(points, shown, found)
     context = {
@@ -65,6 +77,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
         "panes": panes,
         "newest": panes[-1],
         "choices": _choices(shown, points),
+        "waiting": waiting,
         "has_change_map": any(pane.comparison and pane.comparison.change_map for pane in panes),
         "pairs": [
             (before.point, pane.point, pane.comparison, points.index(pane.point) - points.index(before.point) == 1)

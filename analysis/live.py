@@ -9,6 +9,8 @@ from django.shortcuts import render
 
 from .trend import TimePoint
 
+STOP_POLLING = 286  # htmx: take this answer and ask no more
+
 
 def live(request: HttpRequest, page: str, part: str, seen: Any, context: Callable[[], dict[str, Any]]) -> HttpResponse:
     """The page; for htmx its moving part alone, or nothing where the one on screen shows the same (``seen``).

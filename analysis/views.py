@@ -27,7 +27,7 @@ from .charts import trend_figures
 from .checks import EVALUATION
 from .finding_reviews import reviewed
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
-from .live import live, state
+from .live import STOP_POLLING, live, state
 from .models import Analysis
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
@@ -38,7 +38,6 @@ from .viewer_scan import map_of, scan_of
 
 PATIENTS_A_PAGE = 50
 MAX_LESIONS = 15  # rows of the table on the patient's page, the largest first
-STOP_POLLING = 286  # htmx: take this answer and ask no more
 
 
 @dataclass(frozen=True)

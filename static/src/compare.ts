@@ -151,6 +151,14 @@ class Comparison {
       '+': () => this.shift(1),
     });
     document.body.addEventListener('comparison-queued', () => location.reload());
+    let touched = false; // the page does not load anew under a reader who looks
+    for (const touch of ['pointerdown', 'wheel', 'keydown']) {
+      document.addEventListener(touch, () => (touched = true), { passive: true, once: true });
+    }
+    document.body.addEventListener('comparison-done', () => {
+      if (touched) document.getElementById('compared')!.hidden = false;
+      else location.reload();
+    });
   }
 
   private get viewer(): HTMLElement {

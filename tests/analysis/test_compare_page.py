@@ -1,6 +1,7 @@
 """Time points side by side: which are shown, how they are matched, and what stands with them."""
 
 import datetime
+import re
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,7 @@ from django.urls import reverse
 from analysis import finding_reviews
 from analysis.models import Comparison
 from tests.analysis.finished import finished_analysis
-from tests.analysis.pages import DAY, patient_page
+from tests.analysis.pages import DAY, HTMX, patient_page
 from tests.analysis.test_comparisons import CHANGE
 
 
@@ -136,6 +137,19 @@ def test_a_comparison_that_failed_says_why_and_is_tried_again(browser, patient, 
     assert "Being compared" in page
     assert "until the CTs are compared" in page
     assert again not in page
+
+
+def test_an_open_page_hears_when_what_it_waits_for_is_compared(browser, patient, three):
+    address = reverse("pages:compare", args=[patient.pk])
+    assert "hx-get" not in words(browser.get(address))
+    row = Comparison.objects.create(analysis=three[2], prior=three[1], days=11, state="RUNNING")
+    page = words(browser.get(address, {"study": three[2].series.study_id}))
+    assert f'hx-get="{address}?study={three[2].series.study_id}"' in page
+    asked = {"waiting": re.search(r"""hx-vals='{"waiting": "([^"]+)"}'""", page)[1]}
+    assert browser.get(address, asked, headers=HTMX).status_code == 204
+    Comparison.objects.filter(pk=row.pk).update(state="DONE", change=CHANGE)
+    answer = browser.get(address, asked, headers=HTMX)
+    assert (answer.status_code, answer.headers["HX-Trigger"]) == (286, "comparison-done")
 
 
 def test_marks_and_rejections_of_readers_are_drawn(browser, patient, three, user):
