@@ -52,7 +52,7 @@ def test_one_page_says_who_when_and_what(patient, tmp_path):
         "59 years at the scan, female", "3 Mar 2020", "Chest CT", "Lung 5.0", "20, 5.00 mm apart",
         "pixels 4.00 × 4.00 mm",
         "Suspected", "5 of 18 lung slices abnormal: positive ratio 0.28, above the threshold of 0.10",
-        SCORE, "209.4 cm³", "1624 ml", "1.00 this is the first time point", "The slices lie 5.0 mm apart",
+        SCORE, "209.4 cm³", "1624 ml", "1.00 this is the first time point", "The slices are 5.0 mm apart",
         "lung-unet 1.0 (0123456789ab)",
     ):  # fmt: skip
         assert words in text
