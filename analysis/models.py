@@ -95,6 +95,12 @@ class Analysis(Job):
         return f"analysis {self.pk}"
 
     @property
+    def overruled(self) -> bool | None:
+        """What a reader last signed of the study, suspected or not, where the networks say otherwise; else None."""
+        signed = Reading.objects.filter(study=self.series.study_id, state=Reading.State.SIGNED).first()
+        return signed.suspected if signed and signed.suspected != self.suspected else None
+
+    @property
     def is_active(self) -> bool:
         return self.state in ACTIVE
 

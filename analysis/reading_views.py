@@ -55,7 +55,7 @@ def save_reading(request: HttpRequest, pk: int) -> HttpResponse:
             _save(request, study, seen, sign=action == "sign")
     except Refusal as refusal:
         messages.error(request, str(refusal), extra_tags=BESIDE_REPORT)
-    return redirect(f"{reverse('pages:study', args=[study.pk])}#reading")
+    return redirect(f"{reverse('pages:study', args=[study.pk])}#report")
 
 
 def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:

@@ -47,7 +47,7 @@ HEAD = (
     pgettext_lazy("since the first CT", "Day"),
     gettext_lazy("Corona score"),
     pgettext_lazy("score", "Relative"),
-    gettext_lazy("Decision"),
+    gettext_lazy("Networks"),
 )
 WHOLE_HEAD = (
     *HEAD[:4],

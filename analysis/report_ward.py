@@ -126,10 +126,20 @@ def _unprintable_name(patient: Patient) -> list[Flowable]:
 
 
 def _decision(analysis: Analysis) -> Table:
+    """What a reader signed leads; the networks' word stays beside it."""
     headline = gettext("Suspected") if analysis.suspected else gettext("Not suspected")
-    colour = SUSPECTED if analysis.suspected else NOT_SUSPECTED
+    words = formats.decision_words(analysis)
+    reader = analysis.overruled
+    if reader is not None:
+        words = (
+            gettext("The networks: suspected. %(words)s")
+            if analysis.suspected
+            else gettext("The networks: not suspected. %(words)s")
+        ) % {"words": words}
+        headline = gettext("Reader: suspected") if reader else gettext("Reader: not suspected")
+    colour = SUSPECTED if (analysis.suspected if reader is None else reader) else NOT_SUSPECTED
     return table(
-        [[paragraph(headline, 10.5, white, bold=True), paragraph(formats.decision_words(analysis), 8.5, white)]],
+        [[paragraph(headline, 10.5, white, bold=True), paragraph(words, 8.5, white)]],
         [WIDTH * 0.2, WIDTH * 0.8],
         ("BACKGROUND", (0, 0), (-1, -1), colour),
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
