@@ -84,7 +84,10 @@ COMPRESSED = frozenset(
 """What the pipeline's decoders read; JPEG Extended with 8 bits only."""
 
 UNREADABLE_COMPRESSION = gettext_noop(
-    "The image is compressed in a way that cannot be read ({method!s}): export it uncompressed or as JPEG Lossless."
+    "The image is compressed in a way that cannot be read ({method}): export it uncompressed or as JPEG Lossless."
+)
+UNKNOWN_COMPRESSION = gettext_noop(
+    "The image is compressed by an unknown method: export it uncompressed or as JPEG Lossless."
 )
 KINDS = {
     "CR": gettext_noop("a plain X-ray"),
@@ -206,10 +209,11 @@ def _check_kind(structure: Structure) -> None:
     sop_class = UID(text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID"))
     modality = text(dataset, "Modality").upper()
     if sop_class == MediaStorageDirectoryStorage:
-        raise Refused("This is a DICOMDIR, the index of a disc: not needed.", "dicomdir")
+        raise Refused(gettext_noop("This is a DICOMDIR, the index of a disc: not needed."), "dicomdir")
     if sop_class in (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage):
         raise Refused(
-            "This is an Enhanced CT (many slices in one file): export the scan as single CT slices.", "enhanced_ct"
+            gettext_noop("This is an Enhanced CT (many slices in one file): export the scan as single CT slices."),
+            "enhanced_ct",
         )
     is_ct_by_class = sop_class == CTImageStorage and modality in ("", "CT")
     if is_ct_by_class or (not sop_class and modality == "CT"):
@@ -248,8 +252,9 @@ def _transfer_syntax(structure: Structure) -> UID:
     if not declared:
         return ExplicitVRLittleEndian if structure.explicit else ImplicitVRLittleEndian
     if declared not in NATIVE | COMPRESSED:
-        name = declared.name if declared.name != str(declared) else gettext_noop("an unknown method")
-        raise Refused(UNREADABLE_COMPRESSION.format(method=name[:80]), "transfer_syntax")
+        if declared.name == str(declared):
+            raise Refused(UNKNOWN_COMPRESSION, "transfer_syntax")
+        raise Refused(UNREADABLE_COMPRESSION.format(method=declared.name[:80]), "transfer_syntax")
     return declared
 
 

@@ -5,11 +5,13 @@ import re
 
 import pytest
 from django.utils import timezone, translation
+from pydicom.uid import UID
 
 from analysis import services, stored_text
 from analysis.pipeline.series import MISSING_AT_PLACES
 from analysis.stored_text import HOLE
 from patients import ingest
+from patients.dicom import UNREADABLE_COMPRESSION
 from patients.models import Series, Upload
 from patients.part10 import damaged
 from tests.dicom_series import make_series
@@ -33,6 +35,15 @@ def test_a_sentence_is_translated_as_a_whole(german):
 def test_what_fills_a_hole_is_kept_even_where_it_is_a_word_of_the_catalogue(german):
     assert said("Sharp reconstruction kernel (Lung); densities are noisier.") == (
         "Scharfer Rekonstruktionskernel (Lung); Dichten rauschen stärker."
+    )
+
+
+def test_the_name_of_a_compression_stays_as_dicom_gives_it(german):
+    name = UID("1.2.840.10008.1.2.4.55").name
+    assert " and " in name
+    assert said(UNREADABLE_COMPRESSION.format(method=name)) == (
+        f"Das Bild ist auf eine Weise komprimiert, die nicht lesbar ist ({name}): "
+        "Exportieren Sie es unkomprimiert oder als JPEG Lossless."
     )
 
 

@@ -237,8 +237,15 @@ def test_refuses_slices_that_cannot_be_placed_or_read(elements, code):
     assert refusal(ct_bytes(**elements)).code == code
 
 
-@pytest.mark.parametrize("uid", [JPEGExtended12Bit, "1.2.840.10008.1.2.4.53", "1.2.3.4"])
-def test_refuses_transfer_syntaxes_that_cannot_be_decoded(uid):
+@pytest.mark.parametrize(
+    ("uid", "said"),
+    [
+        (JPEGExtended12Bit, "(JPEG Extended, 12 bit)"),
+        ("1.2.840.10008.1.2.4.53", "(JPEG Spectral Selection, Non-Hierarchical (Process 6 and 8))"),
+        ("1.2.3.4", "by an unknown method:"),
+    ],
+)
+def test_refuses_transfer_syntaxes_that_cannot_be_decoded(uid, said):
     content = ct_bytes(transfer_syntax_uid=JPEG2000Lossless)
     dataset = pydicom.dcmread(io.BytesIO(content))
     dataset.file_meta.TransferSyntaxUID = uid
@@ -246,6 +253,7 @@ def test_refuses_transfer_syntaxes_that_cannot_be_decoded(uid):
     dataset.save_as(buffer, enforce_file_format=True, implicit_vr=False, little_endian=True)
     refused = refusal(buffer.getvalue())
     assert refused.code == "transfer_syntax"
+    assert said in refused.reason
     assert "JPEG Lossless" in refused.reason
 
 

@@ -1,11 +1,13 @@
 """The German catalogues are complete, hold what the code says now, and lose nothing that is filled in."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,9 @@ from tests.conftest import ROOT
 from tests.servers import program
 
 DOMAINS = ("django", "djangojs")
+REASON_AT = {"Refused": 0, "damaged": 0, "UnusableSeries": 1}  # the argument that people read
+SAID_TO_OPERATORS = {"find_series", "_deidentified"}  # only commands come there, and those speak English
+HANDED_ON = "reply['message']"  # by a child process, which took it from the same code
 PLACEHOLDER = re.compile(r"%\((\w+)\)|\{(\w+)[}!:]|<(/?\w+)")
 
 
@@ -70,3 +75,65 @@ def test_a_translation_fills_in_what_its_message_does(domain):
         expected = [filled(form) for form in forms(message.id)]
         for form in forms(message.string):
             assert filled(form) in expected, form
+
+
+def test_every_reason_for_refusing_a_file_or_series_can_be_translated():
+    known = {message.id for message in catalogue("django")}
+    folders = (ROOT / "patients", ROOT / "analysis", ROOT / "analysis" / "pipeline")
+    said = [
+        reason for folder in folders for path in sorted(folder.glob("*.py")) for reason in reasons(path.read_text())
+    ]
+    assert len(said) > 80
+    assert [reason for reason in said if reason not in known] == [HANDED_ON]
+
+
+def test_a_reason_that_is_not_marked_is_noticed():
+    code = """
+HELD = gettext_noop("Held.")
+def check(name):
+    sentence = gettext_noop("{n} held.")
+    raise Refused(HELD if name else sentence.format(n=3), "held")
+    raise UnusableSeries("bare", "A bare one.")
+    raise UnusableSeries("made", f"Made of {name}.")
+def find_series():
+    raise UnusableSeries("told", "Told in a terminal.")
+"""
+    assert list(reasons(code)) == ["Held.", "{n} held.", "A bare one.", "f'Made of {name}.'"]
+
+
+def reasons(code: str) -> Iterator[str]:
+    """The sentences that the code gives to ``Refused`` and the like, source text where they are made otherwise."""
+    tree = ast.parse(code)
+    for function in tree.body:
+        if getattr(function, "name", None) in SAID_TO_OPERATORS:
+            continue
+        named = assigned(tree.body) | assigned(ast.walk(function))
+        for call in ast.walk(function):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in REASON_AT:
+                yield from sentences(call.args[REASON_AT[call.func.id]], named)
+
+
+def assigned(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
+    found = defaultdict(list)
+    for node in nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id].append(node.value)
+    return found
+
+
+def sentences(reason: ast.expr, named: dict[str, list[ast.expr]]) -> Iterator[str]:
+    match reason:
+        case ast.Constant(value=str(sentence)):
+            yield sentence
+        case ast.Call(func=ast.Name(id="gettext_noop"), args=[sentence]):
+            yield from sentences(sentence, named)
+        case ast.Call(func=ast.Attribute(value=sentence, attr="format")):
+            yield from sentences(sentence, named)
+        case ast.IfExp(body=first, orelse=second):
+            yield from sentences(first, named)
+            yield from sentences(second, named)
+        case ast.Name(id=name) if name in named:
+            for value in named[name]:
+                yield from sentences(value, named)
+        case _:
+            yield ast.unparse(reason)
