@@ -4,6 +4,7 @@ from datetime import date
 
 from django import template
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from patients.models import Patient, name_text
 
@@ -22,6 +23,9 @@ STAGES = {
     "findings": _("Looking for nodules"),
 }
 """The pipeline's stages in words."""
+
+SEX_LETTERS = {"F": pgettext_lazy("sex", "F"), "M": pgettext_lazy("sex", "M"), "O": pgettext_lazy("sex", "O")}
+"""By what DICOM writes; tables have no room for the word."""
 
 FINAL_WORDS = {"DONE": _("Analysis done"), "FAILED": _("Analysis failed"), "CANCELLED": _("Analysis cancelled")}
 
@@ -44,6 +48,12 @@ def percent(fraction: float) -> int:
 def age_on(patient: Patient, day: date | None) -> int | None:
     """``day`` may be "", a template's word for the date of a time point that there is not."""
     return patient.age_on(day or None)
+
+
+@register.filter
+def sex_letter(patient: Patient) -> str:
+    """Nothing where the sex is not given."""
+    return str(SEX_LETTERS.get(patient.sex, ""))
 
 
 @register.filter

@@ -19,7 +19,7 @@ from analysis.models import Analysis, Comparison
 from analysis.pipeline import regions
 from analysis.stored_text import stored_text
 from analysis.trend import trend
-from patients.models import Patient
+from patients.models import Patient, Series, Study
 from tests.analysis.finished import FINDINGS, finished_analysis
 from tests.analysis.pages import DAY, patient_page, study_page
 from tests.analysis.test_comparisons import CHANGE
@@ -240,6 +240,31 @@ def test_pages_say_it_in_german(client, user, course):
     assert "Hinweis: dicke Schichten" in patient
     home = client.get(reverse("pages:home"), headers=GERMAN).content.decode()
     assert "Zu befunden" in home
+
+
+@pytest.mark.parametrize(
+    ("sex", "english", "german"), [("F", "F", "W"), ("M", "M", "M"), ("O", "O", "D"), ("", "", "")]
+)
+def test_lists_abbreviate_the_sex(client, user, course, sex, english, german):
+    client.force_login(user)
+    Patient.objects.update(sex=sex, birth_date=datetime.date(1980, 1, 2))
+    for address in (reverse("pages:home"), reverse("pages:patients")):
+        for headers, letter in (({}, english), (GERMAN, german)):
+            page = client.get(address, headers=headers).content.decode()
+            assert f'<td class="number">40 {letter}</td>' in page
+
+
+def test_the_list_of_patients_counts_what_waits(client, user, course):
+    client.force_login(user)
+    for waiting, said in ((2, "und 1 weitere wartet<"), (3, "und 2 weitere warten<")):
+        for number in range(waiting):
+            study, _ = Study.objects.get_or_create(patient=course.patient, study_instance_uid=f"1.9.{number}")
+            study.chosen_series, _ = Series.objects.get_or_create(
+                study=study, series_instance_uid=f"1.9.{number}.1", usable=True
+            )
+            study.save()
+            Analysis.objects.get_or_create(series=study.chosen_series)
+        assert said in client.get(reverse("pages:patients"), headers=GERMAN).content.decode()
 
 
 def test_what_machines_read_is_the_same_in_every_language(client, user, course):
