@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from reportlab.platypus import Flowable, Spacer
 
 from . import formats
@@ -31,7 +31,12 @@ def findings_in_short(analysis: Analysis) -> list[Flowable]:
     if len(counting) > MAX_IN_SHORT:
         words.append(gettext("and %(count)s smaller") % {"count": len(counting) - MAX_IN_SHORT})
     if count := sum(each.finding is not None and not each.present for each in findings):
-        words.append(gettext("%(count)s more of the networks rejected by a reader") % {"count": count})
+        sentence = ngettext(
+            "%(count)s finding of the networks rejected by a reader",
+            "%(count)s findings of the networks rejected by a reader",
+            count,
+        )
+        words.append(sentence % {"count": count})
     named = "; ".join(words) or gettext("no nodule or focal opacity")
     return [Spacer(0, GAP / 2), paragraph(gettext("Findings: %(named)s.") % {"named": named}, 8)]
 
@@ -65,9 +70,7 @@ def findings_section(analysis: Analysis) -> list[Flowable]:
         ("BOTTOMPADDING", (0, 0), (-1, -1), GAP),
         ("RIGHTPADDING", (0, 0), (-1, -1), 3),
     )
-    notes = [
-        gettext("Green: the outline that the network measured; a ring as wide as the long axis where it made none.")
-    ]
+    notes = [gettext("Green: the outline that was measured; a ring as wide as the long axis where it made none.")]
     if len(findings) > MAX_PICTURES:
         of_some = gettext("Pictures of the %(shown)s largest of %(all)s.")
         notes.append(of_some % {"shown": MAX_PICTURES, "all": len(findings)})

@@ -155,7 +155,7 @@ def test_rejected_findings_leave_the_proposed_text_and_the_report(patient, analy
     text = text_of(analysis)
     assert "one that a reader marked (11.3 mm)" in text
     assert "confidence 0.81, a reader agrees" in text
-    assert "1 more of the networks rejected by a reader" in text
+    assert "1 finding of the networks rejected by a reader" in text
     assert "Part-solid nodule" not in text
 
 

@@ -13,7 +13,7 @@ from pypdf import PdfReader
 from analysis import formats, services, words
 from analysis.about import CHARTS, cases, figures
 from analysis.charts import trend_figures
-from analysis.finding_reviews import reviewed
+from analysis.finding_reviews import reviewed, say_of
 from analysis.impression import proposed
 from analysis.models import Analysis, Comparison
 from analysis.pipeline import regions
@@ -132,15 +132,17 @@ def test_what_readers_say_of_findings(german, course):
     one = reviewed(course.second)[0]
     assert formats.finding_in_short(one) == "Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm)"
     assert formats.review_words(one) == "bestätigt"
+    marked = SimpleNamespace(finding=None, long_axis_mm=48.9)
+    assert formats.finding_in_short(marked) == "vom Befunder markierter Herd (48,9 mm)"
 
 
 @pytest.mark.django_db
 def test_the_proposed_report(german, course):
     points = trend(course.patient)
     assert proposed(points[1], points, course.comparison).splitlines() == [
-        "Verdichtungen wie bei COVID-19 auf 3 von 18 Lungenschichten, 12,4 % der Lunge, am meisten im unteren Drittel "
-        "rechts. Nicht spezifisch für COVID-19.",
-        "Corona-Score 3,2 cm³ (−68 % seit dem letzten CT).",
+        "Verdichtungen wie bei COVID-19 auf 3 von 18 Lungenschichten, 12,4 % der Lunge, am stärksten im unteren "
+        "Drittel rechts. Nicht spezifisch für COVID-19.",
+        "Corona-Score 3,2 cm³ (−68 % gegenüber der Voruntersuchung).",
         "Herdbefunde: Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm); Solider Rundherd, "
         "verkalkt, rechte Lunge, unteres Drittel (7,1 × 6,8 mm).",
         "Im Vergleich zum 05.03.2020: Läsionen 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen.",
@@ -195,6 +197,14 @@ def test_the_report_is_in_the_language_of_who_asks_for_it(client, user, course):
         assert said in text
     assert pdf.metadata.title == "CoronaTrend, Bericht, CT vom 14.03.2020"
     assert pdf.trailer["/Root"]["/Lang"] == "de"
+
+
+def test_the_report_counts_what_a_reader_rejected(client, user, course):
+    client.force_login(user)
+    say_of(course.first, user=user, number=1, present=False)
+    assert "1 Herdbefund der Netze vom Befunder verworfen" in report_of(client, course.first)[0]
+    say_of(course.first, user=user, number=2, present=False)
+    assert "2 Herdbefunde der Netze vom Befunder verworfen" in report_of(client, course.first)[0]
 
 
 def test_the_page_for_the_ward_stays_one_with_longer_words(client, user, course, tmp_path):
