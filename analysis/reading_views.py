@@ -16,7 +16,7 @@ from . import finding_reviews, readings
 from .impression import proposed
 from .models import Analysis, Comparison, Reading
 from .services import Refusal
-from .trend import TimePoint
+from .trend import TimePoint, since_last, trend
 
 BESIDE_REPORT = "reading"  # tag of messages that stand with the report, which the page scrolls to
 UNSAVED = "unsaved_reading"  # in the session, until the page shows it
@@ -116,5 +116,15 @@ def review_findings(request: HttpRequest, pk: int) -> HttpResponse:
         "findings": findings,
         "said": said and next(each for each in findings if each.number == said.number),
         "problem": problem,
+        "proposed": _proposed_anew(analysis) if said else "",
     }
     return render(request, "parts/findings.html", context)
+
+
+def _proposed_anew(analysis: Analysis) -> str:
+    """The text for the report after a word on a finding; "" where a newer result is the one to report on."""
+    study = analysis.series.study
+    points = trend(study.patient)
+    point = next(point for point in points if point.study.pk == study.pk)
+    is_current = point.analysis is not None and point.analysis.pk == analysis.pk
+    return proposed(point, points, since_last(points, analysis)) if is_current else ""

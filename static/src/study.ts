@@ -55,8 +55,20 @@ void opened.then(() => drawCharts(document, openAtLevel));
 document.body.addEventListener('htmx:afterSettle', ({ target }) => {
   drawCharts(document, openAtLevel);
   viewer?.compared();
-  if ((target as Element).id === 'findings') viewer?.reviewed();
+  if ((target as Element).id !== 'findings') return;
+  viewer?.reviewed();
+  proposeAnew(target as Element);
 });
+
+/** The proposed impression follows what is said of findings; where the reader changed it, a notice asks to read it again. */
+function proposeAnew(findings: Element): void {
+  const anew = findings.querySelector<HTMLTemplateElement>('[data-proposed]')?.content.textContent;
+  const text = document.querySelector<HTMLTextAreaElement>('#impression');
+  if (!text || !anew) return;
+  const untouched = 'proposal' in text.dataset && text.value === text.defaultValue;
+  if (untouched) text.defaultValue = text.value = anew;
+  else if (text.value) document.getElementById('findings-changed')!.hidden = false;
+}
 // A newer result, or another series: numbers, images and heat map change together, but not under a reader who types.
 let typed = false;
 document.addEventListener('input', ({ target }) => (typed ||= (target as HTMLElement).closest('.reading, #findings') !== null));

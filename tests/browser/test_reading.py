@@ -1,5 +1,7 @@
 """A reader's report on the study page: proposed, kept as a draft, signed, amended."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -40,6 +42,20 @@ def test_the_proposed_text_is_changed_kept_as_a_draft_and_signed_for_good(page: 
     expect(signed.locator(".impression")).to_have_text("Two small opacities.Control in a week.")
     expect(signed.locator("input, textarea, button")).to_have_count(0)
     expect(impression).to_be_hidden()  # until an addendum is asked for
+
+
+def test_the_proposed_text_follows_words_on_findings_until_the_reader_changes_it(page: Page):
+    impression = page.locator("#reading").get_by_label("Impression", exact=True)
+    changed = page.locator("#findings-changed")
+    expect(impression).to_have_value(re.compile("Part-solid nodule"))
+    page.locator("#finding-1-no").click()
+    expect(impression).not_to_have_value(re.compile("Part-solid nodule"))
+    expect(impression).to_have_value(re.compile("Solid nodule, calcified"))
+    expect(changed).to_be_hidden()
+    impression.fill("Mine.")
+    page.locator("#finding-1-yes").click()
+    expect(changed).to_be_visible()
+    expect(impression).to_have_value("Mine.")
 
 
 def test_an_addendum_is_signed_below_a_report_that_stays(page: Page):
