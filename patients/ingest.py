@@ -38,7 +38,8 @@ OTHER_PATIENTS_IMAGE = gettext_noop(
 )
 HELD_BACK = gettext_noop("Held back: {difference!s}")
 OTHER_IDENTITY = gettext_noop("the scan carries another {named!s} than this patient.")
-STORED_ALL_THE_SAME = gettext_noop("On {day}, {user!s} stored it here although {difference!s}")
+STORED_ALL_THE_SAME = gettext_noop("On {day}, {user} stored it here although {difference!s}")
+IMPORTED_ALL_THE_SAME = gettext_noop("On {day}, an import stored it here although {difference!s}")
 SENT_TWICE = gettext_noop("The same image came twice in this upload: it is stored once.")
 SYNTHETIC_MANUFACTURER = "CoronaTrend phantom"  # Manufacturer of series made by analysis/phantoms
 
@@ -204,9 +205,8 @@ def _identity(patient: Patient, dicom: DicomFile) -> dict[str, Any]:
 def _note_mismatch(upload: Upload, study: Study, difference: str) -> None:
     """Keep with the study that a user took files of another name for this patient's."""
     today = study.patient.site.today
-    sentence = STORED_ALL_THE_SAME.format(
-        day=f"{today.day} {today:%b %Y}", user=upload.user or gettext_noop("an import"), difference=difference
-    )
+    sentence = STORED_ALL_THE_SAME if upload.user else IMPORTED_ALL_THE_SAME
+    sentence = sentence.format(day=f"{today.day} {today:%b %Y}", user=upload.user, difference=difference)
     Study.objects.filter(pk=study.pk, accepted_mismatch="").update(accepted_mismatch=sentence)
 
 

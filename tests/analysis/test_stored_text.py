@@ -69,6 +69,15 @@ def test_a_sentence_in_a_sentence_is_translated_too(german):
     )
 
 
+def test_the_name_of_a_user_is_kept_even_where_it_is_a_word_of_the_catalogue(german):
+    difference = ingest.OTHER_IDENTITY.format(named="name")
+    by_name = ingest.STORED_ALL_THE_SAME.format(day="5 Mar 2020", user="name", difference=difference)
+    assert said("name") == "Name"
+    assert said(by_name).startswith("Am 05.03.2020 von name trotz dieser Warnung")
+    by_import = ingest.IMPORTED_ALL_THE_SAME.format(day="5 Mar 2020", difference=difference)
+    assert said(by_import).startswith("Am 05.03.2020 von einem Import trotz dieser Warnung")
+
+
 @pytest.mark.parametrize(
     ("english", "german_words"),
     [("name", "Name"), ("birth date and name", "Geburtsdatum und Name"),
