@@ -15,7 +15,9 @@ from django.utils.translation import gettext, gettext_lazy, pgettext
 from . import words
 
 if TYPE_CHECKING:
-    from .models import Analysis
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from .models import Analysis, Reading
     from .trend import ScoreChange, TimePoint
 
 DASH = "–"
@@ -281,6 +283,25 @@ def hu_text(hu: float) -> str:
 def decision_text(suspected: bool | None) -> str:
     """``suspected`` or ``not suspected``."""
     return pgettext("decision", "suspected") if suspected else pgettext("decision", "not suspected")
+
+
+def decided_words(signed: "Reading", result: "Analysis | None") -> str:
+    """What a reader decided; ``result``: the one that it is shown beside, which may say otherwise."""
+    if result is None or signed.suspected == result.suspected:
+        words = gettext("The reader decides: %(decision)s.")
+    else:
+        words = gettext("The reader decides: %(decision)s, otherwise than the networks.")
+    return words % {"decision": decision_text(signed.suspected)}
+
+
+def user_words(user: "AbstractBaseUser | None") -> str:
+    """Who says something, before a colon or in a list."""
+    return user.get_username() if user else pgettext("who says", "a user who was deleted")
+
+
+def signer_words(user: "AbstractBaseUser | None") -> str:
+    """Who signed: what stands behind ``signed by``."""
+    return user.get_username() if user else pgettext("signed by", "a user who was deleted")
 
 
 def decision_words(analysis: "Analysis") -> str:

@@ -96,8 +96,7 @@ def _card(each: ReviewedFinding, image: SliceImage | None) -> list[object]:
         paragraph(where, 7, FAINT),
     ]
     if each.review:
-        who = each.review.user.get_username() if each.review.user else gettext("a user who was deleted")
-        said = f"{who}: {formats.review_words(each)}"
+        said = f"{formats.user_words(each.review.user)}: {formats.review_words(each)}"
         said = said if each.present else gettext("%(said)s; does not count") % {"said": said}
         words.append(paragraph(said, 7.5, bold=True))
     return [image and Picture(image, image.overlay, PICTURE_WIDTH), words]

@@ -23,7 +23,6 @@ rl_config.useA85 = False  # images as text, which reportlab would write, take a 
 DISCLAIMER = gettext_lazy("Research use only, not for diagnosis")
 HEADER, WHOSE, FOOTER = 56.0, 16.0, 34.0  # heights in points; WHOSE: of the line with patient and date, from page 2 on
 FOOTER_SIZE = 7
-PAGE_COUNT, PAGE_COUNT_ROOM = "page-count", 9.0
 
 
 def render(analysis: Analysis, points: Sequence[TimePoint], *, full: bool = False) -> bytes:
@@ -36,7 +35,7 @@ def render(analysis: Analysis, points: Sequence[TimePoint], *, full: bool = Fals
     story = report_ward.sections(analysis, points, A4[1] - HEADER - FOOTER)
     if full:
         story += [PageBreak(), *report_full.sections(analysis, points)]
-    return _document([*story, _PageCount()], analysis.series.study, full=full)
+    return _document([*story, _PageWords()], analysis.series.study, full=full)
 
 
 def _document(story: list[Flowable], study: Study, *, full: bool) -> bytes:
@@ -122,25 +121,27 @@ def _footer(canvas: Canvas, text: str) -> None:
     canvas.setFont(FONT, FOOTER_SIZE)
     canvas.setFillColor(FAINT)
     canvas.drawString(MARGIN, 20, text)
-    count_at = A4[0] - MARGIN - PAGE_COUNT_ROOM
-    page = gettext("page %(number)s / ") % {"number": canvas.getPageNumber()}
-    canvas.drawRightString(count_at, 20, f"{DISCLAIMER} · {page}")
-    canvas.saveState()
-    canvas.translate(count_at, 20)
-    canvas.doForm(PAGE_COUNT)
-    canvas.restoreState()
+    canvas.doForm(_page_words(canvas.getPageNumber()))
 
 
-class _PageCount(Flowable):
-    """The end of the story: here it is known how many pages there are, which every footer refers to."""
+def _page_words(number: int) -> str:
+    """The name under which a page's footer refers to what ``_PageWords`` draws."""
+    return f"page-words-{number}"
+
+
+class _PageWords(Flowable):
+    """The end of the story: here it is known how many pages there are, which every footer says."""
 
     def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
         return 0, 0
 
     def draw(self) -> None:
         canvas: Canvas = self.canv
-        canvas.beginForm(PAGE_COUNT)
-        canvas.setFont(FONT, FOOTER_SIZE)
-        canvas.setFillColor(FAINT)
-        canvas.drawString(0, 0, str(canvas.getPageNumber()))
-        canvas.endForm()
+        count = canvas.getPageNumber()
+        for number in range(1, count + 1):
+            words = gettext("page %(number)s / %(count)s") % {"number": number, "count": count}
+            canvas.beginForm(_page_words(number), 0, 0, *A4)
+            canvas.setFont(FONT, FOOTER_SIZE)
+            canvas.setFillColor(FAINT)
+            canvas.drawRightString(A4[0] - MARGIN, 20, f"{DISCLAIMER} · {words}")
+            canvas.endForm()

@@ -29,7 +29,7 @@ def signed_readings(analysis: Analysis) -> list[Flowable]:
         reason = f" {each.reason}" if each.overrules else ""
         parts += [
             paragraph(_signature(analysis, each), 7.5, FAINT),
-            paragraph(f"{_decided(analysis, each)}{reason}", 8.5, bold=True),
+            paragraph(f"{formats.decided_words(each, analysis)}{reason}", 8.5, bold=True),
             *(paragraph(line, 8.5) for line in each.impression.splitlines()),
         ]
     return [Spacer(0, GAP / 2), *parts] if parts else []
@@ -41,18 +41,10 @@ def _signature(analysis: Analysis, signed: Reading) -> str:
     else:
         words = gettext("Addendum (version %(version)s), signed by %(who)s on %(when)s")
     when = formats.moment_text(signed.signed_at, _time_zone(analysis))
-    said = words % {"version": signed.version, "who": _name(signed.reader), "when": when}
+    said = words % {"version": signed.version, "who": formats.signer_words(signed.reader), "when": when}
     if signed.analysis_id == analysis.pk:
         return said
     return gettext("%(signed)s, on another result than this one") % {"signed": said}
-
-
-def _decided(analysis: Analysis, signed: Reading) -> str:
-    if signed.suspected == analysis.suspected:
-        words = gettext("The reader decides: %(decision)s.")
-    else:
-        words = gettext("The reader decides: %(decision)s, otherwise than the networks.")
-    return words % {"decision": formats.decision_text(signed.suspected)}
 
 
 def overruled_slices(analysis: Analysis) -> list[Flowable]:
@@ -174,11 +166,7 @@ def _rated(of_slice: dict[str, Any]) -> str:
 
 
 def _who_and_when(analysis: Analysis, user: Any, moment: Any) -> str:
-    return f"{_name(user)}, {formats.moment_text(moment, _time_zone(analysis))}"
-
-
-def _name(user: Any) -> str:
-    return user.get_username() if user else gettext("a user who was deleted")
+    return f"{formats.user_words(user)}, {formats.moment_text(moment, _time_zone(analysis))}"
 
 
 def _time_zone(analysis: Analysis) -> str:

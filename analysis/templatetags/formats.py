@@ -35,6 +35,8 @@ for written in (
     formats.quality_text,
     formats.is_severe,
     formats.decision_words,
+    formats.decided_words,
+    formats.signer_words,
     formats.relative_words,
     formats.relative_note,
 ):

@@ -56,6 +56,14 @@ def test_each_page_says_whose_it_is_and_which_of_how_many(analysis):
     assert "Jane Doe, P-17, born 4 Mar 1960 CT of 3 Mar 2020" in pages[1]
 
 
+def test_a_language_may_say_first_how_many_pages_there_are(analysis, monkeypatch):
+    words = {"page %(number)s / %(count)s": "of %(count)s pages the %(number)s."}
+    monkeypatch.setattr("analysis.report_pdf.gettext", lambda text: words.get(text, text))
+    pages = pages_of(analysis)
+    for number, text in enumerate(pages, start=1):
+        assert f"of {len(pages)} pages the {number}." in text
+
+
 def test_the_page_for_the_ward_comes_first_as_it_is_alone(analysis):
     alone = PdfReader(io.BytesIO(render(analysis, trend(analysis.series.study.patient))))
     assert len(alone.pages) == 1

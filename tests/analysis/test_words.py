@@ -6,8 +6,9 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from django.contrib.auth.models import User
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 from pypdf import PdfReader
 
 from analysis import formats, services, words
@@ -15,7 +16,7 @@ from analysis.about import CHARTS, cases, figures
 from analysis.charts import trend_figures
 from analysis.finding_reviews import reviewed, say_of
 from analysis.impression import proposed
-from analysis.models import Analysis, Comparison
+from analysis.models import Analysis, Comparison, Reading
 from analysis.pipeline import regions
 from analysis.stored_text import stored_text
 from analysis.trend import trend
@@ -233,6 +234,25 @@ def test_the_full_report_has_no_english_left(client, user, course):
     for words_of_the_test in (*stored, "lung-unet"):
         text = text.replace(words_of_the_test, "")
     assert re.findall(r"\b(?:the|of|and|slices?|lungs?|reader)\b", text) == []
+
+
+def test_a_reader_who_is_gone_is_named_in_the_case_that_the_sentence_asks_for(client, user, course):
+    gone = User.objects.create_user("gone")
+    study = course.second.series.study
+    say_of(course.second, user=gone, number=1, present=True)
+    Reading.objects.create(
+        study=study, version=1, analysis=course.second, reader=gone, suspected=False, reason="Atelektase.",
+        impression="Frei.", state="SIGNED", signed_at=timezone.now(),
+    )  # fmt: skip
+    gone.delete()
+    client.force_login(user)
+    text, _ = report_of(client, course.second, pages="all")
+    assert "gelöschtes Konto: bestätigt" in text
+    assert "Befund, signiert von einem gelöschten Konto am" in text
+    page = client.get(study_page(course.second), headers=GERMAN).content.decode()
+    assert "Befund, signiert von einem gelöschten Konto am" in page
+    assert "Entscheidung des Befunders: kein Verdacht, anders als die Netze." in page
+    assert "20 Schichten, Abstand 5,00 mm" in page
 
 
 @pytest.mark.parametrize("language", ["en-gb", "de"])
