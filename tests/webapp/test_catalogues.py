@@ -59,6 +59,13 @@ def test_the_catalogue_holds_what_the_code_says_now(renewed, domain):
     assert msgids(catalogue(domain, renewed)) == msgids(catalogue(domain)), "run `make messages`"
 
 
+def test_what_was_sent_has_one_german_name():
+    """No page calls an upload Übertragung here and Sendung there."""
+    said = [text for domain in DOMAINS for message in catalogue(domain) for text in forms(message.string)]
+    assert any("Übertragung" in text for text in said)
+    assert [text for text in said if re.search(r"\bSendung", text)] == []
+
+
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_every_message_is_translated(domain):
     messages = catalogue(domain)
