@@ -13,6 +13,7 @@ urlpatterns = [
     path("worklist/filters/", worklist_views.save_filter, name="save_filter"),
     path("worklist/filters/<int:pk>/forget/", worklist_views.forget_filter, name="forget_filter"),
     path("about/", views.about, name="about"),
+    path("help/", views.help_page, name="help"),
     path("upload/", upload_views.upload, name="upload"),
     path("uploads/<uuid:pk>/", upload_views.upload_status, name="upload_status"),
     path("uploads/<uuid:pk>/<str:decision>/", upload_views.decide_upload, name="decide_upload"),

@@ -6,6 +6,7 @@ from django.utils.translation import gettext, ngettext, pgettext
 from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer
 
 from . import formats
+from .meanings import meanings
 from .models import Analysis, Reading, SliceCorrection
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
@@ -15,7 +16,7 @@ from .report_images import SHEET_SLICES, SliceImage, sheet_images
 from .report_pictures import Picture, heading_with_legend
 from .report_readers import words_section
 from .report_style import FAINT, GAP, RULE, WIDTH, heading, paragraph, table
-from .trend import HEALTHY_SCORE_CM3, TimePoint, point_of, since_last
+from .trend import TimePoint, point_of, since_last
 from .words import STAGES
 
 SHEET_COLUMNS = 5
@@ -160,70 +161,8 @@ def _noise_words(variation: float | None) -> str:
     return gettext("of the Corona score: a coefficient of variation of %(share)s") % share
 
 
-def _meaning() -> list[tuple[str, str]]:
-    limits = {"gate": formats.hu_text(GATE_HU), "healthy": f"{HEALTHY_SCORE_CM3:.0f} cm³"}
-    return [
-        (
-            gettext("Positive ratio"),
-            gettext(
-                "Slices that the networks call abnormal ÷ slices with lung. Slices thinner than 4 mm are averaged in "
-                "groups of about 4 mm, which share one probability, and slices within about 10 mm have a say in it. "
-                "The case is suspected above the threshold (Gozes et al. 2020, section 2). Not specific to COVID-19."
-            ),
-        ),
-        (
-            gettext("Corona score"),
-            gettext(
-                "The heat map summed over the positive slices × the volume of a voxel, in cm³, where the tissue, "
-                "averaged to about 8 mm, is denser than %(gate)s, since healthy lung lies below. The score as in the "
-                "paper has no such limit. It measures how much is ill, not how severe it is."
-            )
-            % limits,
-        ),
-        (
-            gettext("Relative Corona score"),
-            gettext(
-                "Score ÷ score of the first time point: 0.50 is half as much. Where both are as low as those of "
-                "healthy lungs (below %(healthy)s) it says nothing, and a change inside the band of measurement noise "
-                "is no change. How deep the patient breathed and how they lay is not in the band."
-            )
-            % limits,
-        ),
-        (
-            gettext("Opacity, severity"),
-            gettext(
-                "The share of the lungs that a third network outlines as ground-glass or consolidation on all lung "
-                "slices. Severity adds 0 to 4 points for each third of each lung (from 5, 25, 50 and 75 %% on), 24 "
-                "at most: six zones as in Ooi et al. 2004, parted at thirds of height, and not validated."
-            )
-            % limits,
-        ),
-        (
-            gettext("Findings"),
-            gettext(
-                "Nodules, masses and focal opacities of 4 mm or more. Axes are measured on axial slices, density is "
-                "the mean of the outline; confidence of 0 to 1 says how sure the network is that it is one at all."
-            ),
-        ),
-        (
-            gettext("Since the last CT"),
-            gettext(
-                "A lesion has grown from 1.25 times its volume on and shrunk below the inverse of that. Opacity counts "
-                "as new or cleared beyond 3 mm, as the registration of the lungs is not better than that."
-            ),
-        ),
-        (
-            gettext("Known false marks"),
-            gettext(
-                "The dome of the diaphragm, fat beside the heart, and stomach or bowel right under the left diaphragm. "
-                "What is marked there on positive slices counts in the score."
-            ),
-        ),
-    ]
-
-
 def _meaning_section() -> list[Flowable]:
     """How to read the numbers."""
-    cells = [[paragraph(name, 7.5, bold=True), paragraph(words, 7.5)] for name, words in _meaning()]
+    cells = [[paragraph(name, 7.5, bold=True), paragraph(words, 7.5)] for name, words in meanings()]
     grid = table(cells, [WIDTH * 0.2, WIDTH * 0.8], ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE), pad=3)
     return [KeepTogether([*heading(gettext("How to read the numbers")), grid])]

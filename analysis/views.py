@@ -22,6 +22,7 @@ from patients.models import Patient, PatientEvent, Series, Site, Study
 from patients.search import matching
 
 from . import about as ai
+from . import help as user_help
 from . import lesions, services
 from .charts import trend_figures
 from .checks import EVALUATION
@@ -188,6 +189,12 @@ def about(request: HttpRequest) -> HttpResponse:
     if not EVALUATION.is_file():
         raise Http404(_("This installation came without the results of the evaluation."))
     return render(request, "pages/about.html", {"section": "about"} | ai.page())
+
+
+@require_safe
+def help_page(request: HttpRequest) -> HttpResponse:
+    """What the numbers mean, the viewer's keys and the guide."""
+    return render(request, "pages/help.html", {"section": "help"} | user_help.page())
 
 
 @require_safe
