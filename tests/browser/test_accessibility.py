@@ -1,15 +1,19 @@
-"""What axe (WCAG 2.2 A and AA, and its best practices) finds on the pages, wide and light, narrow, dark and German."""
+"""What axe (WCAG 2.2 A and AA, and its best practices) finds on the pages, wide and light, narrow, dark and German, and
+what the browser complains of there: errors of scripts, and what the content security policy forbids."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.browser import chromium, log_in
+from tests.browser.browser import chromium, complaints_of, log_in
+from tests.browser.sent import send_scan_of_somebody_else, send_what_is_refused
 from tests.dicom_series import make_series
 from tests.stack import ROOT, Stack
 
+NOWHERE = "/nowhere/"
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -21,25 +25,35 @@ def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[st
     make_series(folder, PatientName="Every^Page", PatientID="AXE-1")
     upload = json.loads(stack.manage("import_dicom", str(folder), "--site", "demo", "--json"))
     study = stack.get(f"/api/v1/studies/{upload['studies'][0]}/")
-    of_scan = [f"/patients/{study['patient']}/", f"/studies/{study['id']}/"]
+    send_scan_of_somebody_else(stack, study["patient"], folder / "other")
+    of_scan = [f"/patients/{study['patient']}/", f"/studies/{study['id']}/"]  # the first asks whose scan it is
     lists = ["/", "/?show=mine&q=nobody", "/?q=axe", "/patients/", "/patients/?q=nobody"]
-    return [*lists, *of_scan, "/upload/", "/patients/new/", "/about/", "/accounts/password/change/", "/nowhere/"]
+    account = ["/accounts/password/change/", "/accounts/logout/"]
+    return [*lists, *of_scan, "/upload/", "/patients/new/", "/about/", "/help/", "/system/", *account, NOWHERE]
 
 
 @pytest.mark.parametrize(("width", "theme", "language"), [(1440, "light", "en-gb"), (390, "dark", "de")])
 def test_no_page_has_a_fault_that_axe_finds(
-    stack: Stack, addresses: list[str], width: int, theme: str, language: str
+    stack: Stack, addresses: list[str], tmp_path: Path, width: int, theme: str, language: str
 ) -> None:
     with chromium(width, 900, theme, webgl=False) as browser:
         page = browser.new_page()
+        complaints = complaints_of(page)
         page.goto(f"{stack.url}/accounts/login/")
         faults = {"/accounts/login/": axe_faults(page)}
-        log_in(page, stack.url)
+        log_in(page, stack.url, "admin")
         browser.add_cookies([{"name": "django_language", "value": language, "url": stack.url}])
         for address in addresses:
             page.goto(stack.url + address)
             faults[address] = axe_faults(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{address} is wider than the window"
+            if address == NOWHERE:  # the browser reports the page itself
+                assert "404" in complaints.pop()
+            assert complaints == [], address
+        send_what_is_refused(stack, page, tmp_path)
+        faults["an upload"] = axe_faults(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert complaints == []
     assert {address: found for address, found in faults.items() if found} == {}
 
 
