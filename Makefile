@@ -91,7 +91,7 @@ $(VENV)/bench.stamp: $(VENV)/dev.stamp requirements-bench.txt
 bench: $(VENV)/bench.stamp ## Time an analysis beside other ways to run its networks (needs the data)
 	$(BIN)/python -m analysis.training.bench
 
-screenshots: $(VENV)/dev.stamp static/dist/.built $(CATALOGUES) ## Take the pictures of the README and every page into docs/screenshots/
+screenshots: $(VENV)/dev.stamp static/dist/.built $(CATALOGUES) ## Take pictures of every page into var/screenshots/, the README's into docs/screenshots/
 	$(BIN)/python -m tests.browser.screenshots
 
 page-speed: $(VENV)/dev.stamp static/dist/.built $(CATALOGUES) ## Measure the pages with 80 real scans loaded (needs the data)

@@ -1,41 +1,70 @@
 """``make screenshots``: every page at two widths in both themes, and the pictures of the README.
 
-All pages go to var/screenshots/; the README's pictures to docs/screenshots/. The patients are the demo's: synthetic.
+All pages go to var/screenshots/, those that are read on a portrait screen of 3 megapixels at its size too; the README's
+pictures are copied from there to docs/screenshots/. The patients are the demo's: synthetic.
 """
 
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.browser import chromium, log_in
+from tests.browser.sent import send_scan_of_somebody_else, send_what_is_refused
 from tests.servers import wait_until
 from tests.stack import ROOT, Stack, running_stack
 
 ALL, README = ROOT / "var" / "screenshots", ROOT / "docs" / "screenshots"
 WIDTHS = {1440: 900, 390: 844}
+PORTRAIT = 1536, 2048  # a reading screen of 3 megapixels
+ON_PORTRAIT = ("worklist", "timeline", "study")
+THEMES = ("light", "dark")
+VIEWS = {"planes": "study-planes", "3d": "study-3d"}  # of the study's page, beside its slices
 PATIENT = "DEMO-02"  # worse, then better
+ASKED = "DEMO-03"  # to whom somebody else's scan was sent
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="screenshots-") as folder, running_stack(Path(folder)) as stack:
         stack.manage("seed_demo")
         wait_until(lambda: _all_analysed(stack), 900, "the demo's scans to be analysed")
+        send_scan_of_somebody_else(stack, _patient(stack, ASKED), Path(folder) / "other")
         pages = _pages(stack)
-        for width, height in WIDTHS.items():
-            for theme in ("light", "dark"):
+        for theme in THEMES:
+            for width, height in WIDTHS.items():
                 with chromium(width, height, theme) as browser:
-                    page = browser.new_page()
-                    page.goto(f"{stack.url}/accounts/login/")
-                    _take(page, ALL / f"login-{width}-{theme}.png")
-                    log_in(page, stack.url)
-                    for name, path in pages.items():
-                        page.goto(stack.url + path)
-                        _settle(page)
-                        _take(page, ALL / f"{name}-{width}-{theme}.png")
+                    _all_pages(browser, stack, pages, f"{width}-{theme}", Path(folder))
+            with chromium(*PORTRAIT, theme) as browser:
+                page = browser.new_page()
+                log_in(page, stack.url)
+                for name in ON_PORTRAIT:
+                    _open(page, stack.url + pages[name])
+                    _take(page, ALL / f"{name}-{PORTRAIT[0]}-{theme}.png", full_page=False)
     for name, theme in (("worklist", "light"), ("timeline", "light"), ("study", "dark")):
         README.mkdir(parents=True, exist_ok=True)
         (README / f"{name}.png").write_bytes((ALL / f"{name}-1440-{theme}.png").read_bytes())
+
+
+def _all_pages(browser: BrowserContext, stack: Stack, pages: dict[str, str], suffix: str, folder: Path) -> None:
+    page = browser.new_page()
+    page.goto(f"{stack.url}/accounts/login/")
+    _take(page, ALL / f"login-{suffix}.png")
+    log_in(page, stack.url)
+    for name, path in pages.items():
+        _open(page, stack.url + path)
+        _take(page, ALL / f"{name}-{suffix}.png")
+    page.goto(stack.url + pages["study"])
+    for view, name in VIEWS.items():
+        _settle(page)
+        page.locator(f"button[data-view='{view}']").click()
+        page.wait_for_selector("[data-volume=ready]", timeout=60_000)
+        _take(page, ALL / f"{name}-{suffix}.png")
+    send_what_is_refused(stack, page, folder / f"refused-{suffix}")
+    _take(page, ALL / f"upload-outcomes-{suffix}.png")
+    browser.clear_cookies()
+    log_in(page, stack.url, "admin")
+    _open(page, f"{stack.url}/system/")
+    _take(page, ALL / f"system-{suffix}.png")
 
 
 def _all_analysed(stack: Stack) -> bool:
@@ -43,22 +72,37 @@ def _all_analysed(stack: Stack) -> bool:
     return bool(runs) and all(each["state"] == "DONE" for each in runs)
 
 
+def _patient(stack: Stack, patient_id: str) -> int:
+    (patient,) = stack.get(f"/api/v1/patients/?search={patient_id}")["results"]
+    return patient["id"]
+
+
 def _pages(stack: Stack) -> dict[str, str]:
-    (patient,) = stack.get(f"/api/v1/patients/?search={PATIENT}")["results"]
-    points = stack.get(f"/api/v1/patients/{patient['id']}/trend/")["points"]
+    patient = _patient(stack, PATIENT)
+    points = stack.get(f"/api/v1/patients/{patient}/trend/")["points"]
     worst = max(points, key=lambda point: point["corona_score_cm3"])
     return {
         "worklist": "/",
         "worklist-filtered": "/?show=suspected&q=demo&since=2026-01-01",
         "no-studies": "/?q=nobody",
         "patients": "/patients/",
-        "timeline": f"/patients/{patient['id']}/",
-        "compare": f"/patients/{patient['id']}/compare/",
+        "timeline": f"/patients/{patient}/",
+        "compare": f"/patients/{patient}/compare/",
         "study": f"/studies/{worst['study']}/",
         "upload": "/upload/",
+        "upload-question": f"/patients/{_patient(stack, ASKED)}/",
         "new-patient": "/patients/new/",
         "about": "/about/",
+        "help": "/help/",
+        "password": "/accounts/password/change/",
+        "logout": "/accounts/logout/",
+        "not-found": "/nowhere/",
     }
+
+
+def _open(page: Page, address: str) -> None:
+    page.goto(address)
+    _settle(page)
 
 
 def _settle(page: Page) -> None:
@@ -72,9 +116,9 @@ def _settle(page: Page) -> None:
     page.wait_for_timeout(1000)
 
 
-def _take(page: Page, path: Path) -> None:
+def _take(page: Page, path: Path, *, full_page: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=path, full_page=True)
+    page.screenshot(path=path, full_page=full_page)
 
 
 if __name__ == "__main__":
