@@ -126,6 +126,10 @@ class Comparison {
         this.switchLayers();
       });
     }
+    this.root.querySelector('[data-reset]')!.addEventListener('click', () => {
+      this.leader = this.newest;
+      this.newest.ct?.reset();
+    });
     listenToToolbar(this.viewer, {
       setWindow: (window) => this.lead().ct?.setWindow(window),
       setDragTool: (tool) => {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
@@ -119,6 +120,11 @@ def test_a_millimetre_is_as_long_in_cts_of_other_fields_of_view_also_when_zoomed
         page.mouse.up(button="right")
         wait_until(lambda: abs(_scale_bars(page)[2] / first[2] - 1) > 0.1, 10, "the zoom of the newest CT")
         wait_until(lambda: max(_scale_bars(page)) - min(_scale_bars(page)) < 1, 10, "one zoom")
+        page.keyboard.press("2")
+        page.keyboard.press("r")
+        wait_until(lambda: np.allclose(_scale_bars(page), first, atol=1), 10, "the zoom that the page opened with")
+        for number in range(3):
+            expect(_pane(page, number).locator("[data-corner=window]")).to_have_text("W 1500 · L −600 HU")
 
 
 def test_three_cts_scroll_together_by_registered_positions(stack: Stack, course: list[int]):

@@ -177,8 +177,8 @@ def test_no_page_holds_english(client, house, user):
                 read.add(name)
                 left[address] = left_in_english(answer.content.decode())
     assert read == ids.keys() | {
-        "system", "account_change_password", "account_inactive", "account_logout", "pages:about", "pages:help", "pages:home",
-        "pages:new_patient", "pages:patients", "pages:upload",
+        "system", "account_change_password", "account_inactive", "account_logout", "pages:about", "pages:help",
+        "pages:home", "pages:new_patient", "pages:patients", "pages:upload",
     }  # fmt: skip
     assert {address: words for address, words in left.items() if words} == {}
 
