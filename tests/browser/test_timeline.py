@@ -92,9 +92,9 @@ def test_the_chart_shows_what_is_chosen_and_the_choice_stays(page: Page, course:
     expect(title).to_have_text("Relative Corona score")
     assert _heights(chart) == [20 / 30, 1, 10 / 30]
     for name, words, heights in (
-        ("Opacity, %", "Opacity, % of the lungs", [0.5, 1, 0.25]),
+        ("Opacity, %", "Opacity of the lungs, %", [0.5, 1, 0.25]),
         ("Score, cm³", "Corona score, cm³", [20 / 30, 1, 10 / 30]),
-        ("Opacity, %", "Opacity, % of the lungs", [0.5, 1, 0.25]),
+        ("Opacity, %", "Opacity of the lungs, %", [0.5, 1, 0.25]),
     ):
         button = chart.get_by_role("button", name=name)
         button.click()
@@ -103,7 +103,7 @@ def test_the_chart_shows_what_is_chosen_and_the_choice_stays(page: Page, course:
         assert _heights(chart) == heights
     expect(chart.get_by_role("button", name="Relative")).to_have_attribute("aria-pressed", "false")
     page.goto(course.studies[0])
-    expect(page.locator("#trend .ytitle")).to_have_text("Opacity, % of the lungs")
+    expect(page.locator("#trend .ytitle")).to_have_text("Opacity of the lungs, %")
 
 
 def test_the_axis_says_days_or_dates(chart: Locator):
