@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.files.base import ContentFile
@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from analysis import piecewise, queue, services, tasks
-from patients.models import Instance, Patient, Upload, UploadPart
+from patients.models import Instance, Patient, Site, Upload, UploadPart
 from tests.dicom_series import make_series
 from tests.stack import zipped
 
@@ -234,10 +234,13 @@ def test_what_a_colleague_is_sending_can_be_looked_at_and_no_more(client, site, 
 
 def test_the_pages_say_what_broke_off_and_forget_it_when_asked(browser, upload, scan):
     add(upload, scan, piecewise.missing(upload)[: len(piecewise.missing(upload)) // 2])
+    Site.objects.update(time_zone="Asia/Tokyo")
+    Upload.objects.update(created_at=datetime(2020, 3, 3, 20, 30, tzinfo=UTC))
     address = f"/uploads/{upload.pk}/"
     assert address in browser.get("/upload/").content.decode()
     text = browser.get(address).content.decode()
     assert "An upload of 4 files" in text
+    assert "begun 4 Mar 2020, 05:30 JST" in text
     assert "50 % arrived" in text
     assert "0000.dcm …" in text
     assert "data-poll" not in text
