@@ -3,13 +3,14 @@
 import datetime
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from analysis.models import Analysis, Finding
+from analysis.models import Analysis, Finding, Reading
 from patients.models import Instance, Patient, Series, Study
 from tests.dicom_series import make_series
 
@@ -43,6 +44,14 @@ FINDINGS = [
         "zone": "lower",
     },
 ]
+
+
+def signed_reading(analysis: Analysis, reader: Any, **fields: Any) -> Reading:
+    """A report that a reader signed: not suspected, and just now, unless ``fields`` say otherwise."""
+    said = {"version": 1, "suspected": False, "signed_at": timezone.now()} | fields
+    return Reading.objects.create(
+        study=analysis.series.study, analysis=analysis, reader=reader, state=Reading.State.SIGNED, **said
+    )
 
 
 def finished_analysis(

@@ -8,13 +8,13 @@ from pypdf import PdfReader
 
 from analysis import report_images, slice_images
 from analysis.finding_reviews import mark, say_of
-from analysis.models import Analysis, Comparison, Reading
+from analysis.models import Analysis, Comparison
 from analysis.report_pdf import render
 from analysis.services import correct
 from analysis.trend import trend
 from patients.models import Patient, PatientEvent, Series, Study
 
-from .finished import SLICES, finished_analysis
+from .finished import SLICES, finished_analysis, signed_reading
 from .test_comparisons import CHANGE
 
 FIRST, SECOND = datetime.date(2020, 3, 3), datetime.date(2020, 3, 12)
@@ -137,15 +137,7 @@ def test_abnormal_slices_that_cannot_be_read_are_not_counted_as_shown(analysis, 
 def test_all_time_points_stand_with_their_measures_readers_and_events(patient, user, tmp_path):
     first = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=ILL)
     now = finished_analysis(patient, tmp_path, date=SECOND, activation_cm2={10: 20.0})
-    Reading.objects.create(
-        study=first.series.study,
-        version=1,
-        state="SIGNED",
-        analysis=first,
-        reader=user,
-        suspected=False,
-        signed_at=datetime.datetime(2020, 3, 4, tzinfo=datetime.UTC),
-    )
+    signed_reading(first, user)
     PatientEvent.objects.create(patient=patient, date=FIRST, text="Dexamethasone begun")
     text = further(now)
     assert "3 Mar 2020 0 104.7 cm³ 1.00 12.4 % 1624 ml 0.28 suspected not suspected note: thick slices" in text
@@ -198,16 +190,8 @@ def test_what_readers_say_stands_with_name_time_and_reason(analysis, user):
         uid = slices[index]["sop_instance_uid"]
         correct(analysis, user=user, sop_instance_uid=uid, abnormal=abnormal, reason=reason)
     say_of(analysis, user=user, number=1, present=True, reason="Known before")
-    Reading.objects.create(
-        study=analysis.series.study,
-        version=1,
-        state="SIGNED",
-        analysis=analysis,
-        reader=user,
-        suspected=False,
-        reason="Atelectasis",
-        signed_at=datetime.datetime(2020, 3, 4, 9, 30, tzinfo=datetime.UTC),
-    )
+    signed_at = datetime.datetime(2020, 3, 4, 9, 30, tzinfo=datetime.UTC)
+    signed_reading(analysis, user, reason="Atelectasis", signed_at=signed_at)
     analysis.corrections.update(created_at=datetime.datetime(2020, 3, 4, 10, tzinfo=datetime.UTC))
     text = further(analysis)
     assert "The case, version 1 suspected not suspected ward, 4 Mar 2020, 09:30 UTC Atelectasis" in text

@@ -9,17 +9,16 @@ import sys
 import pytest
 from django.core.files.base import ContentFile
 from django.urls import reverse
-from django.utils import timezone
 from pypdf import PdfReader
 
 from analysis.formats import decision_words
-from analysis.models import Analysis, Comparison, Reading
+from analysis.models import Analysis, Comparison
 from analysis.report_pdf import render
 from analysis.services import correct
 from analysis.trend import trend
 from patients.models import Patient, Series, Study
 
-from .finished import finished_analysis
+from .finished import finished_analysis, signed_reading
 
 FIRST, SECOND = datetime.date(2020, 3, 3), datetime.date(2020, 3, 12)
 MANY = {3: 20.0, 4: 60.4, 5: 59.0, 10: 40.0, 15: 30.0}
@@ -229,17 +228,8 @@ def test_a_report_and_a_comparison_beside_all_else_leave_one_page(patient, user,
     lesions = [{"status": status} for status in ("new", "grown", "new")]
     change = {"lesions": lesions, "worse_ml": 35.2, "better_ml": 0.0, "unchanged_ml": 12.0, "quality": []}
     Comparison.objects.create(analysis=analysis, prior=prior, days=9, state="DONE", change=change)
-    Reading.objects.create(
-        study=analysis.series.study,
-        version=1,
-        state="SIGNED",
-        analysis=analysis,
-        reader=user,
-        suspected=False,
-        reason="Dependent atelectasis.",
-        impression="\n".join(f"Sentence {number}." for number in range(6)),
-        signed_at=timezone.now(),
-    )
+    sentences = "\n".join(f"Sentence {number}." for number in range(6))
+    signed_reading(analysis, user, reason="Dependent atelectasis.", impression=sentences)
     assert len(pdf_of(analysis).pages) == 1
     assert text_of(analysis).count("of 20, z") == 3
 

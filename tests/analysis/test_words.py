@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import translation
 from pypdf import PdfReader
 
 from analysis import formats, services, words
@@ -16,12 +16,12 @@ from analysis.about import CHARTS, cases, figures
 from analysis.charts import trend_figures
 from analysis.finding_reviews import reviewed, say_of
 from analysis.impression import proposed
-from analysis.models import Analysis, Comparison, Reading
+from analysis.models import Analysis, Comparison
 from analysis.pipeline import regions
 from analysis.stored_text import stored_text
 from analysis.trend import trend
 from patients.models import Patient, Series, Study
-from tests.analysis.finished import FINDINGS, finished_analysis
+from tests.analysis.finished import FINDINGS, finished_analysis, signed_reading
 from tests.analysis.pages import DAY, patient_page, study_page
 from tests.analysis.test_comparisons import CHANGE
 from tests.analysis.test_formats import lesion
@@ -238,12 +238,8 @@ def test_the_full_report_has_no_english_left(client, user, course):
 
 def test_a_reader_who_is_gone_is_named_in_the_case_that_the_sentence_asks_for(client, user, course):
     gone = User.objects.create_user("gone")
-    study = course.second.series.study
     say_of(course.second, user=gone, number=1, present=True)
-    Reading.objects.create(
-        study=study, version=1, analysis=course.second, reader=gone, suspected=False, reason="Atelektase.",
-        impression="Frei.", state="SIGNED", signed_at=timezone.now(),
-    )  # fmt: skip
+    signed_reading(course.second, gone, reason="Atelektase.", impression="Frei.")
     gone.delete()
     client.force_login(user)
     text, _ = report_of(client, course.second, pages="all")

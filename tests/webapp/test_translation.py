@@ -14,7 +14,7 @@ from analysis import stored_text
 from analysis.models import Analysis, Comparison, Reading, SavedFilter, WorkerSeen
 from analysis.views import STOP_POLLING
 from patients.models import Patient, PatientEvent, Series, Study, Upload
-from tests.analysis.finished import finished_analysis
+from tests.analysis.finished import finished_analysis, signed_reading
 from tests.analysis.pages import DAY, HTMX
 from tests.analysis.test_comparisons import CHANGE
 
@@ -102,10 +102,7 @@ def house(site, user, tmp_path):
     ]
     Comparison.objects.create(analysis=runs[1], prior=runs[0], days=9, state="DONE", change=CHANGE)
     PatientEvent.objects.create(patient=patient, date=DAY, text="Sauerstoff")
-    Reading.objects.create(
-        study=runs[0].series.study, version=1, state="SIGNED", analysis=runs[0], reader=user, suspected=False,
-        reason="Artefakt", impression="Beurteilung", signed_at=DAY_AT_NOON,
-    )  # fmt: skip
+    signed_reading(runs[0], user, reason="Artefakt", impression="Beurteilung", signed_at=DAY_AT_NOON)
     Reading.objects.create(
         study=runs[1].series.study, version=1, analysis=runs[1], reader=user, suspected=True, impression="Entwurf"
     )
