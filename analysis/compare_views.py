@@ -17,7 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 from patients.access import visible_or_404
 from patients.models import Patient
 
-from . import lesions, services
+from . import comparisons, lesions
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .live import STOP_POLLING
 from .matching import Match, match
@@ -94,7 +94,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def compare_again(request: HttpRequest, pk: int) -> HttpResponse:
     """Try a failed comparison again; the page that asked hears that it waits."""
-    services.compare_again(visible_or_404(Comparison, request.user, pk))
+    comparisons.again(visible_or_404(Comparison, request.user, pk))
     return HttpResponse(status=204, headers={"HX-Trigger": "comparison-queued"})
 
 

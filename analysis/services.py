@@ -22,12 +22,12 @@ from django.utils.translation import gettext_noop
 from patients import ingest
 from patients.models import Patient, Series, Site, Study, Upload, UploadPart
 
-from . import network_sets, queue, series_choice, storage
-from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, Comparison, SliceCorrection
+from . import comparisons, network_sets, queue, series_choice, storage
+from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, SliceCorrection
 from .pipeline.decoder import Decoder
 from .pipeline.series import Geometry, check_series, read_header
 from .stored_text import stored_text
-from .trend import compared, current, trend
+from .trend import current, trend
 
 if TYPE_CHECKING:
     from .pipeline.run import Analysis as Result
@@ -280,7 +280,7 @@ def choose_series(study: Study, series: Series) -> None:
     with transaction.atomic():
         Study.objects.filter(pk=study.pk).update(chosen_series=series, chosen_by_hand=True)
         _run_for(study, priority=PRIORITY_USER)
-        queue_comparisons(study.patient)
+        comparisons.queue_for(study.patient)
 
 
 def date_study(study: Study, day: date) -> None:
@@ -293,7 +293,7 @@ def date_study(study: Study, day: date) -> None:
         open_to_users = Study.objects.filter(Q(study_date=None) | Q(dated_by_hand=True), pk=study.pk)
         if not open_to_users.update(study_date=day, dated_by_hand=True):
             raise Refusal(_("The files of this CT say when it was taken."))
-        queue_comparisons(study.patient)
+        comparisons.queue_for(study.patient)
 
 
 def run(analysis: Analysis) -> None:
@@ -306,7 +306,7 @@ def run(analysis: Analysis) -> None:
         geometry = check_series([read_header(path) for path in paths])
         result = _analysed(geometry, on_progress=_throttled(write))
     patient = analysis.series.study.patient
-    storage.save_result(analysis, result, and_then=lambda: queue_comparisons(patient))
+    storage.save_result(analysis, result, and_then=lambda: comparisons.queue_for(patient))
 
 
 def _analysed(geometry: Geometry, on_progress: Callable[[str, float], None]) -> "Result":
@@ -339,63 +339,6 @@ def correct(
     return SliceCorrection.objects.create(
         analysis=analysis, user=user, sop_instance_uid=sop_instance_uid, abnormal=abnormal, reason=reason
     )
-
-
-# --- Comparisons --------------------------------------------------------------------------------
-
-
-def queue_comparisons(patient: Patient) -> None:
-    """Queue the comparison of each result with the one before it in time: where there is none, where a date between
-    which it lies was corrected (doubling times change), and where it failed."""
-    with transaction.atomic():
-        Patient.objects.select_for_update().get(pk=patient.pk)  # two results at a time would not see each other
-        for before, now in compared(trend(patient)):
-            days = (now.date - before.date).days
-            comparison, is_new = Comparison.objects.get_or_create(
-                analysis=now.analysis,
-                prior=before.analysis,
-                defaults={"days": days, "priority": now.analysis.priority},
-            )
-            if is_new:
-                queue.wake()
-            elif comparison.days != days or comparison.state == Comparison.State.FAILED:
-                _compare_anew(comparison, days)
-
-
-def compare_again(comparison: Comparison) -> None:
-    """A user asks to try a failed comparison again; one that waits, works or is done stays as it is."""
-    with transaction.atomic():
-        failed = Comparison.objects.filter(pk=comparison.pk, state=Comparison.State.FAILED)
-        if failed.update(priority=PRIORITY_USER):
-            _compare_anew(comparison, comparison.days)
-
-
-def _compare_anew(comparison: Comparison, days: int) -> None:
-    file = comparison.change_map
-    row = Comparison.objects.filter(pk=comparison.pk)
-    row.exclude(state=Comparison.State.RUNNING).update(attempt=0)  # else its worker would take the next run for its own
-    row.update(
-        state=Comparison.State.QUEUED,
-        days=days,
-        change=None,
-        change_map="",
-        error="",
-        enqueued_at=timezone.now(),
-        finished_at=None,
-    )
-    if file:
-        transaction.on_commit(lambda: file.storage.delete(file.name), robust=True)
-    queue.wake()
-
-
-def compare(comparison: Comparison) -> None:
-    """Work out what changed between two results and store it (the worker's part)."""
-    current, prior = storage.read_scan(comparison.analysis), storage.read_scan(comparison.prior)
-    queue.write(comparison, progress=0.3)
-    from .pipeline.change import compare as changes  # imports SimpleITK: only a worker comes here
-
-    change, labels, _ = changes(current, prior, comparison.days)
-    storage.save_change(comparison, change, labels)
 
 
 def _throttled(write: Callable[..., None]) -> Callable[..., None]:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 
 from patients.models import Upload
 
-from . import piecewise, queue, services
+from . import comparisons, piecewise, queue, services
 from .models import Comparison, WorkerSeen
 from .pipeline.series import UnusableSeries
 
@@ -46,7 +46,7 @@ def do(job: queue.Task) -> None:
             if isinstance(job, Upload):
                 services.work_off(job)
             elif isinstance(job, Comparison):
-                services.compare(job)
+                comparisons.compare(job)
             else:
                 services.run(job)
     except queue.LeaseLost:

@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 
-from analysis import queue, services, storage, tasks
+from analysis import comparisons, queue, services, storage, tasks
 from analysis.formats import date_text
 from analysis.models import Analysis, Comparison
 from analysis.pipeline import change
@@ -104,22 +104,22 @@ def work_off(comparison):
 
 def test_each_result_is_compared_with_the_one_before_it(patient, analysis, later, tmp_path):
     between = finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=10))
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     assert pairs() == {(analysis, between, 10), (between, later, 20)}
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     assert Comparison.objects.count() == 2
 
 
 def test_a_result_that_comes_in_between_makes_new_pairs_and_old_ones_stay(patient, analysis, later, tmp_path):
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     between = finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=10))
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     assert pairs() == {(analysis, later, 30), (analysis, between, 10), (between, later, 20)}
 
 
 def test_one_result_alone_and_one_without_a_date_are_not_compared(patient, analysis, tmp_path):
     finished_analysis(patient, tmp_path, date=None)
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     assert not Comparison.objects.exists()
 
 
@@ -131,7 +131,7 @@ def corrected(study, days):
 
 
 def test_a_corrected_date_has_the_comparison_made_anew(patient, analysis, later):
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     name = storage.default_storage.save("comparisons/old.gz", ContentFile(b"old"))
     Comparison.objects.update(state="DONE", change=CHANGE, change_map=name, attempt=2)
     comparison = corrected(later.series.study, 60)
@@ -141,7 +141,7 @@ def test_a_corrected_date_has_the_comparison_made_anew(patient, analysis, later)
 
 
 def test_a_worker_that_compares_while_the_date_is_corrected_writes_nothing(patient, analysis, later):
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     late = queue.claim(Comparison, Comparison.objects.get().pk)
     corrected(later.series.study, 60)
     queue.claim(Comparison, late.pk)
@@ -151,7 +151,7 @@ def test_a_worker_that_compares_while_the_date_is_corrected_writes_nothing(patie
 
 def test_what_the_worker_makes_is_stored_with_its_map(patient, analysis, later):
     """The slices of both are alike, so nothing moved; the first result alone has an opacity on its sixth slice."""
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     comparison = work_off(Comparison.objects.get())
     assert (comparison.state, comparison.error, comparison.progress) == ("DONE", "", 1)
     assert [one["status"] for one in comparison.change["lesions"]] == ["stable"] * len(FINDINGS)
@@ -165,34 +165,34 @@ def test_what_the_worker_makes_is_stored_with_its_map(patient, analysis, later):
 
 def test_a_result_of_an_older_version_ends_in_a_sentence(patient, analysis, later):
     Analysis.objects.filter(pk=analysis.pk).update(lungs_map="")
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     comparison = work_off(Comparison.objects.get())
     assert (comparison.state, comparison.error) == ("FAILED", storage.TOO_OLD.format(day=date_text(DAY)))
 
 
 def test_a_failed_comparison_is_tried_again_with_the_next_result(patient, analysis, later):
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     Comparison.objects.update(state="FAILED", error="x", attempt=3)
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     comparison = Comparison.objects.get()
     assert (comparison.state, comparison.error, comparison.attempt) == ("QUEUED", "", 0)
 
 
 def test_a_user_has_a_failed_comparison_tried_again_and_no_other(patient, analysis, later):
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     Comparison.objects.update(state="FAILED", error="x", attempt=3, priority=10)
     comparison = Comparison.objects.get()
-    services.compare_again(comparison)
+    comparisons.again(comparison)
     comparison.refresh_from_db()
     assert (comparison.state, comparison.error, comparison.attempt, comparison.priority) == ("QUEUED", "", 0, 0)
     assert work_off(comparison).state == "DONE"
-    services.compare_again(comparison)
+    comparisons.again(comparison)
     comparison.refresh_from_db()
     assert comparison.state == "DONE"
 
 
 def test_a_late_workers_comparison_leaves_no_file(patient, analysis, later):
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     late = queue.claim(Comparison, Comparison.objects.get().pk)
     Comparison.objects.update(attempt=2)
     with pytest.raises(queue.LeaseLost):
@@ -216,7 +216,7 @@ def test_the_web_process_imports_neither_torch_nor_simpleitk():
 
 
 def test_a_comparison_of_a_dead_worker_goes_to_the_next(patient, analysis, later):
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     dead = queue.claim_next()
     assert isinstance(dead, Comparison)
     Comparison.objects.update(lease_until=timezone.now() - datetime.timedelta(days=1))
@@ -226,7 +226,7 @@ def test_a_comparison_of_a_dead_worker_goes_to_the_next(patient, analysis, later
 
 
 def test_a_patient_is_deleted_with_comparisons_and_their_files(patient, analysis, later):
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     comparison = work_off(Comparison.objects.get())
     name = comparison.change_map.name
     assert storage.default_storage.exists(name)
@@ -237,7 +237,7 @@ def test_a_patient_is_deleted_with_comparisons_and_their_files(patient, analysis
 
 @pytest.fixture
 def compared(patient, analysis, later):
-    services.queue_comparisons(patient)
+    comparisons.queue_for(patient)
     Comparison.objects.update(state="DONE", change=CHANGE)
     return Comparison.objects.get()
 

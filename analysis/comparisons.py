@@ -1,0 +1,64 @@
+"""Comparisons of a patient's results that follow each other: queued, tried again, worked out."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from patients.models import Patient
+
+from . import queue, storage
+from .models import PRIORITY_USER, Comparison
+from .trend import compared, trend
+
+
+def queue_for(patient: Patient) -> None:
+    """Queue the comparison of each result with the one before it in time: where there is none, where a date between
+    which it lies was corrected (doubling times change), and where it failed."""
+    with transaction.atomic():
+        Patient.objects.select_for_update().get(pk=patient.pk)  # two results at a time would not see each other
+        for before, now in compared(trend(patient)):
+            days = (now.date - before.date).days
+            comparison, is_new = Comparison.objects.get_or_create(
+                analysis=now.analysis,
+                prior=before.analysis,
+                defaults={"days": days, "priority": now.analysis.priority},
+            )
+            if is_new:
+                queue.wake()
+            elif comparison.days != days or comparison.state == Comparison.State.FAILED:
+                _anew(comparison, days)
+
+
+def again(comparison: Comparison) -> None:
+    """A user asks to try a failed comparison again; one that waits, works or is done stays as it is."""
+    with transaction.atomic():
+        failed = Comparison.objects.filter(pk=comparison.pk, state=Comparison.State.FAILED)
+        if failed.update(priority=PRIORITY_USER):
+            _anew(comparison, comparison.days)
+
+
+def _anew(comparison: Comparison, days: int) -> None:
+    file = comparison.change_map
+    row = Comparison.objects.filter(pk=comparison.pk)
+    row.exclude(state=Comparison.State.RUNNING).update(attempt=0)  # else its worker would take the next run for its own
+    row.update(
+        state=Comparison.State.QUEUED,
+        days=days,
+        change=None,
+        change_map="",
+        error="",
+        enqueued_at=timezone.now(),
+        finished_at=None,
+    )
+    if file:
+        transaction.on_commit(lambda: file.storage.delete(file.name), robust=True)
+    queue.wake()
+
+
+def compare(comparison: Comparison) -> None:
+    """Work out what changed between two results and store it (the worker's part)."""
+    current, prior = storage.read_scan(comparison.analysis), storage.read_scan(comparison.prior)
+    queue.write(comparison, progress=0.3)
+    from .pipeline.change import compare as changes  # imports SimpleITK: only a worker comes here
+
+    change, labels, _ = changes(current, prior, comparison.days)
+    storage.save_change(comparison, change, labels)
