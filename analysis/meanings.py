@@ -70,7 +70,8 @@ def _of_outlines() -> list[tuple[str, str]]:
             gettext("Findings"),
             gettext(
                 "Nodules, masses and focal opacities of 4 mm or more. Axes are measured on axial slices, density is "
-                "the mean of the outline; confidence of 0 to 1 says how sure the network is that it is one at all."
+                "the mean of the outline; confidence of 0 to 1 says how sure a statistical model is that it is one "
+                "at all."
             ),
         ),
         (
