@@ -1,13 +1,18 @@
 """The whole product as real processes: web server, worker, database, broker, in a folder of its own."""
 
+import atexit
 import io
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,11 @@ from tests.servers import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "a-long-test-password"
+MAKE_TOKEN = """
+from django.contrib.auth import get_user_model
+from rest_framework.authtoken.models import Token
+print(Token.objects.create(user=get_user_model().objects.get(username="clinician")).key)
+"""
 
 
 class Stack:
@@ -37,6 +47,7 @@ class Stack:
         }
         self.web: subprocess.Popen[bytes] | None = None
         self.worker: subprocess.Popen[bytes] | None = None
+        self.console: subprocess.Popen[str] | None = None
         self.session = requests.Session()
 
     def manage(self, *arguments: str) -> str:
@@ -46,10 +57,32 @@ class Stack:
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
-    def prepare(self) -> None:
+    def python(self, code: str) -> str:
+        """Run ``code`` with the product's models, in one process for all calls; what it printed."""
+        if self.console is None:
+            self.console = subprocess.Popen(
+                [sys.executable, "-m", "tests.console"],
+                cwd=ROOT, env=self.environment, text=True, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+        assert self.console.stdin
+        assert self.console.stdout
+        print(json.dumps(code), file=self.console.stdin, flush=True)
+        answer = json.loads(self.console.stdout.readline())
+        assert not answer["error"], answer["error"]
+        return answer["printed"]
+
+    def make_data(self) -> None:
+        """Tables, static files and the demo's users."""
         self.manage("migrate", "--verbosity", "0")
         self.manage("collectstatic", "--noinput", "--verbosity", "0")
         self.manage("seed_demo", "--no-scans")
+
+    def prepare(self) -> None:
+        if "DATABASE_URL" in self.environment:
+            self.make_data()
+        else:
+            shutil.copytree(data_on_sqlite(), self.environment["DATA_DIR"])
 
     def _start(self, *module: str) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:
@@ -78,7 +111,7 @@ class Stack:
         self.worker.wait()
 
     def log_in(self) -> None:
-        token = self.manage("drf_create_token", "clinician").split()[2]
+        token = self.python(MAKE_TOKEN).strip()
         self.session.headers["Authorization"] = f"Token {token}"
 
     def get(self, path: str) -> Any:
@@ -108,10 +141,19 @@ class Stack:
         return wait_until(final, 180, "the analysis to end")
 
     def stop(self) -> None:
-        for process in (self.web, self.worker):
+        for process in (self.web, self.worker, self.console):
             if process and process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+@cache
+def data_on_sqlite() -> Path:
+    """The data folder of a stack that never ran, for others to copy."""
+    folder = Path(tempfile.mkdtemp(prefix="coronatrend-data-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    Stack(folder, {}).make_data()
+    return folder / "data"
 
 
 @contextmanager

@@ -55,5 +55,5 @@ def page(logged_in: BrowserContext) -> Iterator[Page]:
 @pytest.fixture
 def study(stack: Stack, tmp_path: Path) -> str:
     """The address of a CT whose slices 6 and 7 the AI calls abnormal."""
-    said = stack.manage("shell", "--command", MAKE_RESULT.format(folder=str(tmp_path)))
+    said = stack.python(MAKE_RESULT.format(folder=str(tmp_path)))
     return f"{stack.url}/studies/{said.split()[-1]}/"

@@ -89,7 +89,7 @@ def _fill(stack: Stack) -> None:
     analysis = stack.finished_analysis(upload["analyses"][0])
     assert analysis["state"] == "DONE", analysis["error"]
     os.killpg(stack.worker.pid, 15)  # the pages are measured without other work
-    stack.manage("shell", "-c", COPIES.format(patients=PATIENTS, time_points=TIME_POINTS))
+    stack.python(COPIES.format(patients=PATIENTS, time_points=TIME_POINTS))
 
 
 def _measured(browser: BrowserContext, stack: Stack) -> dict[str, float]:

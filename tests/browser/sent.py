@@ -35,4 +35,4 @@ def send_what_is_refused(stack: Stack, page: Page, folder: Path) -> None:
 
 def _work_off(stack: Stack, upload: str) -> None:
     """Here, unless a worker is quicker."""
-    stack.manage("shell", "--command", WORK_OFF.format(pk=upload))
+    stack.python(WORK_OFF.format(pk=upload))

@@ -62,7 +62,7 @@ def course(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
 def _made(stack: Stack, folder: Path) -> list[int]:
     """A patient, and their three CTs: each compared with the one before, the oldest in another frame of reference."""
     further = {"middle_further": MIDDLE_FURTHER, "oldest_further": OLDEST_FURTHER}
-    said = stack.manage("shell", "--command", MAKE_COURSE.format(folder=str(folder), days=DAYS, **further))
+    said = stack.python(MAKE_COURSE.format(folder=str(folder), days=DAYS, **further))
     return [int(each) for each in said.split("made")[1].split()]
 
 
@@ -242,19 +242,19 @@ def test_a_ct_is_added_and_left_out(stack: Stack, course: list[int]):
 
 def test_a_failed_comparison_is_tried_again(stack: Stack, tmp_path_factory: pytest.TempPathFactory):
     course = _made(stack, tmp_path_factory.mktemp("failed"))
-    stack.manage("shell", "--command", FAIL.format(patient=course[0]))
+    stack.python(FAIL.format(patient=course[0]))
     with comparison(stack, course) as page:
         expect(page.get_by_text("They do not fit.")).to_have_count(2)
         page.get_by_role("button", name="Try again").first.click()
         expect(page.get_by_text("They do not fit.")).to_have_count(1)
         _opened(page)
-        stack.manage("shell", "--command", FAIL.format(patient=course[0]))
+        stack.python(FAIL.format(patient=course[0]))
         expect(page.get_by_text("They do not fit.")).to_have_count(2, timeout=10_000)  # by itself
         page.get_by_role("button", name="Try again").first.click()
         expect(page.get_by_text("They do not fit.")).to_have_count(1)
         _opened(page)
         page.keyboard.press("Home")
-        stack.manage("shell", "--command", FAIL.format(patient=course[0]))
+        stack.python(FAIL.format(patient=course[0]))
         expect(page.get_by_text("The CTs have been compared meanwhile")).to_be_visible(timeout=10_000)
         expect(page.get_by_text("They do not fit.")).to_have_count(1)  # not under a reader who looks
         page.goto(f"{stack.url}/studies/{course[3]}/")  # the newest, whose comparison with the middle one failed too

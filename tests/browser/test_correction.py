@@ -66,12 +66,12 @@ def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: St
 def test_the_day_of_a_word_is_that_of_the_site(stack: Stack, study: str, page: Page):
     """Wherever its reader sits: the browser's clock is another."""
     number = study.rstrip("/").rsplit("/", 1)[-1]
-    stack.manage("shell", "--command", SAID_BEFORE_MIDNIGHT.format(study=number))
+    stack.python(SAID_BEFORE_MIDNIGHT.format(study=number))
     try:
         _open(page, study)
         expect(page.locator("[data-correction]")).to_contain_text("A reader says normal (6 Mar 2026)")
     finally:
-        stack.manage("shell", "--command", "from patients.models import Site; Site.objects.update(time_zone='UTC')")
+        stack.python("from patients.models import Site; Site.objects.update(time_zone='UTC')")
 
 
 def _open(page: Page, study: str) -> None:

@@ -12,12 +12,10 @@ NAME_SITE = "from patients.models import Site; Site.objects.filter(code='demo').
 
 @pytest.fixture
 def long_site_name(stack: Stack):
-    said = stack.manage(
-        "shell", "--command", "from patients.models import Site; print(Site.objects.get(code='demo').name)"
-    )
-    stack.manage("shell", "--command", NAME_SITE.format(name=LONG_NAME))
+    said = stack.python("from patients.models import Site; print(Site.objects.get(code='demo').name)")
+    stack.python(NAME_SITE.format(name=LONG_NAME))
     yield
-    stack.manage("shell", "--command", NAME_SITE.format(name=said.splitlines()[-1]))
+    stack.python(NAME_SITE.format(name=said.splitlines()[-1]))
 
 
 def test_no_page_is_wider_than_its_window(stack: Stack, long_site_name: None) -> None:

@@ -47,7 +47,7 @@ class Course:
 
 @pytest.fixture(scope="module")
 def course(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Course:
-    said = stack.manage("shell", "--command", MAKE_COURSE.format(folder=str(tmp_path_factory.mktemp("course"))))
+    said = stack.python(MAKE_COURSE.format(folder=str(tmp_path_factory.mktemp("course"))))
     patient, *studies = said.split("course ")[-1].split()
     return Course(f"{stack.url}/patients/{patient}/", [f"{stack.url}/studies/{study}/" for study in studies])
 

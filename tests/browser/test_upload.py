@@ -15,6 +15,12 @@ from tests.stack import Stack, zipped
 
 WORKED_OFF_WITHIN_MS = 60_000
 SENT_WITHIN_MS = 30_000
+SECOND_SITE = """
+from django.contrib.auth.models import User
+from patients.models import Site
+second, _ = Site.objects.get_or_create(code="second", defaults={"name": "Second hospital"})
+second.users.add(User.objects.get(username="radiologist"))
+"""
 
 
 @pytest.fixture
@@ -51,12 +57,7 @@ def test_a_scan_of_somebody_else_is_stored_only_when_a_click_says_so(stack: Stac
 
 
 def test_a_user_of_two_sites_says_which_and_sees_it_in_the_list(stack: Stack, worker: None, scan: list[Path]):
-    stack.manage(
-        "shell", "--command",
-        "from django.contrib.auth.models import User; from patients.models import Site;"
-        "second, _ = Site.objects.get_or_create(code='second', defaults={'name': 'Second hospital'});"
-        "second.users.add(User.objects.get(username='radiologist'))",
-    )  # fmt: skip
+    stack.python(SECOND_SITE)
     with chromium(webgl=False) as browser:
         page = browser.new_page()
         log_in(page, stack.url, "radiologist")
