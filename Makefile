@@ -53,7 +53,7 @@ demo: $(VENV)/run.stamp static/dist/.built $(CATALOGUES) ## Serve the demo with 
 	@exec $(BIN)/python manage.py demo
 
 test: $(VENV)/dev.stamp static/dist/.built $(CATALOGUES) ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types and the import rules

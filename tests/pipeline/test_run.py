@@ -151,7 +151,7 @@ def test_pixels_that_are_not_square_change_no_score(
 
 
 def test_score_does_not_depend_on_slice_or_pixel_spacing(patient: Anatomy, ill: Visit, ill_analysis: Analysis) -> None:
-    grids = [((1.0, 1.4, 1.4), 256), ((2.5, 1.4, 1.4), 256), ((2.5, 0.9, 0.9), 400)]
+    grids = [((1.0, 1.4, 1.4), 256), ((2.5, 0.9, 0.9), 400)]
     phantoms = [render(ill, Grid.over_lungs(patient, spacing_mm, matrix)) for spacing_mm, matrix in grids]
     scores = [run_phantom(phantom).report.corona_score_cm3 for phantom in phantoms]
     scores.append(ill_analysis.report.corona_score_cm3)  # at 5 mm
