@@ -5,7 +5,7 @@ Traces carry no colours: the page's Plotly template gives each trace its colour 
 """
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -30,6 +30,7 @@ BAND_OPACITY = 0.5  # of Plotly's fill, which is half transparent itself
 HEADROOM = 1.15  # the end of the vertical axis ÷ the highest value
 
 EVENT_LETTERS = 24  # that a note on the chart has at most
+EVENT_ROOM = 0.05  # of the days shown: notes closer than this would touch on a phone
 
 Number = Callable[[TimePoint], float | None]
 Events = Sequence[PatientEvent]
@@ -112,11 +113,12 @@ def _figure(
         ),
     ]
     highest = [(value(point) or 0) * (1 + (noise(point) or 0)) for point in drawn]
-    figure = go.Figure(traces, _layout(axis, _days(drawn, events), highest, measure.title))
+    days = _days(drawn, events)
+    figure = go.Figure(traces, _layout(axis, days, highest, measure.title))
     if measure is MEASURES["relative"]:
         figure.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
-    for event in events if drawn else ():
-        _add_event(figure, axis.at(event.date), event.text)
+    for day, text, at_top in _notes(events, EVENT_ROOM * (max(days) - min(days))) if drawn else ():
+        _add_event(figure, axis.at(day), text, at_top=at_top)
     return figure.to_plotly_json()
 
 
@@ -129,8 +131,21 @@ def _days(drawn: Sequence[TimePoint], events: Events) -> list[date]:
     return days + [event.date for event in events if min(days) - span <= event.date <= max(days) + span]
 
 
-def _add_event(figure: go.Figure, x: int | str, text: str) -> None:
-    """A dashed line over the day, its words beside it at the top."""
+def _notes(events: Events, room: timedelta) -> Iterator[tuple[date, str, bool]]:
+    """The words of each day, and whether they stand at the top: at the bottom where they would touch those before."""
+    by_day: dict[date, list[str]] = {}
+    for event in events:
+        by_day.setdefault(event.date, []).append(event.text)
+    last_at_top = date.min
+    for day, texts in sorted(by_day.items()):
+        at_top = day - last_at_top >= room
+        if at_top:
+            last_at_top = day
+        yield day, "; ".join(texts), at_top
+
+
+def _add_event(figure: go.Figure, x: int | str, text: str, *, at_top: bool) -> None:
+    """A dashed line over the day, its words beside it."""
     figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line={"dash": "dash", "width": 1})
     shortened = text if len(text) <= EVENT_LETTERS else f"{text[: EVENT_LETTERS - 1]}…"
     words = {
@@ -139,7 +154,8 @@ def _add_event(figure: go.Figure, x: int | str, text: str) -> None:
         "showarrow": False,
         "textangle": -90,
     }
-    figure.add_annotation(x=x, y=1, yref="paper", xanchor="right", yanchor="top", font={"size": 11}, **words)
+    y, end = (1, "top") if at_top else (0, "bottom")
+    figure.add_annotation(x=x, y=y, yref="paper", xanchor="right", yanchor=end, font={"size": 11}, **words)
 
 
 def _noise_band(points: Sequence[TimePoint], axis: Axis, measure: Measure) -> go.Scatter:

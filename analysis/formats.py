@@ -271,6 +271,17 @@ def quality_text(flags: Sequence[dict[str, Any]]) -> str:
     return "; ".join(said)
 
 
+def quality_in_short(flags: Sequence[dict[str, Any]]) -> str:
+    """The gravest flag, and how many more there are: ``lungs cut off +2``."""
+    first = next((flag for flag in flags if is_severe(flag)), flags[0])
+    return _remarks([first]) + (f" +{len(flags) - 1}" if len(flags) > 1 else "")
+
+
+def is_doubtful(flags: Sequence[dict[str, Any]]) -> bool:
+    """Whether any flag asks to check the result."""
+    return any(map(is_severe, flags))
+
+
 def _remarks(flags: Sequence[dict[str, Any]]) -> str:
     return ", ".join(str(words.QUALITY.get(each["code"], each["code"].replace("_", " "))) for each in flags)
 

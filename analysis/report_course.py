@@ -36,6 +36,8 @@ LEFT, RIGHT, BOTTOM, TOP = 24.0, 16.0, 27.0, 14.0
 """Room around the plot for its labels, in points."""
 LABEL_ROOM = 44.0
 """Date labels closer than this would touch, in points."""
+LABEL_HEIGHT = 18.0
+"""Of one row of them."""
 GRID_LINES = 4
 NO_TREND = gettext_lazy("A trend is drawn from the second analysed time point on.")
 BAND_WORDS = gettext_lazy("measurement noise (95 %)")
@@ -198,7 +200,14 @@ def trend_drawing(
     highest = max(value * (1 + (part or 0)) for value, part in zip(values, noise, strict=True))
     step = _step(highest)
     x = _Scale(LEFT, width - RIGHT, min(days), max(days) if max(days) > min(days) else min(days) + 1)
-    y = _Scale(BOTTOM, height - TOP, 0.0, max(step * math.ceil(highest / step * 1.05), step))
+    is_marked = [_is_same(point, marked) for point in shown]
+    label_rows = _label_rows([x(day) for day in days], first=is_marked.index(True) if any(is_marked) else 0)
+    y = _Scale(
+        BOTTOM + LABEL_HEIGHT * max(label_rows.values()),
+        height - TOP,
+        0.0,
+        max(step * math.ceil(highest / step * 1.05), step),
+    )
 
     drawing = Drawing(width, height)
     _grid(drawing, y, step, width)
@@ -212,13 +221,12 @@ def trend_drawing(
         ]
         _band(drawing, ends[0] + ends[1][::-1])
     drawing.add(PolyLine([each for place in places for each in place], strokeColor=LINE, strokeWidth=1.3))
-    is_marked = [_is_same(point, marked) for point in shown]
-    labelled = _with_room([across for across, _ in places], first=is_marked.index(True) if any(is_marked) else 0)
     for index, (across, up) in enumerate(places):
         radius, colour = (4.0, INK) if is_marked[index] else (2.4, LINE)
         drawing.add(Circle(across, up, radius, fillColor=colour, strokeColor=None))
-        if index in labelled:
-            _day_label(drawing, shown[index], across, strong=is_marked[index])
+        if index in label_rows:
+            top = y.start - 10 - LABEL_HEIGHT * label_rows[index]
+            _day_label(drawing, shown[index], (across, top), strong=is_marked[index])
     return drawing
 
 
@@ -241,13 +249,21 @@ def _band(drawing: Drawing, corners: Sequence[tuple[float, float]]) -> None:
     drawing.add(label)
 
 
-def _with_room(places: Sequence[float], *, first: int) -> set[int]:
-    """The indices whose labels do not touch: ``first``, then both ends, then what fits between."""
-    kept: set[int] = set()
-    for index in (first, 0, len(places) - 1, *range(len(places))):
-        if all(abs(places[index] - places[other]) >= LABEL_ROOM for other in kept):
-            kept.add(index)
-    return kept
+def _label_rows(places: Sequence[float], *, first: int) -> dict[int, int]:
+    """The row of each label that is drawn, by index, so that none touch: ``first`` and both ends always, the ends in a
+    second row where they must, then what fits between."""
+
+    def fits(index: int, row: int) -> bool:
+        others = (places[other] for other, its_row in rows.items() if its_row == row)
+        return all(abs(places[index] - other) >= LABEL_ROOM for other in others)
+
+    rows = {first: 0}
+    ends = (0, len(places) - 1)
+    for index in (*ends, *range(len(places))):
+        for row in (0, 1) if index in ends else (0,):
+            if index not in rows and fits(index, row):
+                rows[index] = row
+    return rows
 
 
 def _step(highest: float) -> float:
@@ -269,10 +285,10 @@ def _grid(drawing: Drawing, y: _Scale, step: float, width: float) -> None:
         drawing.add(label)
 
 
-def _day_label(drawing: Drawing, point: TimePoint, across: float, *, strong: bool) -> None:
+def _day_label(drawing: Drawing, point: TimePoint, place: tuple[float, float], *, strong: bool) -> None:
     day = gettext("day %(day)s") % {"day": point.days_since_first}
     lines = (day, date_text(point.date))
     for number, text in enumerate(lines):
-        label = String(across, BOTTOM - 10 - number * (LABEL_SIZE + 1.5), text, fontName=FONT, fontSize=LABEL_SIZE)
+        label = String(place[0], place[1] - number * (LABEL_SIZE + 1.5), text, fontName=FONT, fontSize=LABEL_SIZE)
         label.textAnchor, label.fillColor = "middle", INK if strong else FAINT
         drawing.add(label)

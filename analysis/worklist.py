@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import pgettext_lazy
 
 from patients.access import visible
-from patients.models import Patient, Study
+from patients.models import Instance, Patient, Study, Upload
 from patients.search import searchable
 
 from .models import ACTIVE, Analysis, Finding, Reading
@@ -154,15 +154,20 @@ def rows_of(found: Iterable[Study]) -> list[Row]:
 
 
 def _of(user: Any) -> QuerySet[Study]:
-    """Studies with what the order and the states go by: the current run's numbers (``trend.current``)."""
+    """Studies with what the order and the states go by: the current run's numbers (``trend.current``).
+
+    ``arriving``: an upload that brings images of it is still being read; a run is made at its end.
+    """
     runs = Analysis.objects.filter(series=OuterRef("chosen_series")).exclude(state=Analysis.State.CANCELLED)
     done = runs.filter(state=Analysis.State.DONE)
+    arriving = Instance.objects.filter(upload__state__in=(Upload.State.RECEIVED, Upload.State.WORKING))
     return visible(Study, user).annotate(
         newest_state=Subquery(runs.values("state")[:1]),
         suspected=Subquery(done.values("suspected")[:1]),
         score=Subquery(done.values("corona_score_cm3")[:1]),
         check=Coalesce(Subquery(done.values("needs_check")[:1]), Value(False)),
         running=Exists(runs.filter(state__in=ACTIVE)),
+        arriving=Q(pk__in=arriving.values("series__study")),
         reading=Subquery(Reading.objects.filter(study=OuterRef("pk")).order_by("-version").values("state")[:1]),
     )
 
@@ -179,10 +184,10 @@ def _in(rows: QuerySet[Study], filter: Filter) -> QuerySet[Study]:
 
 
 def _condition(show: str, user: Any) -> Q:
-    not_analysed = Q(newest_state=None) | Q(newest_state=Analysis.State.FAILED)
+    not_analysed = Q(newest_state=None, arriving=False) | Q(newest_state=Analysis.State.FAILED)
     conditions = {
         "suspected": Q(suspected=True),
-        "running": Q(running=True),
+        "running": Q(running=True) | Q(arriving=True),
         "check": Q(check=True),
         "problem": not_analysed,
         "mine": Q(reader=user.pk),

@@ -15,10 +15,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from analysis import network_sets, queue
+from analysis import network_sets, queue, services
 from analysis.models import WorkerSeen
 from analysis.pipeline.report import software_version
-from patients.models import Instance
+from patients.models import Instance, Upload
 
 from . import health
 
@@ -60,6 +60,8 @@ def system(request: HttpRequest) -> HttpResponse:
 def _line(model: type[queue.Task]) -> Line:
     waiting, running = Q(state=queue.WAITING[model]), Q(state=queue.WORKING[model])
     failed = Q(state=model.State.FAILED, created_at__gte=timezone.now() - FAILURES_OF)
+    if model is Upload:
+        failed &= ~Q(reason__in=(services.NOTHING_STORED, services.NO_FILES))  # what was sent is no scan
     found = model._default_manager.aggregate(
         waiting=Count("pk", filter=waiting),
         oldest=Min("created_at", filter=waiting),

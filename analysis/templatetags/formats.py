@@ -33,6 +33,8 @@ for written in (
     formats.date_text,
     formats.moment_text,
     formats.quality_text,
+    formats.quality_in_short,
+    formats.is_doubtful,
     formats.is_severe,
     formats.decision_words,
     formats.decided_words,

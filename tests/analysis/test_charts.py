@@ -143,6 +143,22 @@ def test_what_happened_stands_at_its_day_and_cannot_be_markup(patient):
     assert layout["xaxis"]["range"][1] > 6
 
 
+def test_notes_of_days_close_together_do_not_lie_over_each_other(patient):
+    time_point(patient, 0, 200.0)
+    time_point(patient, 100, 100.0)
+    first = trend(patient)[0].date
+    happened = [
+        PatientEvent(patient=patient, date=first + datetime.timedelta(days=day), text=text)
+        for day, text in ((20, "Admitted"), (20, "Steroids"), (22, "Intubated"), (60, "Discharged"))
+    ]
+    notes = trend_figures(trend(patient), events=happened)["days"]["absolute"]["layout"]["annotations"]
+    assert [(note["x"], note["text"], note["yanchor"]) for note in notes] == [
+        (20, "Admitted; Steroids", "top"),
+        (22, "Intubated", "bottom"),
+        (60, "Discharged", "top"),
+    ]
+
+
 def test_what_happened_long_ago_does_not_squeeze_the_course(patient):
     time_point(patient, 0, 200.0)
     time_point(patient, 20, 100.0)

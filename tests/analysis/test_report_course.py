@@ -73,6 +73,14 @@ def test_date_labels_do_not_touch():
     assert len(labels) > 2
 
 
+def test_first_and_last_day_are_labelled_though_another_lies_beside_them():
+    series = points((0, 100.0), (3, 90.0), (40, 80.0))
+    labels = {part.text: part for part in parts(drawn(series, series[1]), String) if "day" in part.text}
+    assert set(labels) == {"day 0", "day 3", "day 40"}
+    assert labels["day 0"].y < labels["day 3"].y == labels["day 40"].y
+    assert min(part.y for part in parts(drawn(series, series[1]), String)) > 0
+
+
 def test_the_measurement_noise_lies_around_the_line_as_on_the_page():
     drawing = drawn(points((0, 0.0), (5, 100.0), (9, 50.0), variation=0.1))  # the scores themselves: the first is 0
     (band,) = parts(drawing, Polygon)

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from analysis.models import Analysis, SavedFilter
 from analysis.worklist import Filter
-from patients.models import Membership, Patient, Series, Site, Study
+from patients.models import Instance, Membership, Patient, Series, Site, Study, Upload
 from tests.analysis.pages import DAY, HTMX
 
 HOME = reverse("pages:home")
@@ -92,6 +92,30 @@ def test_an_open_list_is_told_of_a_new_study_and_of_nothing_else(browser, site, 
     news = browser.get(HOME, {"seen": seen}, headers=HTMX)
     assert f'data-study="{new.pk}"' in news.content.decode()
     assert "<html" not in news.content.decode()
+
+
+def test_a_study_whose_files_are_still_read_is_on_its_way_and_no_problem(browser, site):
+    study = a_study(site, 7, state=None)
+    upload = Upload.objects.create(site=site, state=Upload.State.WORKING)
+    Instance.objects.create(
+        series=study.chosen_series, site=site, sop_instance_uid="1.7.1.1", sha256="0" * 64, upload=upload
+    )
+    assert (shown(browser, show="running"), shown(browser, show="problem")) == ([study.pk], [])
+    assert "Reading the files" in browser.get(HOME).content.decode()
+    upload.state = Upload.State.DONE
+    upload.save()
+    assert (shown(browser, show="running"), shown(browser, show="problem")) == ([], [study.pk])
+
+
+def test_the_gravest_flag_leads_and_a_reader_by_ear_hears_all(browser, site):
+    flags = [
+        {"code": "thick_slices", "severe": False, "message": "The slices are thick."},
+        {"code": "lungs_cut_off", "severe": True, "message": "The lungs are cut off."},
+    ]
+    a_study(site, 8, score=3.0, suspected=False, quality=flags)
+    line = " ".join(browser.get(HOME).content.decode().split())
+    assert '<span aria-hidden="true">lungs cut off +1</span>' in line
+    assert '<span class="visually-hidden">check: lungs cut off; note: thick slices</span>' in line
 
 
 def test_the_change_since_the_last_scan_stands_in_the_line(browser, site):

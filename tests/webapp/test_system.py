@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from analysis import services
 from analysis.models import WorkerSeen
 from patients.models import Upload
 from webapp import health, system
@@ -41,6 +42,7 @@ def test_jobs_are_counted_by_state(administrator, site):
         ("failed", timezone.now()), ("failed", day_old), ("done", timezone.now()),
     ):  # fmt: skip
         Upload.objects.create(site=site, state=state, created_at=created_at)
+    Upload.objects.create(site=site, state="failed", reason=services.NOTHING_STORED)  # sent what is no scan
     uploads, *others = administrator.get(reverse("system")).context["lines"]
     assert (uploads.name, uploads.waiting, uploads.running, uploads.failed) == ("Uploads", 2, 1, 1)
     assert uploads.oldest == day_old
