@@ -274,7 +274,7 @@ def _method_section(analysis: Analysis) -> list[Flowable]:
     )
     analysed = formats.moment_text(analysis.finished_at, analysis.series.study.patient.site.time_zone)
     software = f"CoronaTrend {report.get('software_version', '')}".strip()  # earlier versions do not say which they are
-    made = gettext("Analysed %(when)s by %(software)s with %(models)s.") % {
+    made = gettext("Analysed %(when)s by %(software)s with the model files %(models)s.") % {
         "when": analysed,
         "software": software,
         "models": models,

@@ -199,3 +199,26 @@ def test_files_of_a_folder_are_told_apart_and_others_wait_until_they_are_sent(
             expect(status).to_contain_text(f"exam/{folder}/IM0001")
         page.goto(stack.url)
         assert asked == ["beforeunload"]
+
+
+def test_a_folder_and_a_zip_are_dropped_together(stack: Stack, worker: None, scan: list[Path], tmp_path: Path):
+    packed = tmp_path / "packed.zip"
+    packed.write_bytes(zipped(make_series(tmp_path / "other", slices=3, PatientID=f"DROP-{tmp_path.name}")[0].parent))
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        _drop(page, [scan[0].parent, packed])
+        status = page.locator("#upload-status")
+        expect(status).to_contain_text("9 stored", timeout=WORKED_OFF_WITHIN_MS)
+
+
+def _drop(page: Page, paths: list[Path]) -> None:
+    """As from the desktop: the browser itself opens files and folders."""
+    box = page.locator("[data-drop-zone]").bounding_box()
+    assert box
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    devtools = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
