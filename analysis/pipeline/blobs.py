@@ -30,6 +30,7 @@ MIN_RESPONSE_HU = 90.0
 MIN_ROUNDNESS = (0.5, 0.5, 0.45, 0.45, 0.45, 0.45)
 """Of each scale: smallest ÷ largest curvature. Balls have 0.6 to 0.9 with noise, vessels 0.05 to 0.3, and most vessels
 are of the smallest scales."""
+BAND = 32  # rows of a matrix that are multiplied together
 APART = 0.7  # of the clearer one's radius: closer blobs are one
 
 Float = npt.NDArray[np.float32]
@@ -86,12 +87,24 @@ def to_cells(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, cell_mm: fl
 
 
 def _along(linear: Callable[[Float], Float], values: Float, axis: int) -> Float:
-    """What ``linear`` does along the first axis of an array, done along ``axis`` by a product with its matrix: the same
-    numbers in less time, by all cores."""
+    """What ``linear``, which looks at neighbours alone, does along the first axis of an array, done along ``axis`` by
+    products with its matrix: the same numbers in less time, by all cores. Band by band, as the rest of it is zero."""
     matrix = linear(np.eye(values.shape[axis], dtype=np.float32))
-    if axis == 0:
-        return (matrix @ values.reshape(len(values), -1)).reshape(-1, *values.shape[1:])
-    return matrix @ values if axis == 1 else values @ matrix.T
+    shape = list(values.shape)
+    shape[axis] = len(matrix)
+    out = np.empty(shape, np.float32)
+    for start in range(0, len(matrix), BAND):
+        rows = matrix[start : start + BAND]
+        used = np.flatnonzero(rows.any(0))
+        near = slice(used[0], used[-1] + 1)
+        band, end = rows[:, near], start + len(rows)
+        if axis == 0:
+            out[start:end] = (band @ values[near].reshape(band.shape[1], -1)).reshape(-1, *shape[1:])
+        elif axis == 1:
+            np.matmul(band, values[:, near], out=out[:, start:end])
+        else:
+            np.matmul(values[:, :, near], band.T, out=out[:, :, start:end])
+    return out
 
 
 def _smoothed(values: Float, sigma_cells: float) -> Float:
@@ -165,12 +178,12 @@ def _distance_mm(mask: Mask, cell_mm: float) -> Float:
 
 def _in_volume(hull: Mask, shape: tuple[int, ...], box: tuple[slice, slice, slice], spacing_mm: SpacingMm) -> Mask:
     """The hull from cells of CELL_MM back to the voxels of the volume."""
-    nearest = [
-        np.minimum((np.arange(part.stop - part.start) * mm / CELL_MM).round().astype(int), count - 1)
-        for part, mm, count in zip(box, spacing_mm, hull.shape, strict=True)
-    ]
+    for axis in (2, 1, 0):
+        part, mm = box[axis], spacing_mm[axis]
+        nearest = (np.arange(part.stop - part.start) * mm / CELL_MM).round().astype(int)
+        hull = hull.take(nearest, axis, mode="clip")
     full = np.zeros(shape, bool)
-    full[box] = hull[np.ix_(*nearest)]
+    full[box] = hull
     return full
 
 
