@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,12 @@ class Decoder:
             raise UnusableSeries("damaged_pixels", sentence.format(label=header.label))
         return hu
 
+    def forget(self) -> None:
+        """Nobody waits any more for the slice of the last ``begin``, if there is one."""
+        if self._asked is not None and self._asked.compressed:
+            self._end_child()
+        self._asked = None
+
     def _answer(self, header: SliceHeader) -> HuSlice:
         """From the child; a new one is asked where it ended, for that may have been an earlier slice's fault."""
         hu = self._reply()
@@ -120,15 +127,23 @@ class Decoder:
             self._child = None
 
 
+_decoders = tuple(Decoder() for _ in range(SIDE_BY_SIDE))
+"""Their children outlive a series: to start one takes as long as to decode thirty slices."""
+_one_series = threading.Lock()
+
+
 def read_all_hu(headers: Sequence[SliceHeader]) -> Iterator[HuSlice]:
     """The slices one after the other as :meth:`Decoder.read_hu` gives them, while the next ones are being decoded."""
-    with ExitStack() as ends:
-        decoders = [ends.enter_context(Decoder()) for _ in range(SIDE_BY_SIDE)]
-        for decoder, header in zip(decoders, headers, strict=False):
-            decoder.begin(header)
-        for index in range(len(headers)):
-            decoder = decoders[index % SIDE_BY_SIDE]
-            hu = decoder.finish()
-            if index + SIDE_BY_SIDE < len(headers):
-                decoder.begin(headers[index + SIDE_BY_SIDE])
-            yield hu
+    with _one_series:
+        try:
+            for decoder, header in zip(_decoders, headers, strict=False):
+                decoder.begin(header)
+            for index in range(len(headers)):
+                decoder = _decoders[index % SIDE_BY_SIDE]
+                hu = decoder.finish()
+                if index + SIDE_BY_SIDE < len(headers):
+                    decoder.begin(headers[index + SIDE_BY_SIDE])
+                yield hu
+        finally:
+            for decoder in _decoders:
+                decoder.forget()

@@ -89,6 +89,21 @@ def test_says_which_files_cannot_be_decoded(headers: list[SliceHeader], tmp_path
     assert whys == [UNDECODABLE, "", "", UNDECODABLE, ""]
 
 
+def test_the_children_outlive_a_series(headers: list[SliceHeader]) -> None:
+    list(read_all_hu(headers))
+    children = [decoder._child for decoder in decoder_module._decoders]
+    list(read_all_hu(headers))
+    assert [decoder._child for decoder in decoder_module._decoders] == children
+    assert all(child.poll() is None for child in children)
+
+
+def test_what_a_reader_that_gave_up_had_asked_for_is_not_taken_for_another_slice(headers: list[SliceHeader]) -> None:
+    abandoned = read_all_hu(headers)
+    next(abandoned)
+    abandoned.close()
+    assert np.array_equal(list(read_all_hu(headers)), chest_hu(12).clip(*HU_RANGE))
+
+
 def test_native_slices_need_no_child(tmp_path: Path) -> None:
     with Decoder() as decoder:
         for path in make_series(tmp_path):
