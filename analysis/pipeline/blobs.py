@@ -4,7 +4,7 @@ A blob is a local maximum of the scale-normalised Laplacian (Lindeberg 1998) who
 eigenvalues of about one size; along a vessel one of them is near zero (Frangi et al. 1998).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -30,6 +30,7 @@ MIN_RESPONSE_HU = 90.0
 MIN_ROUNDNESS = (0.5, 0.5, 0.45, 0.45, 0.45, 0.45)
 """Of each scale: smallest ÷ largest curvature. Balls have 0.6 to 0.9 with noise, vessels 0.05 to 0.3, and most vessels
 are of the smallest scales."""
+SLAB = 64  # slices that are interpolated together
 BAND = 32  # rows of a matrix that are multiplied together
 APART = 0.7  # of the clearer one's radius: closer blobs are one
 
@@ -80,10 +81,13 @@ def to_cells(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, cell_mm: fl
         count = int((len(line) - 1) * mm / cell_mm) + 1
         return interpolated(line, np.arange(count) * cell_mm / mm, 0)
 
-    out = values.astype(np.float32)
-    for axis in (2, 1, 0):  # pixels are mostly finer than slices: what comes first shrinks the rest
-        out = _along(partial(sampled, mm=spacing_mm[axis]), out, axis)
-    return out
+    thinned = []
+    for start in range(0, len(values), SLAB):  # as numbers of 32 bits a thin scan would take half a gigabyte
+        slab = values[start : start + SLAB].astype(np.float32)
+        for axis in (2, 1):
+            slab = _along(partial(sampled, mm=spacing_mm[axis]), slab, axis)
+        thinned.append(slab)
+    return _along(partial(sampled, mm=spacing_mm[0]), np.concatenate(thinned), 0)
 
 
 def _along(linear: Callable[[Float], Float], values: Float, axis: int) -> Float:
@@ -187,17 +191,15 @@ def _in_volume(hull: Mask, shape: tuple[int, ...], box: tuple[slice, slice, slic
     return full
 
 
-def _scales(image: Float) -> list[tuple[float, float, Float, Float]]:
+def _scales(image: Float) -> Iterator[tuple[float, float, Float, Float]]:
     """(σ in mm, cell in mm, smoothed image, normalised Laplacian in HU) of each scale; balls are positive."""
-    scales = []
     cell_mm = CELL_MM
     for sigma_mm in SIGMAS_MM:
         while sigma_mm / cell_mm > LARGEST_SIGMA_CELLS:
             image = _smoothed(image, 0.8)[::2, ::2, ::2]
             cell_mm *= 2
         smooth = _smoothed(image, sigma_mm / cell_mm)
-        scales.append((sigma_mm, cell_mm, smooth, _laplacian(smooth) * np.float32(-((sigma_mm / cell_mm) ** 2))))
-    return scales
+        yield sigma_mm, cell_mm, smooth, _laplacian(smooth) * np.float32(-((sigma_mm / cell_mm) ** 2))
 
 
 def _roundness(smooth: Float, cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRE
 from analysis.pipeline.pixels import is_chest, read_volume
 from analysis.pipeline.quality import contrast_flags, lung_flags, pixel_flags
 from analysis.pipeline.regions import zones
-from analysis.pipeline.report import QualityFlag, Report, SliceReport, software_version
+from analysis.pipeline.report import Finding, QualityFlag, Report, SliceReport, software_version
 from analysis.pipeline.score import Scores, corona_scores, positive_ratio, positive_slices
 from analysis.pipeline.series import Geometry, UnusableSeries
 from analysis.pipeline.slices import classify
@@ -31,8 +33,12 @@ MIN_LUNG_ML = 500.0
 """Less is no adult chest: lungs of adults hold 2–8 l, a single diseased one about 1 l."""
 MIN_LUNG_AREA_CM2 = 6.0
 """Slices with less lung (the tips) are not scored: training saw no smaller ones."""
-_STAGES = {"reading": 0.13, "lungs": 0.1, "slices": 0.33, "score": 0.04, "findings": 0.4}
-"""Share of each stage in the whole time, measured on a 148-slice scan on two CPU cores."""
+MAX_BESIDE = 400
+"""In a scan of so many slices findings are looked for beside the work of the networks, which leaves a core idle; of
+more slices both at once would take more than 2.5 GB."""
+_STAGES = {"reading": 0.13, "lungs": 0.18, "slices": 0.57, "score": 0.1, "findings": 0.02}
+"""Share of each stage in the whole time, measured on a 148-slice scan on two CPU cores; of the findings, only what is
+left to wait for."""
 
 Progress = Callable[[str, float], None]
 
@@ -108,22 +114,24 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         grid_hu = to_grid(hu, pixel_mm)
         logits = clean(lung_logits(grid_hu, models.lung_unet, on_part))
         lungs, lung = lung_mask(logits, rows, columns, pixel_mm), lung_mask(logits, GRID, GRID)
+        del logits  # with grid_hu below, in a thin scan some hundred megabytes
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
         lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)
         if lung_volume_ml < MIN_LUNG_ML:
             sentence = gettext_noop("Only {volume:.0f} ml of lung were found: is this a chest CT?")
             raise UnusableSeries("no_lungs", sentence.format(volume=lung_volume_ml))
         of_zone = zones(lungs, hu)
-    scored = _scored(grid_hu, lung, lungs, volume, pixel_mm, models, clock)
-    flags = (*flags, *lung_flags(hu, of_zone, volume))
-    if not any(flag.code == "contrast" for flag in flags):
-        flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung))
-    del grid_hu, logits, lung  # in a thin scan some hundred megabytes
-    with clock.stage("findings"):
-        findings, found = None, np.zeros(lungs.shape, np.uint16)
-        if models.nodules:
-            affine_lps = turn.upright_affine(volume.affine_lps, rows, columns)
-            findings, found = find_findings(hu, lungs, of_zone, affine_lps, models.nodules)
+    affine_lps = turn.upright_affine(volume.affine_lps, rows, columns)
+    look = partial(_findings, hu, lungs, of_zone, affine_lps, models)
+    with ThreadPoolExecutor(1) as beside:
+        looked = beside.submit(look) if len(hu) <= MAX_BESIDE else None
+        scored = _scored(grid_hu, lung, lungs, volume, pixel_mm, models, clock)
+        flags = (*flags, *lung_flags(hu, of_zone, volume))
+        if not any(flag.code == "contrast" for flag in flags):
+            flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung))
+        del grid_hu, lung
+        with clock.stage("findings"):
+            findings, found = looked.result() if looked else look()
     ratio = positive_ratio(scored.probability, models.slice_threshold)
     report = Report(
         series_instance_uid=volume.series_instance_uid,
@@ -154,6 +162,19 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     )
 
 
+def _findings(
+    hu: npt.NDArray[np.int16],
+    lungs: npt.NDArray[np.bool_],
+    of_zone: npt.NDArray[np.uint8],
+    affine_lps: npt.NDArray[np.float64],
+    models: Models,
+) -> tuple[tuple[Finding, ...] | None, npt.NDArray[np.uint16]]:
+    """As ``find_findings``; None where the networks came without what tells nodules from vessels."""
+    if models.nodules is None:
+        return None, np.zeros(lungs.shape, np.uint16)
+    return find_findings(hu, lungs, of_zone, affine_lps, models.nodules)
+
+
 @dataclass(frozen=True, eq=False)
 class _Scored:
     """What the slice networks make of a scan; ``heatmap`` and ``opacity`` as in Analysis, but upright."""
@@ -180,17 +201,21 @@ def _scored(
     with clock.stage("slices") as on_part:
         enough = area_cm2 >= MIN_LUNG_AREA_CM2
         classified = classify(grid_hu, lung, enough, slice_spacing_mm=slice_mm, models=models, on_batch=on_part)
+    probability, alone = classified.probability, classified.probability_alone
+    activation, probability_of_opacity = classified.activation, classified.opacity
+    del classified  # else what is done with stays: in a thin scan some hundred megabytes each
     with clock.stage("score"):
         scores = corona_scores(
-            classified.activation,
+            activation,
             grid_hu[:, 0].numpy(),
-            positive_slices(classified.probability, models.slice_threshold),
+            positive_slices(probability, models.slice_threshold),
             cell_area_mm2=cell_area_mm2(volume),
             slice_spacing_mm=slice_mm,
         )
-        heatmap = _full_resolution(torch.from_numpy(classified.activation).unsqueeze(1), lungs, pixel_mm)
-        opacity = _opacity_labels(torch.from_numpy(classified.opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
-    return _Scored(classified.probability, classified.probability_alone, scores, heatmap, opacity)
+        heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
+        del activation
+        opacity = _opacity_labels(torch.from_numpy(probability_of_opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
+    return _Scored(probability, alone, scores, heatmap, opacity)
 
 
 def _full_resolution(activation: Tensor, lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm) -> npt.NDArray[np.uint8]:
