@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .models import Analysis, FindingReview
+from .models import Analysis, Comparison, FindingReview
 from .services import NO_RESULT, Refusal
 
 UNKNOWN_FINDING = gettext_lazy("There is no such finding in this result.")
@@ -36,12 +36,9 @@ class ReviewedFinding:
 
 def reviewed(analysis: Analysis) -> list[ReviewedFinding]:
     """The report's findings in their order, then the readers' own."""
-    newest: dict[int, FindingReview] = {}
-    own: dict[int, FindingReview] = {}
-    for review in reversed(analysis.finding_reviews.all()):
-        newest[review.number] = review
-        if review.centroid_mm:
-            own[review.number] = review
+    reviews = analysis.finding_reviews.all()
+    newest = {number: review for (_, number), review in _newest(reviews).items()}
+    own = {review.number: review for review in reversed(reviews) if review.centroid_mm}
     found = [
         ReviewedFinding(number, finding, newest.get(number), finding["centroid_mm"], finding["long_axis_mm"])
         for number, finding in enumerate(analysis.report["findings"] or [], start=1)
@@ -50,6 +47,35 @@ def reviewed(analysis: Analysis) -> list[ReviewedFinding]:
         ReviewedFinding(number, None, newest[number], mark.centroid_mm or [], mark.long_axis_mm or 0.0)
         for number, mark in sorted(own.items())
     ]
+
+
+def _newest(reviews: Sequence[FindingReview]) -> dict[tuple[int, int], FindingReview]:
+    """What counts of them, by analysis and number; ``reviews``: the newest first."""
+    return {(review.analysis_id, review.number): review for review in reversed(reviews)}
+
+
+def rejected_among(analyses: Sequence[int]) -> set[tuple[int, int]]:
+    """Analysis and number of the findings of these analyses that do not count by a reader's word."""
+    newest = _newest(FindingReview.objects.filter(analysis__in=analyses))
+    return {key for key, review in newest.items() if not review.present}
+
+
+def reviewed_change(comparison: Comparison | None) -> dict[str, Any] | None:
+    """What changed, and of each lesion whether a reader rejected the finding that it is on the later CT (``rejected``)
+    or on the earlier one (``rejected_then``)."""
+    if comparison is None or comparison.change is None:
+        return None
+    now, then = comparison.analysis_id, comparison.prior_id
+    rejected = rejected_among([now, then])
+    lesions = [
+        each
+        | {
+            "rejected": (now, each["number"]) in rejected,
+            "rejected_then": (then, each["prior_number"]) in rejected,
+        }
+        for each in comparison.change["lesions"]
+    ]
+    return comparison.change | {"lesions": lesions}
 
 
 def rejected(analysis: Analysis) -> list[int]:

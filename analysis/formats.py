@@ -4,13 +4,13 @@ None means "not computed" and is written as a dash, except where a function says
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.utils.formats import date_format, number_format
-from django.utils.translation import gettext, gettext_lazy, pgettext
+from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext
 
 from . import words
 
@@ -151,11 +151,17 @@ def lesion_place(lesion: dict[str, Any]) -> str:
 
 
 def lesion_measures(lesion: dict[str, Any]) -> str:
-    """Volumes and their change: ``0.5 ml → 1.21 ml, +133 %, volume doubling time 74 days``, ``0.40 ml → –``."""
-    before, now = lesion["prior_volume_ml"], lesion["volume_ml"]
-    volumes = " → ".join(DASH if ml is None else f"{_rounded(ml, 2)} ml" for ml in (before, now))
+    """Numbers of its findings, volumes and their change: ``#2 0.52 ml → #1 1.21 ml, +133 %, volume doubling time 74
+    days``, ``#4 0.40 ml → –``."""
+    then, now = (
+        DASH if number is None else f"#{number} {_rounded(ml, 2)} ml"
+        for number, ml in (
+            (lesion["prior_number"], lesion["prior_volume_ml"]),
+            (lesion["number"], lesion["volume_ml"]),
+        )
+    )
     percent, days = lesion["volume_change_percent"], lesion["doubling_time_days"]
-    parts = [volumes]
+    parts = [f"{then} → {now}"]
     if percent is not None:
         parts.append(change_text(1 + percent / 100))
     if days is not None:
@@ -163,12 +169,33 @@ def lesion_measures(lesion: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def lesion_counts(change: dict[str, Any], without: Collection[int] = ()) -> str:
-    """``2 new, 1 grown, 4 stable``; for none ``no nodule or focal opacity in either scan``. ``without``: numbers of
-    findings that do not count."""
-    counts = Counter(each["status"] for each in change["lesions"] if each.get("number") not in without)
+def lesion_counts(change: dict[str, Any]) -> str:
+    """``2 new, 1 grown, 4 stable``, without those that readers rejected (``finding_reviews.reviewed_change``); for none
+    ``no nodule or focal opacity in either scan``."""
+    counts = Counter(each["status"] for each in change["lesions"] if not is_rejected(each))
     said = [f"{counts[status]} {word}" for status, word in words.LESION_STATUS.items() if counts[status]]
     return ", ".join(said) or str(NO_LESION)
+
+
+def is_rejected(lesion: dict[str, Any]) -> bool:
+    """Whether a lesion of a comparison does not count: its finding was rejected, on the later CT where it has one."""
+    return lesion["rejected_then"] if lesion["number"] is None else lesion["rejected"]
+
+
+def rejection_words(lesion: dict[str, Any]) -> str:
+    """What readers rejected of a lesion of a comparison; "" for nothing."""
+    if lesion["rejected"]:
+        return pgettext("lesion", "rejected by a reader")
+    return pgettext("lesion", "rejected by a reader on the CT before") if lesion["rejected_then"] else ""
+
+
+def rejected_note(change: dict[str, Any]) -> str:
+    """How many lesions the counts leave out; "" for none."""
+    count = sum(map(is_rejected, change["lesions"]))
+    sentence = ngettext(
+        "%(count)s rejected by a reader is not counted.", "%(count)s rejected by a reader are not counted.", count
+    )
+    return sentence % {"count": count} if count else ""
 
 
 def opacity_change_words(change: dict[str, Any]) -> str:

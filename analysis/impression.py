@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from django.utils.translation import gettext
 
 from . import formats, words
-from .finding_reviews import rejected, reviewed
+from .finding_reviews import reviewed, reviewed_change
 from .models import Analysis, Comparison
 from .stored_text import stored_text
 from .trend import TimePoint
@@ -21,7 +21,7 @@ def proposed(point: TimePoint, points: Sequence[TimePoint], comparison: Comparis
         _opacities(point.analysis),
         _score(point),
         _findings(point.analysis),
-        _since_last(point.analysis, comparison),
+        _since_last(comparison),
         _caution(point.analysis),
     ]
     return "\n".join(sentence for sentence in sentences if sentence)
@@ -75,11 +75,12 @@ def _findings(analysis: Analysis) -> str:
     return gettext("Focal findings: %(named)s.") % {"named": named}
 
 
-def _since_last(analysis: Analysis, comparison: Comparison | None) -> str:
-    if comparison is None or comparison.change is None:
+def _since_last(comparison: Comparison | None) -> str:
+    change = reviewed_change(comparison)
+    if comparison is None or change is None:
         return ""
     day = formats.date_text(comparison.prior.series.study.study_date)
-    lesions = formats.lesion_counts(comparison.change, rejected(analysis))
+    lesions = formats.lesion_counts(change)
     return gettext("Compared with %(day)s: lesions %(lesions)s.") % {"day": day, "lesions": lesions}
 
 

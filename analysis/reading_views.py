@@ -16,7 +16,8 @@ from . import finding_reviews, readings
 from .impression import proposed
 from .models import Analysis, Comparison, Reading
 from .services import Refusal
-from .trend import TimePoint, since_last, trend
+from .trend import TimePoint, point_of, since_last, trend
+from .viewer_scan import map_of
 
 BESIDE_REPORT = "reading"  # tag of messages that stand with the report, which the page scrolls to
 UNSAVED = "unsaved_reading"  # in the session, until the page shows it
@@ -116,15 +117,24 @@ def review_findings(request: HttpRequest, pk: int) -> HttpResponse:
         "findings": findings,
         "said": said and next(each for each in findings if each.number == said.number),
         "problem": problem,
-        "proposed": _proposed_anew(analysis) if said else "",
+        **(_anew(analysis) if said else {}),
     }
     return render(request, "parts/findings.html", context)
 
 
-def _proposed_anew(analysis: Analysis) -> str:
-    """The text for the report after a word on a finding; "" where a newer result is the one to report on."""
+def _anew(analysis: Analysis) -> dict[str, Any]:
+    """What else a word on a finding changes on its page: the text proposed for the report, and which lesions count;
+    nothing where a newer result is the one to report on."""
     study = analysis.series.study
     points = trend(study.patient)
-    point = next(point for point in points if point.study.pk == study.pk)
-    is_current = point.analysis is not None and point.analysis.pk == analysis.pk
-    return proposed(point, points, since_last(points, analysis)) if is_current else ""
+    point = point_of(points, analysis)
+    if point is None:
+        return {}
+    comparison = since_last(points, analysis)
+    return {
+        "proposed": proposed(point, points, comparison),
+        "comparison": comparison,
+        "change": finding_reviews.reviewed_change(comparison),
+        "change_map": map_of(comparison, "change_map"),
+        "in_part": True,
+    }

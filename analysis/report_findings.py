@@ -1,6 +1,6 @@
 """Findings in print: the largest in a sentence, all of them with a picture each, and what became of the lesions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from reportlab.platypus import Flowable, Spacer
 
 from . import formats
-from .finding_reviews import ReviewedFinding, rejected, reviewed
+from .finding_reviews import ReviewedFinding, reviewed, reviewed_change
 from .models import Analysis, Comparison
 from .report_images import SliceImage, finding_images
 from .report_pictures import Picture
@@ -18,7 +18,7 @@ from .stored_text import stored_text
 MAX_IN_SHORT = 3  # that the page for the ward has room for
 MAX_PICTURES = 24  # each is a slice to decode
 PICTURE_WIDTH = 113.0
-LESION_HEAD = (gettext_lazy("Lesion"), gettext_lazy("What and where"), gettext_lazy("Volume then → now"))
+LESION_HEAD = (gettext_lazy("Lesion"), gettext_lazy("What and where"), gettext_lazy("Number and volume then → now"))
 
 
 def findings_in_short(analysis: Analysis) -> list[Flowable]:
@@ -102,12 +102,10 @@ def _card(each: ReviewedFinding, image: SliceImage | None) -> list[object]:
     return [image and Picture(image, image.overlay, PICTURE_WIDTH), words]
 
 
-def _what(lesion: dict[str, Any], without: Collection[int]) -> str:
-    """Nothing for one that is gone, of which ``formats.lesion_words`` says it. ``without``: what readers rejected."""
-    if lesion["number"] is None:
-        return ""
-    said = formats.lesion_place(lesion)
-    return gettext("%(lesion)s; rejected by a reader") % {"lesion": said} if lesion["number"] in without else said
+def _what(lesion: dict[str, Any]) -> str:
+    """What and where it is, unless it is gone, of which ``formats.lesion_words`` says it; and what readers rejected."""
+    what = "" if lesion["number"] is None else formats.lesion_place(lesion)
+    return "; ".join(filter(None, [what, formats.rejection_words(lesion)]))
 
 
 def change_section(comparison: Comparison | None) -> list[Flowable]:
@@ -117,23 +115,23 @@ def change_section(comparison: Comparison | None) -> list[Flowable]:
         return [*heading(gettext("Since the last CT")), paragraph(none)]
     day = formats.date_text(comparison.prior.series.study.study_date)
     title = heading(gettext("Since the last CT, %(day)s") % {"day": day})
-    change = comparison.change
+    change = reviewed_change(comparison)
     if change is None:
         waiting = gettext("The two CTs are still being compared: print again later.")
         return [*title, paragraph(stored_text(comparison.error) or waiting)]
-    without = rejected(comparison.analysis)
     rows = [
         [
             paragraph(formats.lesion_words(lesion), 7.5, bold=lesion["status"] in ("new", "grown")),
-            paragraph(_what(lesion, without), 7.5),
+            paragraph(_what(lesion), 7.5),
             paragraph(formats.lesion_measures(lesion), 7.5),
         ]
         for lesion in formats.lesions_by_status(change)
     ]
     head = [paragraph(text, 7, FAINT) for text in LESION_HEAD]
-    lesions, opacity = formats.lesion_counts(change, without), formats.opacity_change_words(change)
+    lesions, opacity = formats.lesion_counts(change), formats.opacity_change_words(change)
     lines = [
         gettext("Lesions: %(lesions)s. Opacity: %(opacity)s.") % {"lesions": lesions, "opacity": opacity},
+        *filter(None, [formats.rejected_note(change)]),
         *(stored_text(flag["message"]) for flag in change["quality"]),
     ]
     grid = table(

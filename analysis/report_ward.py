@@ -200,16 +200,18 @@ def _since_last(comparison: Comparison | None) -> list[Flowable]:
     """What changed, or why that cannot be said; nothing while the two are being compared."""
     if comparison is None:
         return []
-    change, day = comparison.change, formats.date_text(comparison.prior.series.study.study_date)
+    change = finding_reviews.reviewed_change(comparison)
+    day = formats.date_text(comparison.prior.series.study.study_date)
     if change is None:
         failed = gettext("Since %(day)s: %(reason)s") % {"day": day, "reason": stored_text(comparison.error)}
         return [paragraph(failed, 8)] if comparison.error else []
     said = gettext("Since %(day)s: lesions: %(lesions)s; opacity: %(opacity)s.") % {
         "day": day,
-        "lesions": formats.lesion_counts(change, finding_reviews.rejected(comparison.analysis)),
+        "lesions": formats.lesion_counts(change),
         "opacity": formats.opacity_change_words(change),
     }
-    return [paragraph(" ".join([said, *(stored_text(flag["message"]) for flag in change["quality"])]), 8)]
+    remarks = (stored_text(flag["message"]) for flag in change["quality"])
+    return [paragraph(" ".join(filter(None, [said, formats.rejected_note(change), *remarks])), 8)]
 
 
 def _image_section(analysis: Analysis, images: Sequence[SliceImage], room: float) -> list[Flowable]:

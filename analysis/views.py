@@ -26,7 +26,7 @@ from . import help as user_help
 from . import lesions, services
 from .charts import trend_figures
 from .checks import EVALUATION
-from .finding_reviews import reviewed
+from .finding_reviews import reviewed, reviewed_change
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import STOP_POLLING, live, state
 from .models import Analysis
@@ -234,6 +234,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
                 "opacity": done.report["opacity"] if done else None,
                 "findings": reviewed(done) if done else None,
                 "comparison": comparison,
+                "change": reviewed_change(comparison),
                 "change_map": map_of(comparison, "change_map"),
                 "opacity_rows": opacity_rows(done.report["opacity"]) if done else None,
                 "seconds": sum(done.report["seconds"].values()) if done else None,

@@ -248,7 +248,7 @@ def test_the_study_page_says_what_changed_since_the_last_scan(browser, compared)
     assert "Lesions: 1 grown, 1 resolved, 1 part of another." in page
     assert "120 ml newly opaque or denser and 0 ml cleared or less dense beyond 3 mm, 80 ml as before" in page
     assert "Finding 1: grown" in page
-    assert "0.61 ml → 1.21 ml, +100 %, volume doubling time 30 days" in page
+    assert "#2 0.61 ml → #1 1.21 ml, +100 %, volume doubling time 30 days" in page
     assert "0.20 ml → –" in page
     assert "Resolved: nodule, left lung, upper third" in page
     assert "Now part of finding 1: nodule" in page

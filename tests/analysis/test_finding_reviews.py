@@ -7,8 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from analysis.finding_reviews import mark, reviewed, say_of
-from analysis.formats import lesion_counts
+from analysis.finding_reviews import mark, reviewed, reviewed_change, say_of
 from analysis.impression import proposed
 from analysis.models import Analysis, Comparison, FindingReview
 from analysis.services import Refusal
@@ -95,18 +94,58 @@ def test_findings_that_nobody_looked_for_are_not_said_to_be_none(analysis, user)
     assert "not looked for by the networks" in text_of(analysis)
 
 
-def test_rejected_findings_do_not_count_as_lesions(patient, analysis, user, tmp_path):
+@pytest.fixture
+def compared(patient, analysis, tmp_path):
+    """A comparison with ``analysis``, in which finding 2 grew to finding 1."""
     later = finished_analysis(patient, tmp_path / "later", date=DAY + timedelta(days=9), activation_cm2={5: 3.0})
-    comparison = Comparison.objects.create(analysis=later, prior=analysis, days=9, state="DONE", change=CHANGE)
-    before = lesion_counts(comparison.change)
-    (grown,) = [each for each in CHANGE["lesions"] if each["status"] == "grown"]
-    say_of(later, user=user, number=grown["number"], present=False)
+    return Comparison.objects.create(analysis=later, prior=analysis, days=9, state="DONE", change=CHANGE)
+
+
+def test_rejected_findings_do_not_count_as_lesions(patient, compared, user):
+    assert "1 grown" in text_of(compared.analysis)
+    say_of(compared.analysis, user=user, number=1, present=False)
     points = trend(patient)
-    text = proposed(points[1], points, comparison)
-    assert "1 grown" in before
+    text = proposed(points[1], points, compared)
     assert "1 grown" not in text
     assert "1 resolved" in text
-    assert "1 grown" not in text_of(later)
+    assert "1 grown" not in text_of(compared.analysis)
+    assert "1 rejected by a reader is not counted." in text_of(compared.analysis)
+
+
+def test_the_findings_of_both_cts_are_reviewed_and_the_newest_word_counts(compared, user):
+    def rejected():
+        return [(each["rejected"], each["rejected_then"]) for each in reviewed_change(compared)["lesions"]]
+
+    nothing = [(False, False)] * 3
+    assert rejected() == nothing
+    for number in (1, 2):  # of the CT before: the first is resolved, the second has grown
+        say_of(compared.prior, user=user, number=number, present=False)
+    assert rejected() == [(False, True), (False, True), (False, False)]
+    say_of(compared.analysis, user=user, number=1, present=False)
+    assert rejected()[0] == (True, True)
+    for analysis, number in ((compared.prior, 1), (compared.prior, 2), (compared.analysis, 1)):
+        say_of(analysis, user=user, number=number, present=True)
+    assert rejected() == nothing
+    assert compared.change == CHANGE
+
+
+def test_the_page_marks_lesions_that_a_reader_rejected(browser, compared, user):
+    """With the answer to that word too."""
+    say_of(compared.prior, user=user, number=1, present=False)
+    address = reverse("pages:review_findings", args=[compared.analysis.pk])
+    answer = browser.post(address, {"review": "1 no"}, headers=HTMX).content.decode()
+    page = browser.get(study_page(compared.analysis)).content.decode()
+    for text, swapped in ((answer, 'hx-swap-oob="true"'), (page, "")):
+        panel = " ".join(text[text.index('id="since-last"') :].partition("</section>")[0].split())
+        assert swapped in panel
+        assert "Lesions: 1 part of another. 2 rejected by a reader are not counted." in panel
+        grown, resolved, part = panel.split("<li")[1:]
+        assert "is-rejected" in grown
+        assert "Finding 1: grown" in grown
+        assert "Rejected by a reader</span>" in grown
+        assert "is-rejected" in resolved
+        assert "Rejected by a reader on the CT before" in resolved
+        assert "ejected" not in part
 
 
 def test_the_page_lists_what_was_said(browser, analysis, findings_address):

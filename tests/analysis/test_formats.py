@@ -84,10 +84,14 @@ def test_flags_of_earlier_versions_which_did_not_tell_are_severe_by_their_code()
     assert formats.quality_text(flags) == "check: lungs cut off; note: noise"
 
 
-def lesion(status, number=None, part_of=None, before=None, now=None, percent=None, days=None):
+def lesion(status, number=None, part_of=None, before=None, now=None, percent=None, days=None, prior=None, rejected=""):
+    """``rejected``: on which CTs a reader says that it is none, "now", "then" or both."""
     return {
         "status": status,
         "number": number,
+        "prior_number": prior,
+        "rejected": "now" in rejected,
+        "rejected_then": "then" in rejected,
         "part_of": part_of,
         "kind": "nodule",
         "lung": "left",
@@ -115,11 +119,29 @@ def test_what_became_of_a_lesion_is_said_in_words(one, words):
     assert formats.lesion_words(one) == words
 
 
-def test_volumes_stand_before_and_now_with_their_change():
-    grown = lesion("grown", 1, before=0.52, now=1.21, percent=132.7, days=74.2)
-    assert formats.lesion_measures(grown) == "0.52 ml → 1.21 ml, +133 %, volume doubling time 74 days"
-    assert formats.lesion_measures(lesion("resolved", before=0.4)) == "0.40 ml → –"
-    assert formats.lesion_measures(lesion("new", 1, now=0.004)) == "– → < 0.01 ml"
+def test_numbers_and_volumes_stand_then_and_now_with_their_change():
+    grown = lesion("grown", 1, before=0.52, now=1.21, percent=132.7, days=74.2, prior=3)
+    assert formats.lesion_measures(grown) == "#3 0.52 ml → #1 1.21 ml, +133 %, volume doubling time 74 days"
+    assert formats.lesion_measures(lesion("resolved", before=0.4, prior=2)) == "#2 0.40 ml → –"
+    assert formats.lesion_measures(lesion("new", 1, now=0.004)) == "– → #1 < 0.01 ml"
+
+
+@pytest.mark.parametrize(
+    ("one", "counts", "words"),
+    [
+        (lesion("stable", 1, prior=2), True, ""),
+        (lesion("stable", 1, prior=2, rejected="now"), False, "rejected by a reader"),
+        (lesion("stable", 1, prior=2, rejected="now then"), False, "rejected by a reader"),
+        (lesion("stable", 1, prior=2, rejected="then"), True, "rejected by a reader on the CT before"),
+        (lesion("resolved", prior=2, rejected="then"), False, "rejected by a reader on the CT before"),
+    ],
+)
+def test_a_lesion_counts_unless_a_reader_rejected_its_newest_finding(one, counts, words):
+    change = {"lesions": [lesion("new", 3), one]}
+    assert formats.rejection_words(one) == words
+    assert formats.is_rejected(one) is not counts
+    assert formats.lesion_counts(change) == (f"1 new, 1 {one['status']}" if counts else "1 new")
+    assert formats.rejected_note(change) == ("" if counts else "1 rejected by a reader is not counted.")
 
 
 def test_lesions_that_changed_come_first():

@@ -168,11 +168,15 @@ def test_every_lesion_of_the_comparison_stands_those_that_changed_first(patient,
     comparison = Comparison.objects.create(analysis=now, prior=analysis, days=9, state="DONE", change=change)
     text = further(now)
     assert "Since the last CT, 3 Mar 2020" in text
-    assert "Finding 1: grown nodule, left lung, upper third 0.61 ml → 1.21 ml, +100 %" in text
-    assert "Resolved: nodule, left lung, upper third 0.20 ml → –" in text
+    assert "Finding 1: grown nodule, left lung, upper third #2 0.61 ml → #1 1.21 ml, +100 %" in text
+    assert "Resolved: nodule, left lung, upper third #1 0.20 ml → –" in text
     assert "The breath differs." in text
     say_of(now, user=user, number=1, present=False)
-    assert "left lung, upper third; rejected by a reader" in further(now)
+    say_of(analysis, user=user, number=1, present=False)
+    text = further(now)
+    assert "left lung, upper third; rejected by a reader #2 0.61 ml" in text
+    assert "left lung, upper third rejected by a reader on the CT before #1 0.20 ml" in text
+    assert "2 rejected by a reader are not counted." in text
     Comparison.objects.filter(pk=comparison.pk).update(state="FAILED", change=None, error="Compare them by eye.")
     assert "Compare them by eye." in further(now)
     Comparison.objects.filter(pk=comparison.pk).update(state="RUNNING", error="")

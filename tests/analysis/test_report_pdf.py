@@ -61,7 +61,7 @@ def test_one_page_says_who_when_and_what(patient, tmp_path):
 def test_what_changed_since_the_last_scan_stands_below_the_findings(patient, tmp_path):
     prior = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     analysis = finished_analysis(patient, tmp_path, date=SECOND, activation_cm2=MANY)
-    lesions = [{"status": status} for status in ("new", "grown", "new")]
+    lesions = [{"status": each, "number": 1, "prior_number": None} for each in ("new", "grown", "new")]
     change = {"lesions": lesions, "worse_ml": 35.2, "better_ml": 0.0, "unchanged_ml": 12.0, "quality": []}
     comparison = Comparison.objects.create(analysis=analysis, prior=prior, days=9, state="DONE", change=change)
     assert "Since 3 Mar 2020: lesions: 2 new, 1 grown; opacity: 35 ml newly opaque" in text_of(analysis)
@@ -225,7 +225,7 @@ def test_slices_that_readers_overrule_are_named(patient, user, tmp_path):
 def test_a_report_and_a_comparison_beside_all_else_leave_one_page(patient, user, tmp_path):
     prior = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     analysis = finished_analysis(patient, tmp_path, date=SECOND, activation_cm2=MANY)
-    lesions = [{"status": status} for status in ("new", "grown", "new")]
+    lesions = [{"status": each, "number": 1, "prior_number": None} for each in ("new", "grown", "new")]
     change = {"lesions": lesions, "worse_ml": 35.2, "better_ml": 0.0, "unchanged_ml": 12.0, "quality": []}
     Comparison.objects.create(analysis=analysis, prior=prior, days=9, state="DONE", change=change)
     sentences = "\n".join(f"Sentence {number}." for number in range(6))

@@ -94,9 +94,12 @@ def test_what_became_of_a_lesion(german, one, said):
 
 
 def test_changes_of_lesions_and_opacity(german):
-    grown = lesion("grown", 1, before=0.52, now=1.21, percent=132.7, days=74.2)
-    assert formats.lesion_measures(grown) == "0,52 ml → 1,21 ml, +133 %, Volumenverdopplungszeit 74 Tage"
-    assert formats.lesion_counts({"lesions": [grown, lesion("new", 2), lesion("new", 3)]}) == "2 neu, 1 gewachsen"
+    grown = lesion("grown", 1, before=0.52, now=1.21, percent=132.7, days=74.2, prior=3)
+    assert formats.lesion_measures(grown) == "#3 0,52 ml → #1 1,21 ml, +133 %, Volumenverdopplungszeit 74 Tage"
+    rejected = [lesion("new", number, rejected="now") for number in (4, 5)]
+    change = {"lesions": [grown, lesion("new", 2), lesion("new", 3), *rejected]}
+    assert formats.lesion_counts(change) == "2 neu, 1 gewachsen"
+    assert formats.rejected_note(change) == "2 vom Befunder verworfene sind nicht mitgezählt."
     assert formats.opacity_change_words({"worse_ml": 120, "better_ml": 35, "unchanged_ml": 80}) == (
         "120 ml neu verdichtet oder dichter und 35 ml aufgehellt oder weniger dicht (jenseits von 3 mm), "
         "80 ml unverändert"
