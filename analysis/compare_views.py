@@ -19,6 +19,7 @@ from patients.models import Patient
 
 from . import comparisons, lesions
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
+from .lesions import Became, Lane, Lesion
 from .live import STOP_POLLING
 from .matching import Match, match
 from .models import Analysis, Comparison
@@ -57,9 +58,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
     An open page where comparisons wait asks whether they still do.
     """
     patient = visible_or_404(Patient.objects.select_related("site"), request.user, pk)
-    points = [point for point in trend(patient) if point.in_trend and point.corona_score_cm3 is not None]
-    if len(points) < 2:
-        raise Http404(_("There are no two results to compare yet."))
+    points = _with_results(patient)
     shown = _shown(request, points)
     from_htmx = bool(request.headers.get("HX-Request"))
     found = lesions.comparisons(points, with_change=not from_htmx)
@@ -96,6 +95,13 @@ def compare_again(request: HttpRequest, pk: int) -> HttpResponse:
     """Try a failed comparison again; the page that asked hears that it waits."""
     comparisons.again(visible_or_404(Comparison, request.user, pk))
     return HttpResponse(status=204, headers={"HX-Trigger": "comparison-queued"})
+
+
+def _with_results(patient: Patient) -> list[TimePoint]:
+    points = [point for point in trend(patient) if point.in_trend and point.corona_score_cm3 is not None]
+    if len(points) < 2:
+        raise Http404(_("There are no two results to compare yet."))
+    return points
 
 
 def _shown(request: HttpRequest, points: list[TimePoint]) -> list[TimePoint]:
@@ -152,15 +158,13 @@ def _choices(shown: list[TimePoint], points: list[TimePoint]) -> list[TimePoint 
     return [*shown, None] if more else [*shown]
 
 
-def _lesions(
-    followed: Sequence[lesions.Lesion], shown: list[TimePoint]
-) -> list[tuple[lesions.Lesion, list[tuple[TimePoint, lesions.Sighting | None, float]], str | None]]:
+def _lesions(followed: Sequence[Lesion], shown: list[TimePoint]) -> list[tuple[Lane, Became | None]]:
     """Those that are a finding on one of the CTs: on each of them, and what became of them up to the last."""
     rows = []
     for lesion in followed:
         lane = lesion.along(shown)
-        seen = [point for point, one, _ in lane if one and one.finding]
+        seen = [point for point, one, _ in lane.cells if one and one.finding]
         if seen:
             since = seen[0] if shown[-1] not in seen else shown[0]
-            rows.append((lesion, lane, lesion.between(since, shown[-1])))
+            rows.append((lane, lesion.between(since, shown[-1])))
     return rows

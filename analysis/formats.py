@@ -6,6 +6,7 @@ None means "not computed" and is written as a dash, except where a function says
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,7 +18,7 @@ from . import words
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-    from .models import Analysis, Reading
+    from .models import Analysis, Finding, Reading
     from .trend import ScoreChange, TimePoint
 
 DASH = "–"
@@ -135,14 +136,19 @@ def status_words(status: str) -> str:
     return str(words.LESION_STATUS.get(status, words.NOT_COMPARED))
 
 
-def kind_words(kind: str) -> str:
-    """``nodule``, ``mass`` or ``focal opacity``."""
-    return str(words.KINDS[kind])
+def instead_words(status: str) -> str:
+    """What a CT shows at the place of a lesion that is no finding there (``lesions.Sighting.instead``)."""
+    return str(words.INSTEAD[status])
 
 
-def place_words(finding: Any) -> str:
-    """Where a ``models.Finding`` lies: ``left lung, upper third``."""
-    return str(words.PLACES[finding.lung, finding.zone])
+def kinds_words(findings: Sequence["Finding"]) -> str:
+    """What a lesion is, as the page of each of its CTs says it: ``mass → nodule`` where it became another."""
+    return " → ".join(str(words.KINDS[kind]) for kind, _ in groupby(finding.kind for finding in findings))
+
+
+def places_words(findings: Sequence["Finding"]) -> str:
+    """Where a lesion lies, as the page of each of its CTs says it: ``left lung, upper third``; each place once."""
+    return " · ".join(dict.fromkeys(str(words.PLACES[finding.lung, finding.zone]) for finding in findings))
 
 
 def lesion_place(lesion: dict[str, Any]) -> str:

@@ -3,20 +3,39 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from .finding_reviews import rejected_among
 from .models import Comparison, Finding
 from .trend import TimePoint, compared
 
 SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown, as in pipeline/change.py
+NOT_COMPARED = "not compared"
+SHOWN_INSTEAD = ("unclear", "part of another", "not in the other scan")
+"""Statuses of ``pipeline/change.py`` that say what the scan without the finding shows at its place."""
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """A lesion at one time point. ``status``: of ``pipeline/change.py``, "" where there is nothing to compare with;
-    ``finding``: None where the scan has no such finding (resolved, unclear)."""
+    """A lesion at one time point. ``finding``: None where the scan has no such finding, and then ``instead`` is the
+    status that says what it shows there; ``rejected``: a reader says that the finding is none.
+
+    ``status``: of ``pipeline/change.py``, against the time point ``since``; "" where there is nothing to compare with.
+    """
 
     point: TimePoint
-    status: str
     finding: Finding | None
+    rejected: bool
+    instead: str
+    since: TimePoint | None = None
+    status: str = ""
+
+
+@dataclass(frozen=True)
+class Became:
+    """What became of a lesion from one time point to a later one. ``at``: another time point between them, whose scan
+    lost sight of it, so that ``status`` is what is known of that one."""
+
+    status: str
+    at: TimePoint | None = None
 
 
 @dataclass
@@ -30,14 +49,9 @@ class Lesion:
         self.sightings[sighting.point.study.pk] = sighting
 
     @property
-    def is_known(self) -> bool:
-        """Whether it is a finding of any scan."""
-        return any(one.finding for one in self.sightings.values())
-
-    @property
-    def newest(self) -> Finding:
-        """What was last seen of it."""
-        return [one.finding for one in self.sightings.values() if one.finding][-1]
+    def found(self) -> list[Sighting]:
+        """Where it is a finding of the scan."""
+        return [one for one in self.sightings.values() if one.finding]
 
     @property
     def status(self) -> str:
@@ -45,30 +59,51 @@ class Lesion:
 
     @property
     def largest_ml(self) -> float:
-        return max(one.finding.volume_ml for one in self.sightings.values() if one.finding)
+        return max(one.finding.volume_ml for one in self.found if one.finding)
 
-    def between(self, then: TimePoint, now: TimePoint) -> str | None:
+    def between(self, then: TimePoint, now: TimePoint) -> Became | None:
         """What became of it from one time point to a later one, whatever scans lie between; None where it is a finding
         of neither."""
         before, after = (self.sightings.get(point.study.pk) for point in (then, now))
         if before and before.finding and after and after.finding:
             factor = after.finding.volume_ml / before.finding.volume_ml
-            return "grown" if factor >= SIGNIFICANT else "shrunk" if factor <= 1 / SIGNIFICANT else "stable"
+            return Became("grown" if factor >= SIGNIFICANT else "shrunk" if factor <= 1 / SIGNIFICANT else "stable")
         if before and before.finding:
             after_then = list(self.sightings.values())[list(self.sightings).index(then.study.pk) + 1 :]
-            until_now = [one.status for one in after_then if one.point.date <= now.date]
-            return until_now[-1] if until_now else "not compared"
+            until_now = [one for one in after_then if one.point.date <= now.date]
+            gone = until_now[-1] if until_now and not until_now[-1].finding else None
+            return _became(gone.status, gone.point, then, now) if gone else Became(NOT_COMPARED)
         if after and after.finding:
-            return next(iter(self.sightings.values())).status or "not compared"
+            first = self.found[0]
+            return _became(first.status, first.since, then, now) if first.since else Became(NOT_COMPARED)
         return None
 
-    def along(self, points: Iterable[TimePoint]) -> list[tuple[TimePoint, Sighting | None, float]]:
-        """Each time point with what was seen there, None where the lesion was not looked for, and the volume ÷ the
-        largest one."""
-        return [
-            (point, one, one.finding.volume_ml / self.largest_ml if one and one.finding else 0.0)
-            for point, one in ((point, self.sightings.get(point.study.pk)) for point in points)
-        ]
+    def along(self, points: Iterable[TimePoint]) -> "Lane":
+        cells = []
+        for point in points:
+            one = self.sightings.get(point.study.pk)
+            cells.append((point, one, one.finding.volume_ml / self.largest_ml if one and one.finding else 0.0))
+        return Lane(self, cells)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A lesion on some time points. ``cells``: what was seen there, None where it was not looked for, and its volume ÷
+    the largest one."""
+
+    lesion: Lesion
+    cells: list[tuple[TimePoint, Sighting | None, float]]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Those that it is here, the earliest first."""
+        return [one.finding for _, one, _ in self.cells if one and one.finding]
+
+
+def _became(status: str, looked_at: TimePoint, then: TimePoint, now: TimePoint) -> Became:
+    """``looked_at``: whose scan has no such finding."""
+    elsewhere = looked_at.study not in (then.study, now.study)
+    return Became(status, looked_at if status in SHOWN_INSTEAD and elsewhere else None)
 
 
 def comparisons(points: Iterable[TimePoint], *, with_change: bool = False) -> dict[tuple[int, int], Comparison]:
@@ -86,6 +121,14 @@ def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Compariso
     """
     runs = [point.analysis.pk for point in points if point.analysis]
     findings = {(one.analysis_id, one.number): one for one in Finding.objects.filter(analysis__in=runs)}
+    rejected = rejected_among(runs)
+
+    def seen(point: TimePoint, number: int | None, status: str, since: TimePoint | None = None) -> Sighting:
+        key = point.analysis.pk, number
+        finding = findings.get(key)
+        said = status if since else ""
+        return Sighting(point, finding, key in rejected, "" if finding else status, since, said)
+
     lesions: list[Lesion] = []
     by_number: dict[int, Lesion] = {}  # of the earlier scan of each pair
     for before, now in compared(points):
@@ -97,12 +140,13 @@ def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Compariso
             if lesion is None:
                 lesion = Lesion()
                 lesions.append(lesion)
-                if prior := findings.get((before.analysis.pk, each["prior_number"])):
-                    lesion.see(Sighting(before, "", prior))
-            finding = findings.get((now.analysis.pk, each["number"]))
-            lesion.see(Sighting(now, each["status"], finding))
+                prior = seen(before, each["prior_number"], each["status"])
+                if prior.finding or prior.instead in SHOWN_INSTEAD:
+                    lesion.see(prior)
+            one = seen(now, each["number"], each["status"], since=before)
+            lesion.see(one)
             lesion.doubling_time_days = each["doubling_time_days"]
-            if finding:
+            if one.finding:
                 here[each["number"]] = lesion
         by_number = here
-    return sorted((one for one in lesions if one.is_known), key=lambda lesion: -lesion.largest_ml)
+    return sorted((one for one in lesions if one.found), key=lambda lesion: -lesion.largest_ml)

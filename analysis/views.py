@@ -38,7 +38,7 @@ from .upload_views import waiting_uploads
 from .viewer_scan import map_of, scan_of
 
 PATIENTS_A_PAGE = 50
-MAX_LESIONS = 15  # rows of the table on the patient's page, the largest first
+MAX_LESIONS = 15  # rows of the patient page's table that are open, the largest first
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,12 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
     def context() -> dict[str, Any]:
         shown = _trend_context(patient, points)
         followed = lesions.followed(points, lesions.comparisons(points, with_change=True))
+        lanes = [lesion.along(shown["charted"]) for lesion in followed]
         return shown | {
             "section": "patients",
             "waiting": waiting_uploads(request).filter(patient=patient),
-            "lesions": [(lesion, lesion.along(shown["charted"])) for lesion in followed[:MAX_LESIONS]],
-            "more_lesions": max(0, len(followed) - MAX_LESIONS),
+            "lanes": lanes[:MAX_LESIONS],
+            "more_lanes": lanes[MAX_LESIONS:],
             "comparing": any(one.is_active for one in compared.values()),
         }
 

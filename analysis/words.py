@@ -55,6 +55,10 @@ LESION_STATUS = {  # as in pipeline/change.py, what matters most first
     "not in the other scan": pgettext_lazy("lesion", "not in the other scan"),
 }
 NOT_COMPARED = pgettext_lazy("lesion", "not compared")
+INSTEAD = LESION_STATUS | {  # what a CT shows at the place of a lesion that is no finding there
+    "unclear": pgettext_lazy("place of a lesion", "dense, not outlined"),
+    "not in the other scan": pgettext_lazy("place of a lesion", "not in the lungs"),
+}
 SEEN_NOW = {  # what the status of a finding of the later scan says of the earlier one, where it says more
     "part of another": pgettext_lazy("lesion", "part of a larger one then"),
     "unclear": pgettext_lazy("lesion", "not outlined then, but the tissue was dense"),

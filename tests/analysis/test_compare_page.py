@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from analysis import finding_reviews
-from analysis.models import Comparison
+from analysis.lesions import Became
+from analysis.models import Comparison, Finding
 from tests.analysis.finished import finished_analysis
 from tests.analysis.pages import DAY, HTMX, patient_page
 from tests.analysis.test_comparisons import CHANGE
@@ -107,20 +108,60 @@ def test_each_ct_says_how_it_is_matched_and_shows_the_change_against_the_one_bef
     assert "between CTs that follow each other" in words(apart)
 
 
-def test_lesions_stand_with_their_volume_in_each_ct(browser, patient, three):
+def test_lesions_stand_with_their_number_and_volume_in_each_ct(browser, patient, three):
     _, second, third = three
     registered(third, second)
-    (before, last) = compare(browser, patient).context["lesions"]
-    volumes = [[one and one.finding and one.finding.volume_ml for _, one, _ in lane] for _, lane, _ in (before, last)]
-    assert volumes == [[0.2, 1.214], [1.214, None]]
-    assert [became for _, _, became in (before, last)] == ["grown", "resolved"]
+    page = compare(browser, patient)
+    rows = page.context["lesions"]
+    seen = [
+        [one and one.finding and (one.finding.number, one.finding.volume_ml) for _, one, _ in lane.cells]
+        for lane, _ in rows
+    ]
+    assert seen == [[(2, 0.2), (1, 1.214)], [(1, 1.214), None]]
+    assert [became.status for _, became in rows] == ["grown", "resolved"]
+    assert [words(page).count(f">#{number}</span>") for number in (1, 2)] == [2, 1]
     studies = [each.series.study_id for each in three]
     rows = compare(browser, patient, study=studies).context["lesions"]
-    assert [[one and one.status for _, one, _ in lane] for _, lane, _ in rows] == [
+    assert [[one and one.status for _, one, _ in lane.cells] for lane, _ in rows] == [
         [None, "", "grown"],
         [None, "", "resolved"],
     ]
-    assert [became for _, _, became in rows] == ["not compared", "resolved"]  # the first CT was not looked at
+    assert [became.status for _, became in rows] == ["not compared", "resolved"]  # the first CT was not looked at
+
+
+def test_a_lesion_is_named_as_it_is_on_the_cts_shown(browser, patient, three):
+    """A mass in the first two, a nodule in the third."""
+    first, second, third = three
+    grown = CHANGE["lesions"][0] | {"prior_number": 1}
+    for now, prior in ((second, first), (third, second)):
+        row = registered(now, prior)
+        row.change["lesions"] = [grown]
+        row.save()
+    Finding.objects.filter(analysis__in=[first, second], number=1).update(kind="mass")
+    studies = [each.series.study_id for each in three]
+    for chosen, said in ((studies[:2], "Mass"), (studies[1:], "Mass → nodule")):
+        assert f'<th scope="row">{said}<br>' in words(compare(browser, patient, study=chosen))
+
+
+def test_a_lesion_that_a_reader_rejected_is_marked_and_keeps_its_volume(browser, patient, three, user):
+    registered(three[2], three[1])
+    finding_reviews.say_of(three[2], user=user, number=1, present=False)
+    page = words(compare(browser, patient))
+    assert page.count("rejected by a reader") == 1
+    assert '<span class="is-rejected">1.21</span>' in page
+
+
+def test_what_a_ct_between_left_open_is_said_of_that_ct(browser, patient, three):
+    """The CT between lost sight of a lesion that both have."""
+    first, second, third = three
+    lost, found = ({"status": "unclear", "number": now, "prior_number": then} for now, then in ((None, 1), (1, None)))
+    for now, prior, lesion in ((second, first, lost), (third, second, found)):
+        row = registered(now, prior)
+        row.change["lesions"] = [CHANGE["lesions"][0] | lesion]
+        row.save()
+    page = compare(browser, patient, study=[first.series.study_id, third.series.study_id])
+    assert [became for _, became in page.context["lesions"]] == [Became("unclear", page.context["points"][1])] * 2
+    assert words(page).count("on 14 Mar 2020: dense, not outlined") == 2
 
 
 def test_a_comparison_that_failed_says_why_and_is_tried_again(browser, patient, three):

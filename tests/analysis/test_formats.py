@@ -4,6 +4,7 @@ import pytest
 from django.template import Context, Template
 
 from analysis import formats
+from analysis.models import Finding
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,17 @@ def test_a_lesion_counts_unless_a_reader_rejected_its_newest_finding(one, counts
     assert formats.is_rejected(one) is not counts
     assert formats.lesion_counts(change) == (f"1 new, 1 {one['status']}" if counts else "1 new")
     assert formats.rejected_note(change) == ("" if counts else "1 rejected by a reader is not counted.")
+
+
+def test_a_lesion_is_called_what_the_page_of_each_of_its_cts_calls_it():
+    def finding(kind, zone="upper"):
+        return Finding(kind=kind, lung="left", zone=zone)
+
+    assert formats.kinds_words([finding("mass"), finding("mass"), finding("nodule")]) == "mass → nodule"
+    assert formats.kinds_words([finding("nodule"), finding("mass"), finding("nodule")]) == "nodule → mass → nodule"
+    moved = [finding("mass"), finding("mass", "middle"), finding("mass")]
+    assert formats.kinds_words(moved) == "mass"
+    assert formats.places_words(moved) == "left lung, upper third · left lung, middle third"
 
 
 def test_lesions_that_changed_come_first():

@@ -1,11 +1,13 @@
 """Lesions followed through a patient's course."""
 
 import datetime
+import re
 
 import pytest
 
-from analysis.lesions import comparisons, followed
-from analysis.models import Analysis, Comparison, Finding
+from analysis import views
+from analysis.lesions import Became, comparisons, followed
+from analysis.models import Analysis, Comparison, Finding, FindingReview
 from analysis.trend import trend
 from patients.models import Series, Study
 from tests.analysis.finished import FINDINGS
@@ -21,7 +23,8 @@ def scan(patient, day, *volumes_ml):
     study.save()
     analysis = Analysis.objects.create(series=study.chosen_series, state="DONE", report={}, corona_score_cm3=50.0)
     for number, ml in enumerate(volumes_ml, start=1):
-        Finding.objects.create(analysis=analysis, number=number, **(FINDINGS[0] | {"volume_ml": ml}))
+        kind = "mass" if ml >= 4 else "nodule"
+        Finding.objects.create(analysis=analysis, number=number, **(FINDINGS[0] | {"volume_ml": ml, "kind": kind}))
     return analysis
 
 
@@ -44,7 +47,7 @@ def lanes(patient):
     points = trend(patient)
     lesions = followed(points, comparisons(points))
     seen = [
-        [one and (one.status, one.finding and one.finding.volume_ml) for _, one, _ in lesion.along(points)]
+        [one and (one.status, one.finding and one.finding.volume_ml) for _, one, _ in lesion.along(points).cells]
         for lesion in lesions
     ]
     return lesions, seen
@@ -63,20 +66,54 @@ def test_a_lesion_is_followed_through_all_scans_the_largest_first(patient, cours
 
 def test_what_became_of_a_lesion_between_any_two_scans(patient, course):
     first, second, third = trend(patient)
+
+    def became(lesion):
+        return [lesion.between(*two) for two in ((first, second), (second, third), (first, third))]
+
     large, new, small = lanes(patient)[0]
-    assert [large.between(first, second), large.between(second, third), large.between(first, third)] == [
-        "shrunk",
-        "grown",
-        "shrunk",
-    ]  # 4, 2 and 3 ml
-    assert [new.between(first, second), new.between(second, third), new.between(first, third)] == [
-        "new",
-        "part of another",
-        None,
+    assert became(large) == [Became("shrunk"), Became("grown"), Became("shrunk")]  # 4, 2 and 3 ml
+    assert became(new) == [Became("new"), Became("part of another"), None]
+    assert became(small) == [Became("resolved"), None, Became("resolved")]
+
+
+def test_what_a_scan_left_open_is_said_of_that_scan_alone(patient):
+    """The second scan shows dense tissue where the first has a finding, and the third has one again."""
+    runs = [scan(patient, day, *volumes) for day, volumes in ((0, [4.0]), (9, []), (20, [3.0]), (30, [1.0]))]
+    compare(runs[0], runs[1], ("unclear", None, 1, None))
+    compare(runs[1], runs[2], ("unclear", 1, None, None))
+    compare(runs[2], runs[3], ("shrunk", 1, 1, None))
+    lesions, seen = lanes(patient)
+    first, second, third, fourth = trend(patient)
+    assert seen == [
+        [("", 4.0), ("unclear", None), None, None],
+        [None, ("", None), ("unclear", 3.0), ("shrunk", 1.0)],
     ]
-    assert [small.between(first, second), small.between(second, third), small.between(first, third)] == [
-        "resolved", None, "resolved",
-    ]  # fmt: skip
+    shown = [[one and one.instead for _, one, _ in lesion.along(trend(patient)).cells] for lesion in lesions]
+    assert shown == [["", "unclear", None, None], [None, "unclear", "", ""]]
+    before, after = lesions
+    assert before.between(first, second) == after.between(second, third) == Became("unclear")
+    assert before.between(first, fourth) == after.between(first, fourth) == Became("unclear", second)
+    assert after.between(second, fourth) == Became("unclear")
+    assert after.between(third, fourth) == Became("shrunk")
+
+
+def test_nothing_is_said_of_a_scan_that_was_not_compared(patient, course):
+    Comparison.objects.filter(analysis=course[2]).update(state="QUEUED", change=None)
+    first, second, third = trend(patient)
+    (large,) = [lesion for lesion in lanes(patient)[0] if lesion.largest_ml == 4]
+    assert large.between(first, second) == Became("shrunk")
+    assert large.between(first, third) == large.between(second, third) == Became("not compared")
+
+
+def test_a_lesion_is_named_as_it_is_on_the_scans_that_are_shown(patient, course):
+    first, second, third = trend(patient)
+    large = lanes(patient)[0][0]
+
+    def kinds(*points):
+        return [finding.kind for finding in large.along(points).findings]
+
+    assert kinds(first, second, third) == ["mass", "nodule", "nodule"]
+    assert kinds(second, third) == ["nodule", "nodule"]
 
 
 def test_lesions_begin_anew_where_scans_are_not_compared_yet(patient, course):
@@ -85,14 +122,39 @@ def test_lesions_begin_anew_where_scans_are_not_compared_yet(patient, course):
     assert seen == [[None, ("", 2.0), ("grown", 3.0)], [None, ("", 1.0), ("part of another", None)]]
 
 
-def test_the_table_leads_to_the_slice_and_says_how_fast_a_lesion_doubles(browser, patient, course):
-    text = browser.get(patient_page(patient)).content.decode()
+def page_of(browser, patient):
+    return " ".join(browser.get(patient_page(patient)).content.decode().split())
+
+
+def test_the_table_names_lesions_with_their_numbers_and_leads_to_their_slices(browser, patient, course):
+    text = page_of(browser, patient)
     z_mm = FINDINGS[0]["centroid_mm"][2]
     assert f"/studies/{course[2].series.study_id}/?z={z_mm}" in text
     assert "doubles in 45 days" in text
+    first = text.partition("<tbody>")[2].partition("</tr>")[0]
+    assert "Mass → nodule" in first
+    assert re.findall(r">(#\d|\d\.\d\d)</span>", first) == ["#1", "4.00", "#2", "2.00", "#1", "3.00"]
 
 
-def test_more_scans_cost_no_more_queries(browser, patient, course, django_assert_max_num_queries):
+def test_the_table_marks_what_a_reader_rejected_and_keeps_it(browser, patient, course, user):
+    assert "rejected by a reader" not in page_of(browser, patient)
+    FindingReview.objects.create(analysis=course[1], number=2, present=False, user=user)
+    text = page_of(browser, patient)
+    assert text.count("rejected by a reader") == 1
+    assert '<span class="is-rejected">2.00</span>' in text
+
+
+def test_the_smaller_lesions_can_be_opened(browser, patient, course, monkeypatch):
+    assert "smaller one" not in page_of(browser, patient)
+    monkeypatch.setattr(views, "MAX_LESIONS", 1)
+    text = page_of(browser, patient)
+    open_rows, _, closed = text[text.index('id="lesions-title"') :].partition("<details")
+    assert "<summary>and 2 smaller ones</summary>" in closed
+    assert ("4.00" in open_rows, "4.00" in closed) == (True, False)
+    assert (">1.00<" in open_rows, ">1.00<" in closed) == (False, True)
+
+
+def test_more_scans_cost_no_more_queries(browser, patient, course, user, django_assert_max_num_queries):
     def queries():
         with django_assert_max_num_queries(40) as taken:
             browser.get(patient_page(patient))
@@ -103,6 +165,7 @@ def test_more_scans_cost_no_more_queries(browser, patient, course, django_assert
     for day in (60, 80, 100):
         later = scan(patient, day, 3.0)
         compare(last, later, ("stable", 1, 1, None))
+        FindingReview.objects.create(analysis=later, number=1, present=False, user=user)
         last = later
     assert queries() == before
 
@@ -112,7 +175,7 @@ def test_two_scans_of_one_day_follow_each_other(patient):
     compare(first, second, ("resolved", None, 1, None))
     then, now = trend(patient)
     (lesion,) = lanes(patient)[0]
-    assert lesion.between(then, now) == "resolved"
+    assert lesion.between(then, now) == Became("resolved")
 
 
 def test_an_open_timeline_is_told_of_a_comparison(browser, patient, course):

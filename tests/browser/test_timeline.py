@@ -181,8 +181,10 @@ def test_lesions_are_followed_in_lanes_that_lead_to_their_slices(page: Page, cou
     days = ["5 Mar 2020", "9 Mar 2020", "25 Mar 2020"]
     expect(lanes.locator("thead th")).to_have_text(["Lesion", *days, "Last change"])
     first, second, *_ = lanes.locator("tbody tr").all()
-    expect(first.locator("td")).to_have_text(["1.21", "1.21", "1.21", "grown doubles in 30 days"], use_inner_text=True)
-    expect(second.locator("td")).to_have_text(["0.20", "resolved", "–", "resolved"], use_inner_text=True)
+    expect(first.locator("td")).to_have_text(
+        ["#1 1.21", "#1 1.21", "#1 1.21", "grown doubles in 30 days"], use_inner_text=True
+    )
+    expect(second.locator("td")).to_have_text(["#2 0.20", "resolved", "–", "resolved"], use_inner_text=True)
     bar = first.locator(".lane-bar span").first
     assert bar.evaluate("(bar) => bar.offsetHeight / bar.parentElement.clientHeight") > 0.9
     first.locator("td a").nth(1).click()
