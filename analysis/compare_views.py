@@ -82,7 +82,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
             (before.point, pane.point, pane.comparison, points.index(pane.point) - points.index(before.point) == 1)
             for before, pane in pairwise(panes)
         ],
-        "lesions": _lesions(lesions.followed(points, found), shown),
+        "lesions": _lesions(lesions.followed(_course(points, shown, found), found), shown),
         "heat_opacity": HEAT_OPACITY,
         "heat_threshold": HEAT_THRESHOLD,
         "address": reverse("pages:compare", args=[patient.pk]),
@@ -97,11 +97,32 @@ def compare_again(request: HttpRequest, pk: int) -> HttpResponse:
     return HttpResponse(status=204, headers={"HX-Trigger": "comparison-queued"})
 
 
+@require_POST
+def compare_directly(request: HttpRequest, pk: int) -> HttpResponse:
+    """Compare two results that do not follow each other, ``then`` and ``now``; the page that asked hears that it
+    waits."""
+    points = _with_results(visible_or_404(Patient, request.user, pk))
+    named = [request.POST.get(name) for name in ("then", "now")]
+    two = [point for point in points if str(point.study.pk) in named]
+    if len(two) != 2:
+        raise Http404(_("One of these studies has no result of this patient."))
+    comparisons.queue_directly(*two)
+    return HttpResponse(status=204, headers={"HX-Trigger": "comparison-queued"})
+
+
 def _with_results(patient: Patient) -> list[TimePoint]:
     points = [point for point in trend(patient) if point.in_trend and point.corona_score_cm3 is not None]
     if len(points) < 2:
         raise Http404(_("There are no two results to compare yet."))
     return points
+
+
+def _course(
+    points: list[TimePoint], shown: list[TimePoint], found: dict[tuple[int, int], Comparison]
+) -> list[TimePoint]:
+    """Along which lesions are followed: the CTs shown alone where these were compared with each other, else all."""
+    directly = [found.get((before.analysis.pk, now.analysis.pk)) for before, now in pairwise(shown)]
+    return shown if all(comparison and comparison.change for comparison in directly) else points
 
 
 def _shown(request: HttpRequest, points: list[TimePoint]) -> list[TimePoint]:

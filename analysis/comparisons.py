@@ -1,4 +1,6 @@
-"""Comparisons of a patient's results that follow each other: queued, tried again, worked out."""
+"""Comparisons of a patient's results, of neighbours in time and of others on request: queued, tried again, made."""
+
+from itertools import combinations
 
 from django.db import transaction
 from django.utils import timezone
@@ -7,25 +9,38 @@ from patients.models import Patient
 
 from . import queue, storage
 from .models import PRIORITY_USER, Comparison
-from .trend import compared, trend
+from .trend import TimePoint, compared, trend
 
 
 def queue_for(patient: Patient) -> None:
-    """Queue the comparison of each result with the one before it in time: where there is none, where a date between
-    which it lies was corrected (doubling times change), and where it failed."""
+    """Queue the comparison of each result with the one before it in time where there is none; and any of two current
+    results where a date between which it lies was corrected (doubling times change), and where it failed."""
     with transaction.atomic():
         Patient.objects.select_for_update().get(pk=patient.pk)  # two results at a time would not see each other
-        for before, now in compared(trend(patient)):
-            days = (now.date - before.date).days
-            comparison, is_new = Comparison.objects.get_or_create(
-                analysis=now.analysis,
-                prior=before.analysis,
-                defaults={"days": days, "priority": now.analysis.priority},
-            )
-            if is_new:
-                queue.wake()
-            elif comparison.days != days or comparison.state == Comparison.State.FAILED:
-                _anew(comparison, days)
+        neighbours = list(compared(trend(patient)))
+        results = [before for before, _ in neighbours[:1]] + [now for _, now in neighbours]
+        rows = Comparison.objects.filter(analysis__in=[point.analysis for point in results])
+        there = set(rows.values_list("prior", "analysis"))
+        for before, now in combinations(results, 2):
+            if (before, now) in neighbours or (before.analysis.pk, now.analysis.pk) in there:
+                _queue(before, now, now.analysis.priority)
+
+
+def queue_directly(before: TimePoint, now: TimePoint) -> None:
+    """Queue the comparison of two results of a patient that do not follow each other, for a user who asks."""
+    with transaction.atomic():
+        _queue(before, now, PRIORITY_USER)
+
+
+def _queue(before: TimePoint, now: TimePoint, priority: int) -> None:
+    days = (now.date - before.date).days
+    comparison, is_new = Comparison.objects.get_or_create(
+        analysis=now.analysis, prior=before.analysis, defaults={"days": days, "priority": priority}
+    )
+    if is_new:
+        queue.wake()
+    elif comparison.days != days or comparison.state == Comparison.State.FAILED:
+        _anew(comparison, days)
 
 
 def again(comparison: Comparison) -> None:

@@ -278,7 +278,8 @@ class Reading(models.Model):
 class Comparison(Job):
     """What changed from one result of a patient to the next: QUEUED → RUNNING → DONE or FAILED, as for analyses.
 
-    One for each two results that follow each other; those of results that newer ones replaced stay.
+    One for each two results that follow each other, and for others where a user asks; those of results that newer ones
+    replaced stay.
     """
 
     SITE_PATH = "analysis__series__study__patient__site"

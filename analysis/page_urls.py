@@ -21,6 +21,7 @@ urlpatterns = [
     path("patients/new/", views.new_patient, name="new_patient"),
     path("patients/<int:pk>/", views.patient, name="patient"),
     path("patients/<int:pk>/compare/", compare_views.compare, name="compare"),
+    path("patients/<int:pk>/compare/directly/", compare_views.compare_directly, name="compare_directly"),
     path("patients/<int:pk>/symptom_onset/", views.symptom_onset, name="symptom_onset"),
     path("patients/<int:pk>/events/", views.add_event, name="add_event"),
     path("events/<int:pk>/forget/", views.forget_event, name="forget_event"),

@@ -105,7 +105,7 @@ def test_each_ct_says_how_it_is_matched_and_shows_the_change_against_the_one_bef
     apart = compare(browser, patient, study=[studies[0], studies[2]])
     assert [pane.match and pane.match.registrations for pane in apart.context["panes"]] == [2, None]
     assert not apart.context["has_change_map"]
-    assert "between CTs that follow each other" in words(apart)
+    assert "the amount of opacity is not compared" in words(apart)
 
 
 def test_lesions_stand_with_their_number_and_volume_in_each_ct(browser, patient, three):
@@ -151,17 +151,46 @@ def test_a_lesion_that_a_reader_rejected_is_marked_and_keeps_its_volume(browser,
     assert '<span class="is-rejected">1.21</span>' in page
 
 
-def test_what_a_ct_between_left_open_is_said_of_that_ct(browser, patient, three):
+def directly(browser, patient, *studies):
+    address = reverse("pages:compare_directly", args=[patient.pk])
+    return browser.post(address, dict(zip(("then", "now"), studies, strict=False)))
+
+
+def test_cts_that_do_not_follow_each_other_are_compared_directly_where_a_user_asks(browser, patient, three):
     """The CT between lost sight of a lesion that both have."""
     first, second, third = three
+    studies = [each.series.study_id for each in three]
     lost, found = ({"status": "unclear", "number": now, "prior_number": then} for now, then in ((None, 1), (1, None)))
     for now, prior, lesion in ((second, first, lost), (third, second, found)):
         row = registered(now, prior)
         row.change["lesions"] = [CHANGE["lesions"][0] | lesion]
         row.save()
-    page = compare(browser, patient, study=[first.series.study_id, third.series.study_id])
+    page = compare(browser, patient, study=[studies[0], studies[2]])
     assert [became for _, became in page.context["lesions"]] == [Became("unclear", page.context["points"][1])] * 2
     assert words(page).count("on 14 Mar 2020: dense, not outlined") == 2
+    assert "Compare these two directly" in words(page)
+
+    answer = directly(browser, patient, studies[2], studies[0])  # in whatever order they are named
+    assert (answer.status_code, answer.headers["HX-Trigger"]) == (204, "comparison-queued")
+    (row,) = Comparison.objects.filter(analysis=third, prior=first)
+    assert (row.state, row.days) == ("QUEUED", 20)
+    assert "Being compared" in words(compare(browser, patient, study=[studies[0], studies[2]]))
+    row.state, row.change = "DONE", CHANGE | {"lesions": [CHANGE["lesions"][0] | {"prior_number": 1}]}
+    row.save()
+    page = compare(browser, patient, study=[studies[0], studies[2]])
+    assert [became for _, became in page.context["lesions"]] == [Became("stable")]
+    assert "120 ml newly opaque or denser" in words(page)
+    assert "directly" not in words(page)
+    assert len(compare(browser, patient, study=studies).context["lesions"]) == 2  # by neighbours, as on the timeline
+
+
+def test_only_two_results_of_the_patient_are_compared_directly(browser, client, stranger, patient, three):
+    studies = [each.series.study_id for each in three]
+    for named in ([], studies[:1], [studies[0], studies[0]], [studies[0], 999]):
+        assert directly(browser, patient, *named).status_code == 404
+    client.force_login(stranger)
+    assert directly(client, patient, studies[0], studies[2]).status_code == 404
+    assert not Comparison.objects.exists()
 
 
 def test_a_comparison_that_failed_says_why_and_is_tried_again(browser, patient, three):
@@ -169,7 +198,7 @@ def test_a_comparison_that_failed_says_why_and_is_tried_again(browser, patient, 
     failed = Comparison.objects.create(analysis=three[2], prior=three[1], days=11, state="FAILED", error=said)
     page = words(compare(browser, patient))
     assert said in page
-    assert "between CTs that follow each other" not in page
+    assert "do not follow each other" not in page
     again = reverse("pages:compare_again", args=[failed.pk])
     assert f'hx-post="{again}"' in page
     answer = browser.post(again)

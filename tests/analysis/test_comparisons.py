@@ -17,9 +17,10 @@ from analysis import comparisons, queue, services, storage, tasks
 from analysis.formats import date_text
 from analysis.models import Analysis, Comparison
 from analysis.pipeline import change
+from analysis.trend import trend
 from analysis.words import LESION_STATUS
 from patients import removal
-from patients.models import Patient
+from patients.models import Patient, Study
 from tests.analysis.finished import FINDINGS, finished_analysis
 from tests.analysis.pages import DAY
 
@@ -115,6 +116,22 @@ def test_a_result_that_comes_in_between_makes_new_pairs_and_old_ones_stay(patien
     between = finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=10))
     comparisons.queue_for(patient)
     assert pairs() == {(analysis, later, 30), (analysis, between, 10), (between, later, 20)}
+
+
+def test_two_that_do_not_follow_each_other_are_compared_once_where_a_user_asks(patient, analysis, later, tmp_path):
+    between = finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=10))
+    first, _, last = trend(patient)
+    comparisons.queue_directly(first, last)
+    comparisons.queue_directly(first, last)
+    assert pairs() == {(analysis, later, 30)}
+    Comparison.objects.update(state="FAILED", error="x")
+    comparisons.queue_directly(first, last)
+    assert Comparison.objects.get().state == "QUEUED"
+    comparisons.queue_for(patient)
+    assert pairs() == {(analysis, later, 30), (analysis, between, 10), (between, later, 20)}
+    Study.objects.filter(pk=later.series.study_id).update(study_date=DAY + datetime.timedelta(days=60))
+    comparisons.queue_for(patient)
+    assert pairs() == {(analysis, later, 60), (analysis, between, 10), (between, later, 50)}
 
 
 def test_one_result_alone_and_one_without_a_date_are_not_compared(patient, analysis, tmp_path):

@@ -25,6 +25,7 @@ NO_PAGES = {  # what forms are sent to, and files
     "forget_filter", "decide_upload", "symptom_onset", "add_event", "forget_event", "choose_series", "reanalyse",
     "save_reading", "date_study", "review_findings", "retry", "heatmap", "opacity_map", "findings_map", "lungs_map",
     "thumbnail", "change_map", "instance_file", "instance_image", "script_words", "compare_again",
+    "compare_directly",
 }  # fmt: skip
 DAY_AT_NOON = datetime.datetime(2020, 3, 5, 12, tzinfo=datetime.UTC)
 HELD_FOR = {"patient_id": "", "patient_name": "Roe^Rob", "birth_date": "1970-01-02"}
