@@ -1,5 +1,6 @@
 """What readers say of findings, and the findings that they mark themselves: the networks' result stays as it is."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .models import Analysis, Comparison, FindingReview
+from .models import Analysis, Comparison, Finding, FindingReview
 from .services import NO_RESULT, Refusal
 
 UNKNOWN_FINDING = gettext_lazy("There is no such finding in this result.")
@@ -58,6 +59,16 @@ def rejected_among(analyses: Sequence[int]) -> set[tuple[int, int]]:
     """Analysis and number of the findings of these analyses that do not count by a reader's word."""
     newest = _newest(FindingReview.objects.filter(analysis__in=analyses))
     return {key for key, review in newest.items() if not review.present}
+
+
+def counts(analyses: Sequence[int]) -> Counter[int]:
+    """How many findings of each of these analyses count: the networks' that no reader rejected, and readers' own."""
+    by_networks = Counter(Finding.objects.filter(analysis__in=analyses).values_list("analysis", flat=True))
+    counted = by_networks.copy()
+    for (analysis, number), review in _newest(FindingReview.objects.filter(analysis__in=analyses)).items():
+        is_own = number > by_networks[analysis]
+        counted[analysis] += review.present - (not is_own)
+    return counted
 
 
 def reviewed_change(comparison: Comparison | None) -> dict[str, Any] | None:

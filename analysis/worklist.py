@@ -1,7 +1,7 @@
 """The worklist: every study of the user's sites, whom to look at first on top."""
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date
@@ -17,7 +17,8 @@ from patients.access import visible
 from patients.models import Instance, Patient, Study, Upload
 from patients.search import searchable
 
-from .models import ACTIVE, Analysis, Finding, Reading
+from . import finding_reviews
+from .models import ACTIVE, Analysis, Reading
 from .trend import ScoreChange, TimePoint, trends
 
 SHOWN = {
@@ -80,8 +81,8 @@ class Filter:
 
 @dataclass(frozen=True)
 class Row:
-    """One study, with its place in the patient's course. ``finding_counts``: of each analysis that has some;
-    ``readings``: of the study, the newest first."""
+    """One study, with its place in the patient's course. ``finding_counts``: of each analysis that has some, after
+    what readers say; ``readings``: of the study, the newest first."""
 
     study: Study
     point: TimePoint
@@ -146,7 +147,7 @@ def rows_of(found: Iterable[Study]) -> list[Row]:
     patients = {study.patient_id: study.patient for study in found}
     points = {point.study.pk: point for own in trends(patients.values()).values() for point in own}
     runs = [point.analysis.pk for point in points.values() if point.analysis]
-    finding_counts = Counter(Finding.objects.filter(analysis__in=runs).values_list("analysis", flat=True))
+    finding_counts = finding_reviews.counts(runs)
     readings: dict[int, list[Reading]] = defaultdict(list)
     for reading in Reading.objects.filter(study__in=found):
         readings[reading.study_id].append(reading)

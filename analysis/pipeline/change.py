@@ -34,6 +34,7 @@ AERATED_HU = -550.0  # lung below it is aerated
 TOLERANCE_MM = 3.0
 """Opacity nearer than this to opacity of the other scan is the same one: registration is not better than that."""
 POOR_OVERLAP = 0.9  # Dice of the registered lungs
+SAME_MM = 0.05  # distances of slices closer than this read alike
 THICK_MM = 2.55  # slices farther apart are too thick to measure small nodules, which then fill one or two of them
 BEYOND_LUNGS_MM = 10.0  # a place farther from the other scan's lungs was not scanned there, or is no lung there
 LEVEL_POINTS = 60  # of a slice's lung that say where it lies in the other scan
@@ -378,10 +379,15 @@ def flags(
         )
         found.append(QualityFlag("breath_differs", message.format(factor=lung_factor)))
     if max(slice_mm) > THICK_MM:
+        now, then = slice_mm
         message = gettext_noop(
             "The slices lie {now:.1f} mm apart, before {then:.1f} mm: volumes of small lesions, and so their change, "
             "are rough."
         )
-        now, then = slice_mm
+        if abs(now - then) < SAME_MM:
+            message = gettext_noop(
+                "The slices of both CTs lie {now:.1f} mm apart: volumes of small lesions, and so their change, are "
+                "rough."
+            )
         found.append(QualityFlag("thick_slices", message.format(now=now, then=then)))
     return tuple(found)

@@ -38,6 +38,24 @@ def test_a_reader_rejects_a_finding_marks_another_and_the_result_stays(analysis,
     assert analysis.findings.count() == 2
 
 
+def test_the_worklist_counts_what_readers_leave_and_add(analysis, user, browser):
+    def counted():
+        (row,) = browser.get(reverse("pages:home")).context["rows"]
+        return row.findings
+
+    assert counted() == 2
+    say_of(analysis, user=user, number=1, present=True)
+    assert counted() == 2
+    say_of(analysis, user=user, number=1, present=False)
+    assert counted() == 1
+    seen = browser.get(reverse("pages:home")).context["seen"]
+    mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=8)
+    assert counted() == 2
+    assert browser.get(reverse("pages:home"), {"seen": seen}, headers=HTMX).status_code == 200
+    say_of(analysis, user=user, number=3, present=False)
+    assert counted() == 1
+
+
 def test_the_newest_word_counts_and_all_are_kept(analysis, user):
     mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=8)
     for present in (False, True, False):

@@ -268,6 +268,13 @@ def test_what_makes_a_comparison_unsure_is_flagged(overlap, lung_factor, slice_m
     assert [flag.code for flag in change.flags(overlap, lung_factor, slice_mm, cut_off=cut_off)] == codes
 
 
+def test_thick_slices_of_both_scans_are_said_once():
+    (alike,) = change.flags(0.95, 1.0, (5.0, 5.001), cut_off=False)
+    assert alike.message.startswith("The slices of both CTs lie 5.0 mm apart:")
+    (other,) = change.flags(0.95, 1.0, (1.0, 5.0), cut_off=False)
+    assert other.message.startswith("The slices lie 1.0 mm apart, before 5.0 mm:")
+
+
 def test_what_the_other_scan_does_not_hold_is_neither_new_nor_resolved():
     """The prior scan ends in the middle of the lungs, the finding lies in the lower half."""
     block = LungBlock()
