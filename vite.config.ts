@@ -2,8 +2,8 @@ import { defineConfig } from 'vite';
 
 const hashed = { hashCharacters: 'hex', chunkFileNames: 'chunks/[name].[hash:12].js' } as const;
 
-// Entries keep fixed names: Django's static files add the hash. Chunks and assets (the image codecs,
-// the decoding worker) are found by relative addresses inside the bundle, so they carry their own.
+// Entries, styles and typefaces keep fixed names: Django's static files add the hash. Chunks and other assets (the image
+// codecs, the decoding worker) are found by relative addresses inside the bundle, so they carry their own.
 export default defineConfig({
   base: './',
   publicDir: 'static/src/public',
@@ -37,8 +37,10 @@ export default defineConfig({
       output: {
         ...hashed,
         entryFileNames: '[name].js',
-        assetFileNames: (asset) =>
-          asset.names.some((name) => name.endsWith('.css')) ? '[name][extname]' : 'assets/[name].[hash:12][extname]',
+        assetFileNames: ({ names }) => {
+          if (names.some((name) => name.endsWith('.css'))) return '[name][extname]';
+          return names.some((name) => name.endsWith('.woff2')) ? 'assets/[name][extname]' : 'assets/[name].[hash:12][extname]';
+        },
       },
     },
   },

@@ -84,6 +84,10 @@ def test_the_viewer_speaks_german_where_the_page_does(stack: Stack, study: str):
         page.context.add_cookies([{"name": "django_language", "value": "de", "url": stack.url}])
         _open(page, study)
         expect(page.locator("html")).to_have_attribute("lang", "de")
+        rows = page.locator(".viewer-bar-top > *:not(dialog)").evaluate_all(
+            "tools => new Set(tools.map((tool) => tool.offsetTop + tool.offsetHeight / 2)).size"
+        )
+        assert rows == 1  # of tools, as in English
         expect(page.locator("[data-corner=slice]")).to_have_text("Schicht 6 / 20")
         expect(page.locator("[data-corner=z]")).to_have_text("z −125,0 mm")
         expect(page.locator("[data-corner=result]")).to_have_text("positiv, Wahrsch. 0,90")
@@ -209,6 +213,52 @@ def analysed(stack: Stack, worker: None, exams: list[Path]) -> str:
     """The address of a CT with findings."""
     (pk,) = stack.finished_upload(stack.upload(zipped(exams[0])))["analyses"]
     return f"{stack.url}/studies/{stack.finished_analysis(pk)['study']}/"
+
+
+MOVED = """new Promise((tell) => {
+    const moved = []
+    new PerformanceObserver((list) => {
+        for (const { sources } of list.getEntries()) moved.push(...sources.map(({ node }) => node))
+    }).observe({ type: 'layout-shift', buffered: true })
+    const elements = () => moved.map((node) => (node?.closest ? node : node?.parentElement))
+    const fixed = (element) => element?.closest('.viewer, .result-column') && !element.closest('.corner')
+    setTimeout(() => tell(elements().filter(fixed).map((element) => element.outerHTML.slice(0, 80))), 200)
+})"""
+"""What of the viewer and of the result beside it moved while the page was loaded, but for the texts over the image."""
+
+
+def test_the_image_fills_the_window_with_the_findings_beside_it(stack: Stack, analysed: str):
+    with viewer(stack, analysed) as page:
+        _open(page, analysed)  # the typeface is there by now
+        assert page.evaluate(MOVED) == []
+        findings = page.locator("[data-finding]").count()
+        expect(page.locator("#findings-title")).to_have_text(f"Findings {findings}")
+        for (width, height), side in (((1440, 900), 600), ((1920, 1080), 770), ((1536, 2048), 1150)):
+            page.set_viewport_size({"width": width, "height": height})
+            for place in (".viewer-bar-top", "[data-ct]", ".strip-frame", ".correction", "#findings"):
+                box = page.locator(place).bounding_box()
+                assert box
+                assert box["y"] + box["height"] <= height, f"{place} is cut at {width} x {height}"
+            box = page.locator("[data-ct]").bounding_box()
+            assert box
+            assert min(box["width"], box["height"]) >= side
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.set_viewport_size({"width": 1440, "height": 500})
+        shaded = _lowest_row(page)
+        page.locator(".findings").evaluate("list => list.scrollTo({ top: list.scrollHeight, behavior: 'instant' })")
+        assert _lowest_row(page) > shaded + 10  # the shadow that says that there is more goes at the end
+        page.set_viewport_size({"width": 390, "height": 844})
+        boxes = [page.locator(place).bounding_box() for place in ("[data-ct]", "#findings")]
+        assert boxes[0] and boxes[1]
+        assert boxes[0]["width"] > 350
+        assert boxes[0]["y"] + boxes[0]["height"] < boxes[1]["y"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def _lowest_row(page: Page) -> float:
+    """The grey of the lowest pixels of the list of findings, where nothing is written."""
+    shot = page.locator(".findings").screenshot()
+    return float(np.median(np.asarray(Image.open(io.BytesIO(shot)).convert("L"))[-2]))
 
 
 def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, analysed: str):
