@@ -116,6 +116,9 @@ def _open(page: Page, study: str) -> None:
     expect(page.locator("[data-loading]")).to_be_hidden(timeout=60_000)
 
 
+SMALL = (820, 480)  # WebGL without a graphics card takes its time for each pixel
+
+
 @contextmanager
 def viewer(stack: Stack, study: str, *, webgl: bool = False, size: tuple[int, int] = (1440, 900)) -> Iterator[Page]:
     """A page with the viewer of a CT, all slices loaded; in the end nothing may have been complained of."""
@@ -159,7 +162,7 @@ def _measurements(page: Page) -> int:
 @pytest.mark.parametrize("webgl", [True, False])
 def test_lengths_ellipses_and_points_are_measured(stack: Stack, study: str, webgl: bool):
     """The image shows 384 mm; a lung of -850 HU lies around (0.29, 0.5) of it."""
-    with viewer(stack, study, webgl=webgl) as page:
+    with viewer(stack, study, webgl=webgl, size=SMALL) as page:
         height = page.locator("[data-ct]").bounding_box()["height"]
         bar = page.locator("[data-scale-bar]").bounding_box()["width"]
         assert bar == pytest.approx(50 / 384 * height, abs=1)
@@ -181,6 +184,67 @@ def test_lengths_ellipses_and_points_are_measured(stack: Stack, study: str, webg
             page.keyboard.press("Delete")
             wait_until(lambda left=left: _measurements(page) == left, 10, f"{left} measurements to be left")
         assert _measured(page) == ""
+
+
+def _said(page: Page, pattern: str) -> str:
+    """What screen readers are told."""
+    said = page.locator("#announcer")
+    return wait_until(lambda: re.search(pattern, said.text_content() or ""), 10, f"{pattern} to be announced")[1]
+
+
+def _press(page: Page, key: str, times: int) -> None:
+    for _ in range(times):
+        page.keyboard.press(key)
+
+
+def test_keys_do_what_the_mouse_does(stack: Stack, study: str):
+    """The image shows 384 mm; a lung of -850 HU lies around (0.29, 0.5) of it."""
+    with viewer(stack, study) as page:
+        bar = page.locator("[data-scale-bar]")
+        width = bar.bounding_box()["width"]
+        page.locator(".screen").focus()
+        page.keyboard.press("+")
+        wait_until(lambda: bar.bounding_box()["width"] == pytest.approx(1.2 * width, abs=0.2), 10, "the zoom")
+        page.keyboard.press("-")
+        wait_until(lambda: bar.bounding_box()["width"] == pytest.approx(width, abs=0.2), 10, "the zoom back")
+        before = _screen(page)
+        page.keyboard.press("Shift+ArrowRight")
+        wait_until(lambda: np.abs(_screen(page)[:, 140:440] - before[:, 100:400]).mean() < 3, 10, "the image to move")
+        page.keyboard.press("r")
+        page.keyboard.press("i")
+        page.keyboard.press("u")
+        expect(page.locator("[data-corner=window]")).to_have_text("W 1550 · L −575 HU")
+
+        height = page.locator("[data-ct]").bounding_box()["height"]
+        page.keyboard.press("d")
+        page.keyboard.press("Enter")
+        expect(page.locator(".cursor")).to_be_visible()
+        page.keyboard.press("Enter")
+        _press(page, "Shift+ArrowRight", 9)
+        _press(page, "ArrowRight", 10)
+        page.keyboard.press("Enter")
+        assert float(_said(page, r"^([\d.]+) mm$")) == pytest.approx(100 / height * 384, abs=1)
+        expect(page.get_by_role("button", name="Add as finding")).to_be_enabled()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Escape")  # leaves, with what was begun
+        expect(page.locator(".cursor")).to_have_count(0)
+        wait_until(lambda: _measurements(page) == 1, 10, "the begun length to go")
+
+        page.keyboard.press("e")
+        page.keyboard.press("Enter")
+        _press(page, "Shift+ArrowLeft", round(0.21 * height / 10))
+        page.keyboard.press("Enter")
+        _press(page, "Shift+ArrowRight", 2)
+        _press(page, "Shift+ArrowDown", 3)
+        page.keyboard.press("Enter")
+        assert int(_said(page, r"Mean: (−?\d+)").replace("−", "-")) == pytest.approx(-850, abs=10)
+        page.keyboard.press("p")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        assert int(_said(page, r"^(−?\d+) HU$").replace("−", "-")) == pytest.approx(40, abs=45)
+        page.keyboard.press("Escape")
+        page.keyboard.press("ArrowDown")  # the slices' again
+        expect(page.locator("[data-viewer]")).to_have_attribute("data-slice-index", "6")
 
 
 def _colours(page: Page) -> np.ndarray:
@@ -249,7 +313,8 @@ def test_the_image_fills_the_window_with_the_findings_beside_it(stack: Stack, an
         assert _lowest_row(page) > shaded + 10  # the shadow that says that there is more goes at the end
         page.set_viewport_size({"width": 390, "height": 844})
         boxes = [page.locator(place).bounding_box() for place in ("[data-ct]", "#findings")]
-        assert boxes[0] and boxes[1]
+        assert boxes[0]
+        assert boxes[1]
         assert boxes[0]["width"] > 350
         assert boxes[0]["y"] + boxes[0]["height"] < boxes[1]["y"]
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -352,8 +417,7 @@ def _cross(page: Page, plane: str) -> list[list[int]]:
 
 
 def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analysed: str):
-    size = (820, 480)  # WebGL without a graphics card takes its time for each pixel
-    with viewer(stack, analysed, webgl=True, size=size) as page:
+    with viewer(stack, analysed, webgl=True, size=SMALL) as page:
         place = page.locator("[data-viewer]")
         page.keyboard.press("m")
         expect(place).to_have_attribute("data-volume", "ready", timeout=60_000)
@@ -383,6 +447,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
                 lambda name=name, before=before: _cross(page, name) != before, 20, f"the lines on the {name} plane"
             )
 
+        _planes_say_where_they_are_and_are_measured(page)
         expect(page.locator("[data-strip]")).to_be_hidden()  # what is said of slices is not meant for planes
         expect(page.locator("[data-correction]")).to_be_hidden()
         page.keyboard.press("t")
@@ -396,6 +461,10 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.mouse.move(box["x"] + 300, box["y"] + 100)
         page.mouse.up()
         wait_until(lambda: np.abs(_plane(page, "3d") - turned).mean() > 1, 60, "the lungs to turn")
+        for key in ("ArrowRight", "+"):
+            turned = _plane(page, "3d")
+            page.keyboard.press(key)
+            wait_until(lambda turned=turned: np.abs(_plane(page, "3d") - turned).mean() > 0.5, 60, f"{key} in 3D")
         page.locator("input[name=clip]").fill("100")
         wait_until(lambda: _count(_plane(page, "3d"), 1) == 0, 60, "all to be cut away")
 
@@ -410,6 +479,43 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         wait_until(lambda: _measurements(page) == 0, 10, "the measurement to go")
         expect(page.get_by_role("button", name="Add as finding")).to_be_disabled()
         assert axe_faults(page) == []
+
+
+def _planes_say_where_they_are_and_are_measured(page: Page) -> None:
+    for name, letters in (("axial", "RLAP"), ("coronal", "RLHF"), ("sagittal", "APHF")):
+        sides = page.locator(f".plane:has([data-plane='{name}']) .side")
+        expect(sides).to_have_text(list(letters))
+    axial = page.locator("[data-plane='axial']").bounding_box()
+    bar = page.locator(".plane:has([data-plane='axial']) .scale-bar").bounding_box()
+    assert axial
+    assert bar
+    page.locator(".plane:has([data-plane='coronal'])").focus()
+    x, y, z = _cross_mm(page)
+    for key, there in (("ArrowRight", [x + 1, y, z]), ("ArrowDown", [x + 1, y, z - 1])):
+        page.keyboard.press(key)
+        wait_until(lambda there=there: _cross_mm(page) == pytest.approx(there, abs=0.11), 10, f"{key} to act")
+    page.keyboard.press("PageDown")  # through the plane, away from the eye
+    wait_until(lambda: _cross_mm(page) == pytest.approx([x + 1, y + 10, z - 1], abs=0.11), 10, "Page Down to act")
+    assert _said(page, r"^x .+ mm \(LPS\), (−?\d+) HU$")
+
+    page.keyboard.press("d")
+    page.mouse.move(axial["x"] + 0.3 * axial["width"], axial["y"] + 0.7 * axial["height"])
+    page.mouse.down()
+    page.mouse.move(axial["x"] + 0.4 * axial["width"], axial["y"] + 0.7 * axial["height"])
+    page.mouse.move(axial["x"] + 0.5 * axial["width"], axial["y"] + 0.7 * axial["height"])
+    page.mouse.up()
+    drawn = page.locator("[data-plane='axial'] .svg-layer")
+    length = wait_until(lambda: re.search(r"([\d.]+) mm", drawn.text_content() or ""), 20, "the length on the plane")[1]
+    assert float(length) == pytest.approx(0.2 * axial["width"] * 50 / bar["width"], abs=2)
+    page.keyboard.press("Delete")
+    wait_until(lambda: "mm" not in (drawn.text_content() or ""), 10, "the length to go")
+    page.keyboard.press("x")
+
+
+def _cross_mm(page: Page) -> list[float]:
+    """Where the planes cross (LPS, mm), as they say."""
+    said = (page.locator("[data-cross]").text_content() or "").replace("−", "-")
+    return [float(place) for place in re.findall(r"-?\d+\.\d", said)]
 
 
 def test_without_webgl_there_are_slices_alone_and_the_page_says_so(stack: Stack, study: str):

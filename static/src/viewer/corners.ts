@@ -5,16 +5,16 @@ import type { Scan } from './scan';
 import { words } from './strip';
 import type { Window } from './view';
 
-const SCALE_BAR_MM = 50;
+export const SCALE_BAR_MM = 50;
 
 /** The patient's side that a direction in DICOM patient coordinates (LPS) points to. */
-function side(direction: readonly number[]): string {
+export function side(direction: readonly number[]): string {
   const size = direction.map(Math.abs);
   const axis = size.indexOf(Math.max(...size));
   return (['RL', 'AP', 'FH'][axis] ?? '')[direction[axis]! > 0 ? 1 : 0] ?? '';
 }
 
-const opposite = (letter: string): string => ({ R: 'L', L: 'R', A: 'P', P: 'A', F: 'H', H: 'F' })[letter] ?? '';
+export const opposite = (letter: string): string => ({ R: 'L', L: 'R', A: 'P', P: 'A', F: 'H', H: 'F' })[letter] ?? '';
 
 export class Corners {
   constructor(private readonly root: HTMLElement) {}

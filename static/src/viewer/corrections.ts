@@ -1,4 +1,5 @@
 /** Under the image: what the AI says of the slice on show, what a reader says, and the buttons to say it. */
+import { announce } from '../announcer';
 import { day, decimal, gettext, interpolate } from '../words';
 import type { Correction, Slice } from './scan';
 
@@ -87,7 +88,7 @@ export class Corrections {
     }
     this.corrected();
     const saved = interpolate(gettext('Saved for slice %(number)s: %(said)s'), { number: index + 1, said: saying(slice.correction, this.timeZone) });
-    document.getElementById('announcer')!.textContent = saved;
+    announce(saved);
   }
 
   private send(said: object): Promise<Response> {

@@ -1,43 +1,19 @@
 /** The CT slices in a Cornerstone stack viewport: loading, scrolling, window, zoom and pan. */
-import { Enums, RenderingEngine, cache, eventTarget, getRenderingEngine, getShouldUseCPURendering, imageLoader, init as initCore, metaData, getRenderingCapabilities, utilities } from '@cornerstonejs/core';
+import { Enums, RenderingEngine, cache, eventTarget, getRenderingEngine, getShouldUseCPURendering, imageLoader, init as initCore, metaData, getRenderingCapabilities } from '@cornerstonejs/core';
 import type { Types } from '@cornerstonejs/core';
 import { init as initLoader } from '@cornerstonejs/dicom-image-loader';
-import {
-  EllipticalROITool,
-  Enums as ToolEnums,
-  LengthTool,
-  PanTool,
-  ProbeTool,
-  StackScrollTool,
-  ToolGroupManager,
-  WindowLevelTool,
-  ZoomTool,
-  addTool,
-  annotation,
-  init as initTools,
-  utilities as toolUtilities,
-} from '@cornerstonejs/tools';
-import type { Types as ToolTypes } from '@cornerstonejs/tools';
-import { decimal, gettext, interpolate } from '../words';
+import { Enums as ToolEnums, ToolGroupManager, init as initTools } from '@cornerstonejs/tools';
+import { panBy, zoomBy } from './camera';
+import { Cursor } from './cursor';
+import { addTools, isLength, makeGroup, removeMeasurement, setDragTool } from './tools';
+import type { Measurement } from './tools';
 import { PRESETS } from './view';
-import type { DragTool, Shown, View, Window } from './view';
-
-const { MouseBindings } = ToolEnums;
+import type { DragTool, Measure, Shown, View, Window } from './view';
 
 export const ENGINE = 'ct';
-const MEASURE_STYLE = {
-  ...{ color: '#ffe58a', colorHighlighted: '#fff', colorSelected: '#fff', lineWidth: '1.5' },
-  ...{ textBoxColor: '#ffe58a', textBoxColorHighlighted: '#fff', textBoxColorSelected: '#fff' },
-  ...{ textBoxFontFamily: 'inherit', textBoxFontSize: '13px', textBoxBackground: 'rgba(11, 16, 20, 0.7)', textBoxShadow: false },
-};
 const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
 const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
 const AHEAD_OF_ALL = 1000; // slices that several CTs side by side load ahead: about 1 MB each, with its file
-
-const DRAG_TOOLS = { window: WindowLevelTool, pan: PanTool, zoom: ZoomTool } as const;
-const MEASURES = { length: LengthTool, ellipse: EllipticalROITool, probe: ProbeTool } as const;
-const TOOLS = { ...DRAG_TOOLS, ...MEASURES } satisfies Record<DragTool, unknown>;
-const ALWAYS: Partial<Record<DragTool, number>> = { pan: MouseBindings.Auxiliary, zoom: MouseBindings.Secondary };
 
 export interface CtEvents {
   /** Something on screen moved: slice, zoom, pan, size. */
@@ -58,50 +34,8 @@ function firstEngine(): RenderingEngine {
   initTools();
   initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency)) });
   cache.setMaxCacheSize(CACHE_BYTES);
-  for (const tool of [StackScrollTool, ...Object.values(TOOLS)]) addTool(tool);
-  const { style } = annotation.config;
-  style.setDefaultToolStyles({ global: { ...style.getDefaultToolStyles().global, ...MEASURE_STYLE } });
+  addTools();
   return new RenderingEngine(ENGINE);
-}
-
-/** What the tools measured, where it lies in one image; the tools' own words are English. */
-type Measured = { cachedStats: Record<string, Record<string, unknown>> };
-
-/** With as many decimals as the tools write. */
-function measure(value: number, unit: unknown): string {
-  const rounded = utilities.roundNumber(value);
-  return `${decimal(value, rounded.split('.')[1]?.length ?? 0)} ${String(unit)}`;
-}
-
-/** What stands beside a length. */
-function lengthWords({ cachedStats }: Measured, target: string): string[] | undefined {
-  const { length, unit } = cachedStats[target]!;
-  return typeof length === 'number' ? [measure(length, unit)] : undefined;
-}
-
-/** What stands beside an ellipse. */
-function ellipseWords({ cachedStats }: Measured, target: string): string[] {
-  const { area, mean, max, min, stdDev, areaUnit, modalityUnit } = cachedStats[target]!;
-  const lines: [string, unknown, unknown][] = [
-    [gettext('Area: %(value)s'), area, areaUnit],
-    [gettext('Mean: %(value)s'), mean, modalityUnit],
-    [gettext('Max: %(value)s'), max, modalityUnit],
-    [gettext('Min: %(value)s'), min, modalityUnit],
-    [gettext('Std Dev: %(value)s'), stdDev, modalityUnit],
-  ];
-  return lines.flatMap(([words, value, unit]) =>
-    typeof value === 'number' ? [interpolate(words, { value: measure(value, unit) })] : [],
-  );
-}
-
-/** What stands beside a probe. The tool's own words lack the value: it looks for the stack's slice within one image. */
-function probed(data: { cachedStats: Record<string, { index?: Types.Point3 }> }, target: string): string[] | undefined {
-  const image = cache.getImage(target.replace('imageId:', ''));
-  const index = data.cachedStats[target]?.index;
-  if (!image?.voxelManager || !index) return undefined;
-  const stored = image.voxelManager.getAtIJK(index[0], index[1], 0) as number;
-  const hu = image.preScale?.scaled ? stored : stored * image.slope + image.intercept;
-  return [`${decimal(hu, 0)} HU`];
 }
 
 export class Ct implements Shown {
@@ -176,31 +110,26 @@ export class Ct implements Shown {
   }
 
   setDragTool(tool: DragTool): void {
-    const group = ToolGroupManager.getToolGroup(this.viewport.id)!;
-    const measures = tool in MEASURES;
-    for (const { toolName } of Object.values(TOOLS)) group.setToolPassive(toolName, { removeAllBindings: true });
-    for (const [key, { toolName }] of Object.entries(TOOLS) as [DragTool, (typeof TOOLS)[DragTool]][]) {
-      const bindings: ToolTypes.IToolBinding[] = [];
-      if (key === tool) bindings.push({ mouseButton: MouseBindings.Primary }, { numTouchPoints: measures ? 1 : 2 });
-      if (ALWAYS[key]) bindings.push({ mouseButton: ALWAYS[key] });
-      if (bindings.length > 0) group.setToolActive(toolName, { bindings });
-    }
-    const scrolling: ToolTypes.IToolBinding[] = [{ mouseButton: MouseBindings.Wheel }];
-    if (!measures) scrolling.push({ numTouchPoints: 1 });
-    group.setToolPassive(StackScrollTool.toolName, { removeAllBindings: true });
-    group.setToolActive(StackScrollTool.toolName, { bindings: scrolling });
+    setDragTool(ToolGroupManager.getToolGroup(this.viewport.id)!, tool);
   }
 
-  /** Takes away the measurement that was touched last, or the newest. */
+  /** Takes away the measurement that was touched last, or the newest, of any CT. */
   removeMeasurement(): void {
-    const names = Object.values(MEASURES).map(({ toolName }): string => toolName); // cross-hairs are annotations too
-    const measures = annotation.state.getAllAnnotations().filter((each) => names.includes(each.metadata?.toolName ?? ''));
-    const selected = new Set(annotation.selection.getAnnotationsSelected());
-    const uid = (measures.findLast((each) => selected.has(each.annotationUID!)) ?? measures.at(-1))?.annotationUID;
-    if (uid === undefined) return;
-    annotation.selection.deselectAnnotation(uid);
-    annotation.state.removeAnnotation(uid);
-    toolUtilities.triggerAnnotationRenderForViewportIds(this.engine.getViewports().map(({ id }) => id));
+    removeMeasurement();
+  }
+
+  /** Moves the image by CSS pixels, to the right and down. */
+  pan(x: number, y: number): void {
+    panBy(this.viewport, x, y);
+  }
+
+  zoom(factor: number): void {
+    zoomBy(this.viewport, factor);
+  }
+
+  /** A cursor that measures on the slice on show. */
+  cursor(measure: Measure): Cursor {
+    return new Cursor(this.viewport, measure);
   }
 
   /** CSS pixels that a millimetre of the image takes on screen; null where the image does not say. */
@@ -256,12 +185,7 @@ export class Ct implements Shown {
   }
 
   private bindTools(): void {
-    const group = ToolGroupManager.createToolGroup(this.viewport.id)!;
-    for (const { toolName } of [StackScrollTool, ...Object.values(TOOLS)]) group.addTool(toolName);
-    group.setToolConfiguration(ProbeTool.toolName, { getTextLines: probed });
-    group.setToolConfiguration(LengthTool.toolName, { getTextLines: lengthWords });
-    group.setToolConfiguration(EllipticalROITool.toolName, { getTextLines: ellipseWords });
-    group.addViewport(this.viewport.id, ENGINE);
+    makeGroup(this.viewport.id).addViewport(this.viewport.id, ENGINE);
     this.setDragTool('window');
   }
 
@@ -278,10 +202,10 @@ export class Ct implements Shown {
     });
     const { ANNOTATION_COMPLETED, ANNOTATION_MODIFIED, ANNOTATION_REMOVED } = ToolEnums.Events;
     for (const name of [ANNOTATION_COMPLETED, ANNOTATION_MODIFIED, ANNOTATION_REMOVED]) {
-      eventTarget.addEventListener(name, (event: CustomEvent<{ annotation: ToolTypes.Annotation }>) => {
+      eventTarget.addEventListener(name, (event: CustomEvent<{ annotation: Measurement }>) => {
         const measure = event.detail.annotation;
         const [from, to] = measure.data.handles?.points ?? [];
-        if (measure.metadata?.toolName !== LengthTool.toolName || !from || !to) return;
+        if (!isLength(measure) || !from || !to) return;
         events.measured?.(name === ANNOTATION_REMOVED ? null : [from, to]);
       });
     }

@@ -1,4 +1,5 @@
 /** The list of findings beside the viewer: what is rejected, what readers marked, and a measured length to add. */
+import { announce } from '../announcer';
 import { decimal, gettext, interpolate } from '../words';
 import type { Ct } from './ct';
 import type { Mark } from './scan';
@@ -81,7 +82,7 @@ export function offerAgain(): void {
 export function listenToReviews(): void {
   document.body.addEventListener('htmx:afterSettle', ({ target }) => {
     const { said } = (target as HTMLElement).dataset;
-    if (target === list() && said) document.getElementById('announcer')!.textContent = said;
+    if (target === list() && said) announce(said);
   });
   document.body.addEventListener('htmx:beforeRequest', (event) => {
     const { elt, requestConfig } = (event as CustomEvent<{ elt: Element; requestConfig: { parameters: { review?: string } } }>).detail;

@@ -1,4 +1,4 @@
-/** Keys of a viewer: those that go through the slices, and those written on its buttons (`data-key`). */
+/** Keys of a viewer: those that go through the slices, its own, and those written on its buttons (`data-key`). */
 
 const PAGE_OF_SLICES = 10;
 
@@ -8,7 +8,7 @@ export interface Slices {
   readonly last: number;
 }
 
-/** `viewer` holds the buttons; `others` are keys without a button. */
+/** `viewer` holds the buttons; `others` are keys without a button, letters small, with `Shift+` where that makes another key of it. */
 export function listenForKeys(viewer: HTMLElement, slices: Slices, others: Record<string, () => void> = {}): void {
   const actions: Record<string, () => void> = {
     ArrowUp: () => slices.step(-1),
@@ -28,15 +28,18 @@ export function listenForKeys(viewer: HTMLElement, slices: Slices, others: Recor
     if (target.matches('input:not([type=range]), select, textarea') || target.closest('dialog')) return;
     const named = event.key.length > 1; // arrows, Home and the like, which also scroll the page and move sliders
     if (named && (target.matches('input') || !(viewer.contains(target) || target === document.body))) return;
-    const action = actions[event.key] ?? onButton(viewer, event.key);
+    if (event.key === 'Enter' && target.closest('button, summary, a')) return; // it presses them
+    const key = named ? event.key : event.key.toLowerCase(); // letters also under Caps Lock
+    const shifted = event.shiftKey ? actions[`Shift+${key}`] : undefined;
+    const action = shifted ?? actions[key] ?? onButton(viewer, key);
     if (!action) return;
     event.preventDefault();
     action();
   });
 }
 
-/** What the button of a key does; letters also under Caps Lock. */
+/** What the button of a key does. */
 function onButton(viewer: HTMLElement, key: string): (() => void) | null {
-  const button = viewer.querySelector<HTMLElement>(`[data-key="${CSS.escape(key.toLowerCase())}"]`);
+  const button = viewer.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
   return button && button.getClientRects().length > 0 ? () => button.click() : null; // none where it is not on show
 }

@@ -7,6 +7,10 @@ export function pressedTool(viewer: HTMLElement): DragTool {
   return viewer.querySelector<HTMLElement>('[data-drag][aria-pressed="true"]')!.dataset.drag as DragTool;
 }
 
+export function pressTool(viewer: HTMLElement, tool: DragTool): void {
+  viewer.querySelector<HTMLElement>(`[data-drag="${tool}"]`)!.click();
+}
+
 export interface Toolbar {
   setWindow(window: Window): void;
   setDragTool(tool: DragTool): void;

@@ -13,8 +13,15 @@ export const PRESETS: Record<string, Window> = {
   bone: { centre: 400, width: 1800 },
 };
 
-/** What dragging does: the last three measure. */
-export type DragTool = 'window' | 'pan' | 'zoom' | 'length' | 'ellipse' | 'probe';
+const MEASURES = ['length', 'ellipse', 'probe'] as const;
+export type Measure = (typeof MEASURES)[number];
+
+/** What dragging does; `cross` moves the point in which planes cross. */
+export type DragTool = 'window' | 'pan' | 'zoom' | Measure | 'cross';
+
+export function isMeasure(tool: DragTool): tool is Measure {
+  return (MEASURES as readonly string[]).includes(tool);
+}
 
 export type Point = [number, number];
 

@@ -2,6 +2,7 @@
 import { Corners } from './corners';
 import { Corrections } from './corrections';
 import type { Ct } from './ct';
+import type { Cursor } from './cursor';
 import { offer, offerAgain } from './findings';
 import { listenForKeys } from './keys';
 import { Layers } from './layers';
@@ -10,12 +11,18 @@ import { levelOf, mostAffected, nearest } from './scan';
 import type { Scan } from './scan';
 import { STILL_WITHIN_MS, Still } from './still';
 import { Strip, brokenSlice } from './strip';
-import { listenToToolbar, pressedTool } from './toolbar';
-import { PRESETS } from './view';
+import { listenToToolbar, pressTool, pressedTool } from './toolbar';
+import { PRESETS, isMeasure } from './view';
 import type { Window } from './view';
 import { Views } from './views';
 import type { ViewName } from './views';
 
+const ZOOM = 1.2; // by a key, as all that follow
+const PAN_PX = 40;
+const LEVEL_HU = 25;
+const WIDTH_HU = 50;
+const CURSOR_PX = { near: 1, far: 10 };
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] } as const;
 const KEPT = 'viewer'; // in the tab's storage, on the way from one time point to another
 
 /** What another time point is opened with, so that the two can be compared. */
@@ -33,6 +40,7 @@ function takeKept(): Kept | null {
 export class Viewer {
   private still: Still | null = null;
   private ct: Ct | null = null;
+  private cursor: Cursor | null = null;
   private index: number;
   private window: Window;
   private readonly corners: Corners;
@@ -54,7 +62,8 @@ export class Viewer {
     this.layers = new Layers(root, scan, kept?.layers ?? null, () => this.layered(), say);
     this.corners = new Corners(root);
     this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, scan.slices, (index) => void this.ct?.go(index));
-    this.views = new Views(root, scan, () => ({ window: this.window, ...this.layers.settings }), say);
+    const windowed = (window: Window): void => this.windowedInPlanes(window);
+    this.views = new Views(root, scan, () => ({ window: this.window, ...this.layers.settings }), { say, windowed });
     const place = root.querySelector<HTMLElement>('[data-correction]');
     this.corrections = place && new Corrections(place, () => this.corrected());
     this.listen();
@@ -155,7 +164,14 @@ export class Viewer {
     this.views.update();
   }
 
+  /** The planes follow the slices, but for the one on which the window was dragged. */
+  private windowedInPlanes({ centre, width }: Window): void {
+    const same = Math.abs(centre - this.window.centre) < 0.01 && Math.abs(width - this.window.width) < 0.01;
+    if (!same) this.ct?.setWindow({ centre, width });
+  }
+
   private sliced(index: number): void {
+    this.endCursor();
     this.index = index;
     this.root.dataset.sliceIndex = String(index);
     this.corners.slice(this.scan, index);
@@ -208,21 +224,46 @@ export class Viewer {
     }
     listenToToolbar(this.root, {
       setWindow: (window) => this.ct?.setWindow(window),
-      setDragTool: (tool) => this.ct?.setDragTool(tool),
+      setDragTool: (tool) => {
+        this.endCursor();
+        this.ct?.setDragTool(tool);
+        this.views.setDragTool(tool);
+      },
     });
     const screen = this.root.querySelector<HTMLElement>('.screen')!;
-    screen.addEventListener('pointerdown', () => screen.focus({ preventScroll: true })); // the keys are the viewer's again
+    screen.addEventListener('pointerdown', ({ target }) => {
+      const touched = (target as HTMLElement).closest<HTMLElement>('.plane') ?? screen;
+      touched.focus({ preventScroll: true }); // the keys are its own again
+    });
+    this.listenToKeys();
+  }
+
+  private listenToKeys(): void {
     const slices = {
       step: (by: number) => {
-        if (this.views.slices) void this.ct?.step(by);
+        this.endCursor();
+        if (this.slices) void this.ct?.step(by);
         else this.views.step(by);
       },
       go: (index: number) => {
-        if (this.views.slices) void this.ct?.go(index);
+        if (this.slices) void this.ct?.go(index);
       },
       last: this.scan.slices.length - 1,
     };
+    const arrows = Object.entries(ARROWS).flatMap(([key, [x, y]]) => [
+      [key, () => this.arrow(x, y)],
+      [`Shift+${key}`, () => this.shiftedArrow(x, y)],
+    ]) as [string, () => void][];
     listenForKeys(this.root, slices, {
+      ...Object.fromEntries(arrows),
+      '+': () => this.zoom(ZOOM),
+      '-': () => this.zoom(1 / ZOOM),
+      u: () => this.nudgeWindow(LEVEL_HU, 0),
+      j: () => this.nudgeWindow(-LEVEL_HU, 0),
+      i: () => this.nudgeWindow(0, WIDTH_HU),
+      k: () => this.nudgeWindow(0, -WIDTH_HU),
+      Enter: () => this.enter(),
+      Escape: () => this.endCursor(),
       Delete: () => this.ct?.removeMeasurement(),
       '[': () => this.layers.nudge('opacity', -1),
       ']': () => this.layers.nudge('opacity', 1),
@@ -231,9 +272,51 @@ export class Viewer {
     });
   }
 
+  private get slices(): boolean {
+    return this.views.shows === 'slices';
+  }
+
+  private arrow(x: number, y: number): void {
+    if (this.cursor) this.cursor.move(x * CURSOR_PX.near, y * CURSOR_PX.near);
+    else if (this.slices) void this.ct?.step(x || y);
+    else this.views.arrow(x, y);
+  }
+
+  private shiftedArrow(x: number, y: number): void {
+    if (this.cursor) this.cursor.move(x * CURSOR_PX.far, y * CURSOR_PX.far);
+    else if (this.slices) this.ct?.pan(x * PAN_PX, y * PAN_PX);
+    else this.views.pan(x * PAN_PX, y * PAN_PX);
+  }
+
+  private zoom(factor: number): void {
+    if (this.slices) this.ct?.zoom(factor);
+    else this.views.zoom(factor);
+  }
+
+  private nudgeWindow(level: number, width: number): void {
+    const { window } = this;
+    this.ct?.setWindow({ centre: window.centre + level, width: Math.max(WIDTH_HU, window.width + width) });
+  }
+
+  /** Sets a point of the cursor; it comes with the first Enter where dragging measures. */
+  private enter(): void {
+    if (this.cursor) return void this.cursor.set();
+    const tool = pressedTool(this.root);
+    if (!isMeasure(tool)) return;
+    this.cursor = this.slices ? (this.ct?.cursor(tool) ?? null) : this.views.cursor(tool);
+  }
+
+  private endCursor(): void {
+    this.cursor?.end();
+    this.cursor = null;
+  }
+
   private async view(name: ViewName): Promise<void> {
     if (!this.ct) return;
+    this.endCursor();
     const left = await this.views.show(name, this.ct, this.index);
     if (left !== null) await this.ct.go(nearest(this.scan, left));
+    if (this.views.shows === 'planes') pressTool(this.root, 'cross');
+    else if (this.slices && pressedTool(this.root) === 'cross') pressTool(this.root, 'window');
   }
 }

@@ -1,11 +1,14 @@
 /** What fills the screen: the slices as they were taken, three planes through a point, or the lungs in 3D. */
-import { gettext, interpolate } from '../words';
+import { announce } from '../announcer';
+import { decimal, gettext, interpolate } from '../words';
 import type { Ct } from './ct';
+import type { Cursor } from './cursor';
 import { marked, rejected } from './findings';
 import type { HeatmapSettings } from './heatmap';
 import type { Scan } from './scan';
-import type { Window } from './view';
-import type { Volume } from './volume';
+import { pressedTool } from './toolbar';
+import type { DragTool, Measure, Window } from './view';
+import type { Plane, Volume } from './volume';
 
 type Point3 = [number, number, number];
 export type ViewName = 'slices' | 'planes' | '3d';
@@ -17,6 +20,16 @@ interface Shown {
   outlined: { opacity: boolean; findings: boolean };
 }
 
+const TURN_DEGREES = 10; // by a key
+const STEP_MM = 1; // of the cross, by a key
+const PAUSE_MS = 400; // after the last key, before the place of the cross is announced
+
+/** What the user did in planes or 3D. */
+interface Does {
+  say(sentence: string): void;
+  windowed(window: Window): void;
+}
+
 /** A point moved along a direction, mm. */
 function moved(point: Point3, direction: Point3, by: number): Point3 {
   return point.map((place, axis) => place + by * direction[axis]!) as Point3;
@@ -26,12 +39,13 @@ export class Views {
   private name: ViewName = 'slices';
   private building: Promise<Volume> | null = null;
   private volume: Volume | null = null;
+  private announcing = 0;
 
   constructor(
     private readonly root: HTMLElement,
     private readonly scan: Scan,
     private readonly shown: () => Shown,
-    private readonly say: (sentence: string) => void,
+    private readonly does: Does,
   ) {}
 
   /** Changes the view; the volume is built when it is first asked for. Back to the slices: where the planes were, z in mm. */
@@ -39,7 +53,7 @@ export class Views {
     const before = this.name;
     if (name === before) return null;
     if (name !== 'slices' && !ct.hasVolume) {
-      this.say(gettext('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.'));
+      this.does.say(gettext('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.'));
       return null;
     }
     this.fill(name);
@@ -58,7 +72,7 @@ export class Views {
       this.building = null;
       this.fill('slices');
       const why = (error as Error).message;
-      this.say(interpolate(gettext('Planes and 3D could not be built: %(why)s'), { why }));
+      this.does.say(interpolate(gettext('Planes and 3D could not be built: %(why)s'), { why }));
     }
     return null;
   }
@@ -81,14 +95,49 @@ export class Views {
     this.volume?.reset();
   }
 
-  /** Whether the slices are on show. */
-  get slices(): boolean {
-    return this.name === 'slices';
+  /** What is on show. */
+  get shows(): ViewName {
+    return this.name;
   }
 
-  /** Moves the axial plane by slices, towards the feet. */
+  setDragTool(tool: DragTool): void {
+    this.volume?.setDragTool(tool);
+  }
+
+  /** Moves the axial plane by slices, towards the feet; the plane in focus, where it is another, by mm. */
   step(by: number): void {
-    if (this.name === 'planes') this.volume?.step(by);
+    if (this.name !== 'planes') return;
+    const plane = this.focused;
+    if (plane && plane !== 'axial') this.volume?.moveCentre(plane, [0, 0, by]);
+    else this.volume?.step(by);
+    this.announceCross();
+  }
+
+  /** An arrow key, to the right and down: turns the lungs in 3D, or moves the cross on the plane in focus. */
+  arrow(x: number, y: number): void {
+    const plane = this.focused;
+    if (this.name === '3d') this.volume?.turn(x * TURN_DEGREES, y * TURN_DEGREES);
+    else if (!plane) return this.step(x || y);
+    else this.volume?.moveCentre(plane, [x * STEP_MM, y * STEP_MM, 0]);
+    this.announceCross();
+  }
+
+  pan(x: number, y: number): void {
+    this.volume?.pan(this.name === '3d' ? '3d' : (this.focused ?? 'axial'), x, y);
+  }
+
+  zoom(factor: number): void {
+    this.volume?.zoom(this.name === '3d' ? '3d' : (this.focused ?? 'axial'), factor);
+  }
+
+  /** A cursor that measures on the plane in focus, else the axial one. */
+  cursor(measure: Measure): Cursor | null {
+    return this.name === 'planes' && this.volume ? this.volume.cursor(this.focused ?? 'axial', measure) : null;
+  }
+
+  private get focused(): Plane | null {
+    const plane = document.activeElement?.closest('.plane')?.querySelector<HTMLElement>('[data-plane]');
+    return plane ? (plane.dataset.plane as Plane) : null;
   }
 
   /** Whether planes are on show: then they cross at the point (LPS, mm). */
@@ -113,11 +162,30 @@ export class Views {
 
   private async build(ct: Ct): Promise<Volume> {
     const [{ Volume }] = await Promise.all([import('./volume'), ct.whole]);
-    this.volume = await Volume.open(this.place, this.scan, ct.imageIds);
+    const events = { windowed: (window: Window) => this.does.windowed(window), crossed: () => this.writeCross() };
+    this.volume = await Volume.open(this.place, this.scan, ct.imageIds, events);
+    this.volume.setDragTool(pressedTool(this.root));
     this.reviewed();
     this.place.querySelector<HTMLElement>('[data-volume-wait]')!.hidden = true;
     const clip = this.place.querySelector<HTMLInputElement>('input[name="clip"]'); // none where there is no 3D
     clip?.addEventListener('input', () => this.volume?.clip(Number(clip.value) / 100));
     return this.volume;
+  }
+
+  /** Where the planes cross, and the HU there. */
+  private writeCross(): void {
+    if (!this.volume) return;
+    const [x, y, z] = this.volume.centre.map((place) => decimal(place, 1));
+    const { hu } = this.volume;
+    const lines = [interpolate(gettext('x %(x)s, y %(y)s, z %(z)s mm (LPS)'), { x: x!, y: y!, z: z! })];
+    if (hu !== null) lines.push(`${decimal(hu, 0)} HU`);
+    this.place.querySelector('[data-cross]')!.textContent = lines.join('\n');
+  }
+
+  private announceCross(): void {
+    if (this.name !== 'planes') return;
+    clearTimeout(this.announcing);
+    const text = (): string => this.place.querySelector('[data-cross]')!.textContent!.replace('\n', ', ');
+    this.announcing = window.setTimeout(() => announce(text()), PAUSE_MS);
   }
 }

@@ -1,31 +1,26 @@
 /** The CT as a volume: three linked planes, and the lungs in 3D with opacities red and findings green. Needs WebGL. */
-import { Enums, cache, getRenderingEngine, volumeLoader } from '@cornerstonejs/core';
+import { Enums, cache, eventTarget, getRenderingEngine, utilities, volumeLoader } from '@cornerstonejs/core';
 import type { Types, VolumeViewport } from '@cornerstonejs/core';
-import {
-  CrosshairsTool,
-  Enums as ToolEnums,
-  PanTool,
-  StackScrollTool,
-  ToolGroupManager,
-  TrackballRotateTool,
-  ZoomTool,
-  addTool,
-} from '@cornerstonejs/tools';
+import { CrosshairsTool, Enums as ToolEnums, PanTool, ToolGroupManager, TrackballRotateTool, ZoomTool, addTool } from '@cornerstonejs/tools';
 import vtkPlane from '@kitware/vtk.js/Common/DataModel/Plane';
 import { gettext, interpolate } from '../words';
+import { panBy, rightOf, turnBy, zoomBy } from './camera';
+import { Cursor } from './cursor';
 import { ENGINE } from './ct';
 import { CT, INSIDE, fill, inOrder, lungTissue, mapGrid, paint } from './grid';
 import type { Grid } from './grid';
 import { colourStops } from './heatmap';
 import type { HeatmapSettings } from './heatmap';
 import { loadMap } from './overlay';
+import { label } from './plane';
 import type { Mark, Scan } from './scan';
-import type { Window } from './view';
+import { huOf, makeGroup, setDragTool } from './tools';
+import type { DragTool, Measure, Window } from './view';
 
 const { MouseBindings } = ToolEnums;
 
 const PLANES = ['axial', 'coronal', 'sagittal'] as const;
-type Plane = (typeof PLANES)[number];
+export type Plane = (typeof PLANES)[number];
 const LUNGS = '3d' as const;
 const PLANE_COLOURS: Record<Plane, string> = { axial: '#7fd0dc', coronal: '#ffe58a', sagittal: '#f5a3d0' };
 const SLAB_MM = 0.1; // thickness of a plane, over which its opacity is meant
@@ -42,6 +37,13 @@ const TISSUE = [
   [0, 1, 0.97, 0.94, 0.35],
 ] as const;
 
+/** Told of what the mouse did in the planes. */
+export interface VolumeEvents {
+  windowed(window: Window): void;
+  /** The planes cross at another point. */
+  crossed(): void;
+}
+
 export class Volume {
   /** What is shown and hidden together. */
   private readonly actors: Record<string, Types.VolumeActor[]> = {};
@@ -55,7 +57,7 @@ export class Volume {
   ) {}
 
   /** `place` holds the elements of the planes and of 3D, and is on show. The slices of `imageIds` are loaded. */
-  static async open(place: HTMLElement, scan: Scan, imageIds: string[]): Promise<Volume> {
+  static async open(place: HTMLElement, scan: Scan, imageIds: string[], events: VolumeEvents): Promise<Volume> {
     const broken = imageIds.findIndex((id) => !cache.getImage(id));
     if (broken >= 0) throw new Error(interpolate(gettext('slice %(number)s could not be loaded.'), { number: broken + 1 }));
     const ct = await volumeLoader.createAndCacheVolumeFromImages(CT, [...imageIds]); // it sorts what it gets
@@ -66,6 +68,7 @@ export class Volume {
     enable(place);
     await volume.showPlanes(scan);
     await volume.showLungs(scan, ct);
+    listen(events);
     bindTools();
     return volume;
   }
@@ -125,10 +128,54 @@ export class Volume {
     crosshairs().setToolCenter(point);
   }
 
+  /** HU of the CT where the planes cross; null outside it. */
+  get hu(): number | null {
+    const { imageData, dimensions, imageIds } = cache.getVolume(CT)!;
+    const index = utilities.transformWorldToIndex(imageData!, this.centre) as Types.Point3;
+    return utilities.indexWithinDimensions(index, dimensions) ? huOf(imageIds[index[2]]!, index[0], index[1]) : null;
+  }
+
   /** Moves the axial plane by slices, towards the feet. */
   step(by: number): void {
     const [x, y, z] = this.centre;
     this.centre = [x, y, z - by * this.sliceStepMm];
+  }
+
+  /** Moves the point where the planes cross, mm as seen on one of them: to the right, down, and away from the eye. */
+  moveCentre(on: Plane, [right, down, away]: Types.Point3): void {
+    const camera = viewportOf(on).getCamera();
+    const directions: [Types.Point3, number][] = [
+      [rightOf(camera), right],
+      [camera.viewUp!, -down],
+      [camera.viewPlaneNormal!, -away],
+    ];
+    this.centre = this.centre.map((at, axis) => directions.reduce((sum, [way, by]) => sum + by * way[axis]!, at)) as Types.Point3;
+  }
+
+  setDragTool(tool: DragTool): void {
+    const planes = ToolGroupManager.getToolGroup('planes')!;
+    setDragTool(planes, tool);
+    const { toolName } = CrosshairsTool;
+    if (tool === 'cross') planes.setToolActive(toolName, { bindings: [{ mouseButton: MouseBindings.Primary }] });
+    else planes.setToolEnabled(toolName); // its lines stay
+  }
+
+  pan(on: Plane | typeof LUNGS, x: number, y: number): void {
+    panBy(viewportOf(on), x, y);
+  }
+
+  zoom(on: Plane | typeof LUNGS, factor: number): void {
+    zoomBy(viewportOf(on), factor);
+  }
+
+  /** Turns the lungs in 3D by degrees, to the right and down. */
+  turn(right: number, down: number): void {
+    turnBy(viewportOf(LUNGS), right, down);
+  }
+
+  /** A cursor that measures on a plane. */
+  cursor(on: Plane, measure: Measure): Cursor {
+    return new Cursor(viewportOf(on), measure);
   }
 
   /** Takes away a share of the body from the front, in 3D. */
@@ -249,10 +296,23 @@ function enable(place: HTMLElement): void {
   engine.enableElement({ viewportId: LUNGS, type: Enums.ViewportType.VOLUME_3D, element: element(LUNGS), defaultOptions });
 }
 
+function listen({ windowed, crossed }: VolumeEvents): void {
+  for (const name of [...PLANES, LUNGS] as const) {
+    const { element } = viewportOf(name);
+    element.addEventListener(Enums.Events.IMAGE_RENDERED, () => label(element.parentElement!, viewportOf(name)));
+  }
+  for (const name of PLANES) {
+    viewportOf(name).element.addEventListener(Enums.Events.VOI_MODIFIED, (event) => {
+      const { range, volumeId } = (event as CustomEvent<{ range: Types.VOIRange; volumeId: string }>).detail;
+      if (volumeId === CT) windowed({ centre: (range.lower + range.upper) / 2, width: range.upper - range.lower });
+    });
+  }
+  eventTarget.addEventListener(ToolEnums.Events.CROSSHAIR_TOOL_CENTER_CHANGED, crossed);
+}
+
 function bindTools(): void {
   for (const tool of [CrosshairsTool, TrackballRotateTool]) addTool(tool);
-  const planes = ToolGroupManager.createToolGroup('planes')!;
-  for (const { toolName } of [StackScrollTool, PanTool, ZoomTool]) planes.addTool(toolName);
+  const planes = makeGroup('planes');
   planes.addTool(CrosshairsTool.toolName, {
     getReferenceLineColor: (name: Plane) => PLANE_COLOURS[name],
     getReferenceLineControllable: () => true,
@@ -260,16 +320,12 @@ function bindTools(): void {
     getReferenceLineSlabThicknessControlsOn: () => false,
   });
   for (const name of PLANES) planes.addViewport(name, ENGINE);
-  planes.setToolActive(StackScrollTool.toolName, { bindings: [{ mouseButton: MouseBindings.Wheel }] });
-  planes.setToolActive(CrosshairsTool.toolName, { bindings: [{ mouseButton: MouseBindings.Primary }] });
   const lungs = ToolGroupManager.createToolGroup(LUNGS)!;
   for (const { toolName } of [TrackballRotateTool, PanTool, ZoomTool]) lungs.addTool(toolName);
   lungs.addViewport(LUNGS, ENGINE);
   lungs.setToolActive(TrackballRotateTool.toolName, { bindings: [{ mouseButton: MouseBindings.Primary }, { numTouchPoints: 1 }] });
-  for (const group of [planes, lungs]) {
-    group.setToolActive(PanTool.toolName, { bindings: [{ mouseButton: MouseBindings.Auxiliary }] });
-    group.setToolActive(ZoomTool.toolName, { bindings: [{ mouseButton: MouseBindings.Secondary }, { numTouchPoints: 2 }] });
-  }
+  lungs.setToolActive(PanTool.toolName, { bindings: [{ mouseButton: MouseBindings.Auxiliary }] });
+  lungs.setToolActive(ZoomTool.toolName, { bindings: [{ mouseButton: MouseBindings.Secondary }, { numTouchPoints: 2 }] });
 }
 
 function crosshairs(): CrosshairsTool {
