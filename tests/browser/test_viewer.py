@@ -18,6 +18,8 @@ from tests.browser.test_walk import _coloured_pixels
 from tests.servers import wait_until
 from tests.stack import Stack, zipped
 
+SMALL = (820, 480)  # WebGL without a graphics card takes its time for each pixel
+
 
 def test_the_heat_map_is_drawn_however_late_it_comes(stack: Stack, study: str):
     held: list[Route] = []
@@ -44,7 +46,7 @@ def _screen(page: Page) -> np.ndarray:
 @pytest.mark.parametrize("webgl", [True, False])
 def test_the_servers_image_and_the_viewers_lie_at_the_same_place(stack: Stack, study: str, webgl: bool):
     held: list[Route] = []
-    with chromium(webgl=webgl) as browser:
+    with chromium(*SMALL, webgl=webgl) as browser:
         page = browser.new_page()
         complaints = complaints_of(page)
         log_in(page, stack.url)
@@ -114,9 +116,6 @@ def _open(page: Page, study: str) -> None:
     page.goto(study)
     expect(page.locator("[data-viewer]")).to_have_attribute("data-ready", "true", timeout=60_000)
     expect(page.locator("[data-loading]")).to_be_hidden(timeout=60_000)
-
-
-SMALL = (820, 480)  # WebGL without a graphics card takes its time for each pixel
 
 
 @contextmanager
