@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
@@ -415,7 +416,7 @@ def _cross(page: Page, plane: str) -> list[list[int]]:
     return lines.evaluate_all(ends)
 
 
-def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analysed: str):
+def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analysed: str, exams: list[Path]):
     with viewer(stack, analysed, webgl=True, size=SMALL) as page:
         place = page.locator("[data-viewer]")
         page.keyboard.press("m")
@@ -446,7 +447,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
                 lambda name=name, before=before: _cross(page, name) != before, 20, f"the lines on the {name} plane"
             )
 
-        _planes_say_where_they_are_and_are_measured(page)
+        _planes_say_where_they_are_and_are_measured(page, exams[0])
         expect(page.locator("[data-strip]")).to_be_hidden()  # what is said of slices is not meant for planes
         expect(page.locator("[data-correction]")).to_be_hidden()
         page.keyboard.press("t")
@@ -480,7 +481,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         assert axe_faults(page) == []
 
 
-def _planes_say_where_they_are_and_are_measured(page: Page) -> None:
+def _planes_say_where_they_are_and_are_measured(page: Page, scan: Path) -> None:
     for name, letters in (("axial", "RLAP"), ("coronal", "RLHF"), ("sagittal", "APHF")):
         sides = page.locator(f".plane:has([data-plane='{name}']) .side")
         expect(sides).to_have_text(list(letters))
@@ -495,7 +496,8 @@ def _planes_say_where_they_are_and_are_measured(page: Page) -> None:
         wait_until(lambda there=there: _cross_mm(page) == pytest.approx(there, abs=0.11), 10, f"{key} to act")
     page.keyboard.press("PageDown")  # through the plane, away from the eye
     wait_until(lambda: _cross_mm(page) == pytest.approx([x + 1, y + 10, z - 1], abs=0.11), 10, "Page Down to act")
-    assert _said(page, r"^x .+ mm \(LPS\), (−?\d+) HU$")
+    said = _said(page, r"^x .+ mm \(LPS\), (−?\d+) HU$")
+    assert int(said.replace("−", "-")) in _hu_around(scan, *_cross_mm(page))
 
     page.keyboard.press("d")
     page.mouse.move(axial["x"] + 0.3 * axial["width"], axial["y"] + 0.7 * axial["height"])
@@ -515,6 +517,17 @@ def _cross_mm(page: Page) -> list[float]:
     """Where the planes cross (LPS, mm), as they say."""
     said = (page.locator("[data-cross]").text_content() or "").replace("−", "-")
     return [float(place) for place in re.findall(r"-?\d+\.\d", said)]
+
+
+def _hu_around(scan: Path, x: float, y: float, z: float) -> set[int]:
+    """HU of the pixel at a point (LPS, mm); where rounding may mean its neighbour, of that one too."""
+    slices = [pydicom.dcmread(path) for path in scan.rglob("*") if path.is_file()]
+    nearest = min(slices, key=lambda one: abs(one.ImagePositionPatient[2] - z))
+    hu = nearest.pixel_array * nearest.RescaleSlope + nearest.RescaleIntercept
+    (left, top, _), (down, along) = nearest.ImagePositionPatient, nearest.PixelSpacing
+    rows = {round((y + off - top) / down) for off in (-0.06, 0.06)}
+    columns = {round((x + off - left) / along) for off in (-0.06, 0.06)}
+    return {int(hu[row, column]) for row in rows for column in columns}
 
 
 def test_without_webgl_there_are_slices_alone_and_the_page_says_so(stack: Stack, study: str):
