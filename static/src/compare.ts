@@ -5,21 +5,23 @@ import type { LaidOver, OutlineName } from './compare/pane';
 import { chosenColours } from './viewer/heatmap';
 import { listenForKeys } from './viewer/keys';
 import { mostAffected, nearest } from './viewer/scan';
+import { Sliders } from './viewer/sliders';
 import { STILL_WITHIN_MS } from './viewer/still';
 import { listenToToolbar, pressedTool } from './viewer/toolbar';
 import type { View, Window } from './viewer/view';
 
 class Comparison {
   private readonly over: LaidOver;
+  private readonly sliders: Sliders;
   /** The earliest first. */
   private readonly panes: Pane[];
   /** The pane that the user touched last, which the others follow; none while they open. */
   private leader: Pane | null = null;
 
   constructor(private readonly root: HTMLElement) {
-    const { opacity, threshold } = root.dataset;
+    this.sliders = new Sliders(root);
     this.over = {
-      heatmap: { on: true, opacity: Number(opacity), threshold: Number(threshold), colours: chosenColours() },
+      heatmap: { on: true, ...this.sliders.values, colours: chosenColours() },
       outlined: { findings: true, change: false },
     };
     const led = (pane: Pane, act: () => void): void => {
@@ -120,6 +122,9 @@ class Comparison {
   }
 
   private listen(): void {
+    this.sliders.listen(this.over.heatmap, () => {
+      for (const pane of this.panes) pane.draw();
+    });
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-layer]')) {
       button.addEventListener('click', () => {
         button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') !== 'true'));
@@ -153,6 +158,7 @@ class Comparison {
       Delete: () => this.newest.ct?.removeMeasurement(), // of any of them
       '-': () => this.shift(-1),
       '+': () => this.shift(1),
+      ...this.sliders.keys,
     });
     document.body.addEventListener('comparison-queued', () => location.reload());
     let touched = false; // the page does not load anew under a reader who looks

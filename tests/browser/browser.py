@@ -29,7 +29,7 @@ WebGL2RenderingContext.prototype.getParameter = function (name) {
 
 @contextmanager
 def chromium(
-    width: int = 1440, height: int = 900, theme: str = "light", *, webgl: bool = True
+    width: int = 1440, height: int = 900, theme: str = "light", *, webgl: bool = True, has_touch: bool = False
 ) -> Iterator[BrowserContext]:
     """A fresh browser profile; the test is skipped where Chromium is not installed."""
     path = program("chromium")
@@ -37,7 +37,10 @@ def chromium(
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS + (WEBGL if webgl else NO_WEBGL))
         try:
             context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=theme, accept_downloads=True
+                viewport={"width": width, "height": height},
+                color_scheme=theme,
+                accept_downloads=True,
+                has_touch=has_touch,
             )
             if webgl:
                 context.add_init_script(LIKE_A_GPU)

@@ -188,6 +188,13 @@ def _drawn(page: Page, layer: str) -> list[bool]:
 def test_heat_maps_changes_findings_and_readers_marks_are_drawn_on_each_ct(stack: Stack, course: list[int]):
     with comparison(stack, course) as page:
         assert _drawn(page, "heatmap") == [True, False, True]  # on slices 6 and 7 of each
+        page.locator("input[name=threshold]").fill("100")
+        assert _drawn(page, "heatmap") == [False, False, False]
+        page.locator("input[name=threshold]").blur()
+        for _ in range(16):
+            page.keyboard.press(",")
+        expect(page.locator("input[name=threshold]")).to_have_value("20")
+        assert _drawn(page, "heatmap") == [True, False, True]
         assert _drawn(page, "findings") == [True, False, False]  # a reader rejected that of the newest, and
         assert _drawn(page, "marks") == [False, False, True]  # marked another
         assert _drawn(page, "change") == [False, False, False]

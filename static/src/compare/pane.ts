@@ -195,7 +195,7 @@ export class Pane {
     this.moved.viewed(this, this.ct.view);
   }
 
-  private draw(): void {
+  draw(): void {
     const image = this.ct ?? this.still;
     if (!image) return;
     const { plane, z_mm } = this.scan.slices[this.ct?.index ?? this.index]!;

@@ -8,6 +8,7 @@ import type { Colouring } from './outline';
 import type { StoredMap } from './overlay';
 import { readChangeMap } from './scan';
 import type { Scan, Slice } from './scan';
+import { Sliders } from './sliders';
 import type { Shown } from './view';
 
 /** What is outlined: what an error calls it, and its colours. */
@@ -19,7 +20,6 @@ const OUTLINES = {
 } as const satisfies Record<string, { named: string; colouring: Colouring }>;
 type OutlineName = keyof typeof OUTLINES;
 const OUTLINE_NAMES = Object.keys(OUTLINES) as OutlineName[];
-const SLIDERS = ['opacity', 'threshold'] as const;
 
 /** What is on, and how the heat map is drawn. */
 export interface LayerSettings {
@@ -29,6 +29,7 @@ export interface LayerSettings {
 
 export class Layers {
   readonly settings: LayerSettings;
+  readonly sliders: Sliders;
   private heatmap: Heatmap | null = null;
   private readonly maps: Record<OutlineName, StoredMap | null>;
   /** Those loaded; null while one is on its way. */
@@ -43,13 +44,9 @@ export class Layers {
     private readonly changed: () => void,
     private readonly say: (sentence: string) => void,
   ) {
+    this.sliders = new Sliders(root);
     this.settings = kept ?? {
-      heatmap: {
-        on: true,
-        opacity: Number(this.slider('opacity').value) / 100,
-        threshold: Number(this.slider('threshold').value) / 100,
-        colours: chosenColours(),
-      },
+      heatmap: { on: true, ...this.sliders.values, colours: chosenColours() },
       outlined: { opacity: false, findings: true, lungs: false, change: false },
     };
     const { opacity_map, findings_map, lungs_map } = scan;
@@ -105,18 +102,8 @@ export class Layers {
     this.changed();
   }
 
-  /** Moves a slider by its steps. */
-  nudge(name: (typeof SLIDERS)[number], steps: number): void {
-    this.slider(name).stepUp(steps);
-    this.slider(name).dispatchEvent(new Event('input'));
-  }
-
   private canvas(name: string): HTMLCanvasElement {
     return this.root.querySelector<HTMLCanvasElement>(`[data-overlay="${name}"]`)!;
-  }
-
-  private slider(name: string): HTMLInputElement {
-    return this.root.querySelector<HTMLInputElement>(`input[name="${name}"]`)!;
   }
 
   /** Shows the switches of what can be outlined. */
@@ -177,23 +164,11 @@ export class Layers {
     colours.setAttribute('aria-pressed', String(heatmap.colours === 'even'));
     colours.querySelector('i')!.style.background = gradient(heatmap.colours);
     if (this.scan.heatmap) this.root.dataset.heatmap = heatmap.on ? 'on' : 'off';
-    for (const name of SLIDERS) {
-      const slider = this.slider(name);
-      slider.value = String(Math.round(100 * heatmap[name]));
-      slider.nextElementSibling!.textContent = `${slider.value} %`;
-    }
+    this.sliders.show(heatmap);
   }
 
   private listen(): void {
-    for (const name of SLIDERS) {
-      const slider = this.slider(name);
-      slider.addEventListener('input', () => {
-        this.settings.heatmap[name] = Number(slider.value) / 100;
-        slider.nextElementSibling!.textContent = `${slider.value} %`;
-        this.changed();
-      });
-      slider.addEventListener('pointerup', () => slider.blur()); // the arrow keys go back to the slices
-    }
+    this.sliders.listen(this.settings.heatmap, () => this.changed());
     this.root.querySelector('[data-heatmap-switch]')!.addEventListener('click', () => this.toggleHeatmap());
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-outline-switch]')) {
       button.addEventListener('click', () => this.toggleOutline(button.dataset.outlineSwitch as OutlineName));

@@ -17,7 +17,6 @@ import {
 } from '@cornerstonejs/tools';
 import type { Types as ToolTypes } from '@cornerstonejs/tools';
 import { decimal, gettext, interpolate } from '../words';
-import { isMeasure } from './view';
 import type { DragTool, Measure } from './view';
 
 const { MouseBindings } = ToolEnums;
@@ -47,6 +46,8 @@ export function addTools(): void {
 export function makeGroup(name: string): ToolGroup {
   const group = ToolGroupManager.createToolGroup(name)!;
   for (const { toolName } of [StackScrollTool, ...Object.values(TOOLS)]) group.addTool(toolName);
+  // The first that is set is asked first: else one finger would do what the left mouse button does.
+  group.setToolPassive(StackScrollTool.toolName);
   for (const [measure, { toolName }] of Object.entries(MEASURES) as [Measure, (typeof MEASURES)[Measure]][]) {
     group.setToolConfiguration(toolName, { getTextLines: WORDS[measure] });
   }
@@ -55,17 +56,18 @@ export function makeGroup(name: string): ToolGroup {
 
 /** What dragging does in a group; of the cross-hairs themselves it knows nothing. */
 export function setDragTool(group: ToolGroup, tool: DragTool): void {
-  const draws = isMeasure(tool) || tool === 'cross'; // with one finger; two zoom
+  const touchScrolls = tool === 'window'; // one finger goes through the slices, else it does what dragging does; two zoom
   for (const { toolName } of Object.values(TOOLS)) group.setToolPassive(toolName, { removeAllBindings: true });
   for (const [key, { toolName }] of Object.entries(TOOLS) as [keyof typeof TOOLS, (typeof TOOLS)[keyof typeof TOOLS]][]) {
     const bindings: ToolTypes.IToolBinding[] = [];
-    if (key === tool) bindings.push({ mouseButton: MouseBindings.Primary }, { numTouchPoints: draws ? 1 : 2 });
-    if (key === 'zoom' && draws) bindings.push({ numTouchPoints: 2 });
+    if (key === tool) bindings.push({ mouseButton: MouseBindings.Primary });
+    if (key === tool && !touchScrolls) bindings.push({ numTouchPoints: 1 });
+    if (key === 'zoom') bindings.push({ numTouchPoints: 2 });
     if (ALWAYS[key]) bindings.push({ mouseButton: ALWAYS[key] });
     if (bindings.length > 0) group.setToolActive(toolName, { bindings });
   }
   const scrolling: ToolTypes.IToolBinding[] = [{ mouseButton: MouseBindings.Wheel }];
-  if (!draws) scrolling.push({ numTouchPoints: 1 });
+  if (touchScrolls) scrolling.push({ numTouchPoints: 1 });
   group.setToolPassive(StackScrollTool.toolName, { removeAllBindings: true });
   group.setToolActive(StackScrollTool.toolName, { bindings: scrolling });
 }

@@ -265,10 +265,7 @@ export class Viewer {
       Enter: () => this.enter(),
       Escape: () => this.endCursor(),
       Delete: () => this.ct?.removeMeasurement(),
-      '[': () => this.layers.nudge('opacity', -1),
-      ']': () => this.layers.nudge('opacity', 1),
-      ',': () => this.layers.nudge('threshold', -1),
-      '.': () => this.layers.nudge('threshold', 1),
+      ...this.layers.sliders.keys,
     });
   }
 
