@@ -461,10 +461,14 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.mouse.move(box["x"] + 300, box["y"] + 100)
         page.mouse.up()
         wait_until(lambda: np.abs(_plane(page, "3d") - turned).mean() > 1, 60, "the lungs to turn")
-        for key in ("ArrowRight", "+"):
-            turned = _plane(page, "3d")
-            page.keyboard.press(key)
-            wait_until(lambda turned=turned: np.abs(_plane(page, "3d") - turned).mean() > 0.5, 60, f"{key} in 3D")
+        page.keyboard.press("r")
+        sides = page.locator(".plane-3d .side")
+        expect(sides).to_have_text(["R", "L", "H", "F"])
+        _press(page, "ArrowRight", 5)  # half a quarter turn and a bit: the patient's right side comes to the front
+        expect(sides).to_have_text(["P", "A", "H", "F"], timeout=60_000)
+        turned = _plane(page, "3d")
+        page.keyboard.press("+")
+        wait_until(lambda: np.abs(_plane(page, "3d") - turned).mean() > 0.5, 60, "the lungs to come nearer")
         page.locator("input[name=clip]").fill("100")
         wait_until(lambda: _count(_plane(page, "3d"), 1) == 0, 60, "all to be cut away")
 

@@ -63,7 +63,7 @@ export class Views {
       const volume = await this.building;
       if (this.name === 'slices') return null; // the user went back while it was built
       volume.resize();
-      if (!this.root.dataset.volume) volume.reset(); // it may have been built out of sight
+      if (!this.root.dataset.volume) for (const each of ['planes', '3d'] as const) volume.reset(each); // it may have been built out of sight
       const z = this.scan.slices[index]!.z_mm;
       if (before === 'slices' && z !== null) volume.centre = moved(volume.centre, ct.normal, z - ct.height(volume.centre));
       this.update();
@@ -91,8 +91,9 @@ export class Views {
     this.volume?.setFindings(rejected(), marked());
   }
 
+  /** Shows the whole of what is on show; the planes keep their point while 3D is, and the other way round. */
   reset(): void {
-    this.volume?.reset();
+    if (this.name !== 'slices') this.volume?.reset(this.name);
   }
 
   /** What is on show. */

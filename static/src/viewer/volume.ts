@@ -23,6 +23,8 @@ const PLANES = ['axial', 'coronal', 'sagittal'] as const;
 export type Plane = (typeof PLANES)[number];
 const LUNGS = '3d' as const;
 const PLANE_COLOURS: Record<Plane, string> = { axial: '#7fd0dc', coronal: '#ffe58a', sagittal: '#f5a3d0' };
+/** How 3D is looked at before it is turned (LPS). */
+const FROM_FRONT: Types.ICamera = { viewUp: [0, 0, 1], viewPlaneNormal: [0, -1, 0] };
 const SLAB_MM = 0.1; // thickness of a plane, over which its opacity is meant
 type Layer = 'opacity' | 'findings';
 const LAYERS: Record<Layer, [number, number, number]> = { opacity: [1, 0.25, 0.2], findings: [0.25, 1, 0.5] };
@@ -190,8 +192,9 @@ export class Volume {
     viewportOf(LUNGS).render();
   }
 
-  reset(): void {
-    for (const name of [...PLANES, LUNGS] as const) {
+  reset(shown: 'planes' | typeof LUNGS): void {
+    if (shown === LUNGS) viewportOf(LUNGS).setCamera(FROM_FRONT);
+    for (const name of shown === LUNGS ? [LUNGS] : PLANES) {
       viewportOf(name).resetCamera();
       viewportOf(name).render();
     }
@@ -299,7 +302,9 @@ function enable(place: HTMLElement): void {
 function listen({ windowed, crossed }: VolumeEvents): void {
   for (const name of [...PLANES, LUNGS] as const) {
     const { element } = viewportOf(name);
-    element.addEventListener(Enums.Events.IMAGE_RENDERED, () => label(element.parentElement!, viewportOf(name)));
+    for (const event of [Enums.Events.CAMERA_MODIFIED, Enums.Events.IMAGE_RENDERED]) { // the second tells of another size
+      element.addEventListener(event, () => label(element.parentElement!, viewportOf(name)));
+    }
   }
   for (const name of PLANES) {
     viewportOf(name).element.addEventListener(Enums.Events.VOI_MODIFIED, (event) => {
