@@ -117,8 +117,12 @@ def _figure(
     figure = go.Figure(traces, _layout(axis, days, highest, measure.title))
     if measure is MEASURES["relative"]:
         figure.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
-    for day, text, at_top in _notes(events, EVENT_ROOM * (max(days) - min(days))) if drawn else ():
-        _add_event(figure, axis.at(day), text, at_top=at_top)
+    if drawn:
+        for day in sorted({event.date for event in events}):
+            x = axis.at(day)
+            figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line={"dash": "dash", "width": 1})
+        for day, text, at_top in _notes(events, EVENT_ROOM * (max(days) - min(days))):
+            _add_note(figure, axis.at(day), text, at_top=at_top)
     return figure.to_plotly_json()
 
 
@@ -132,21 +136,22 @@ def _days(drawn: Sequence[TimePoint], events: Events) -> list[date]:
 
 
 def _notes(events: Events, room: timedelta) -> Iterator[tuple[date, str, bool]]:
-    """The words of each day, and whether they stand at the top: at the bottom where they would touch those before."""
-    by_day: dict[date, list[str]] = {}
-    for event in events:
-        by_day.setdefault(event.date, []).append(event.text)
-    last_at_top = date.min
-    for day, texts in sorted(by_day.items()):
-        at_top = day - last_at_top >= room
-        if at_top:
-            last_at_top = day
+    """The words of each day, and whether they stand at the top: at the bottom where they would touch those before, and
+    with those before where they would touch these too."""
+    notes: list[tuple[date, list[str], bool]] = []
+    for event in sorted(events, key=lambda event: event.date):
+        last = {at_top: day for day, _, at_top in notes}  # in each row
+        rows = [at_top for at_top in (True, False) if at_top not in last or event.date - last[at_top] >= room]
+        if notes and (event.date == notes[-1][0] or not rows):
+            notes[-1][1].append(event.text)
+        else:
+            notes.append((event.date, [event.text], rows[0]))
+    for day, texts, at_top in notes:
         yield day, "; ".join(texts), at_top
 
 
-def _add_event(figure: go.Figure, x: int | str, text: str, *, at_top: bool) -> None:
-    """A dashed line over the day, its words beside it."""
-    figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line={"dash": "dash", "width": 1})
+def _add_note(figure: go.Figure, x: int | str, text: str, *, at_top: bool) -> None:
+    """Words beside the line of their day, upright."""
     shortened = text if len(text) <= EVENT_LETTERS else f"{text[: EVENT_LETTERS - 1]}…"
     words = {
         "text": html.escape(shortened, quote=False),

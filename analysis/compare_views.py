@@ -69,6 +69,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=STOP_POLLING, headers={"HX-Trigger": "comparison-done"})
     _load(points, shown)
     panes = _panes(points, shown, found)
+    rows = _lesions(lesions.followed(_course(points, shown, found), found), shown)
     context = {
         "section": "patients",
         "patient": patient,
@@ -82,7 +83,8 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
             (before.point, pane.point, pane.comparison, points.index(pane.point) - points.index(before.point) == 1)
             for before, pane in pairwise(panes)
         ],
-        "lesions": _lesions(lesions.followed(_course(points, shown, found), found), shown),
+        "lesions": rows,
+        "has_unclear": any(lane.is_unclear or (became and became.status == lesions.UNCLEAR) for lane, became in rows),
         "heat_opacity": HEAT_OPACITY,
         "heat_threshold": HEAT_THRESHOLD,
         "address": reverse("pages:compare", args=[patient.pk]),

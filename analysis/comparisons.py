@@ -13,16 +13,17 @@ from .trend import TimePoint, compared, trend
 
 
 def queue_for(patient: Patient) -> None:
-    """Queue the comparison of each result with the one before it in time where there is none; and any of two current
-    results where a date between which it lies was corrected (doubling times change), and where it failed."""
+    """Queue the comparison of each result with the one before it in time where there is none or it failed; and any of
+    two current results where a date between which it lies was corrected (doubling times change)."""
     with transaction.atomic():
         Patient.objects.select_for_update().get(pk=patient.pk)  # two results at a time would not see each other
         neighbours = list(compared(trend(patient)))
         results = [before for before, _ in neighbours[:1]] + [now for _, now in neighbours]
         rows = Comparison.objects.filter(analysis__in=[point.analysis for point in results])
-        there = set(rows.values_list("prior", "analysis"))
+        there = {(row.prior_id, row.analysis_id): row for row in rows.defer("change")}
         for before, now in combinations(results, 2):
-            if (before, now) in neighbours or (before.analysis.pk, now.analysis.pk) in there:
+            row = there.get((before.analysis.pk, now.analysis.pk))
+            if (before, now) in neighbours or (row and row.days != _days(before, now)):
                 _queue(before, now, now.analysis.priority)
 
 
@@ -33,7 +34,7 @@ def queue_directly(before: TimePoint, now: TimePoint) -> None:
 
 
 def _queue(before: TimePoint, now: TimePoint, priority: int) -> None:
-    days = (now.date - before.date).days
+    days = _days(before, now)
     comparison, is_new = Comparison.objects.get_or_create(
         analysis=now.analysis, prior=before.analysis, defaults={"days": days, "priority": priority}
     )
@@ -41,6 +42,10 @@ def _queue(before: TimePoint, now: TimePoint, priority: int) -> None:
         queue.wake()
     elif comparison.days != days or comparison.state == Comparison.State.FAILED:
         _anew(comparison, days)
+
+
+def _days(before: TimePoint, now: TimePoint) -> int:
+    return (now.date - before.date).days
 
 
 def again(comparison: Comparison) -> None:

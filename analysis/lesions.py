@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+
+from django.db.models import Q
 
 from .finding_reviews import rejected_among
 from .models import Comparison, Finding
@@ -9,7 +13,8 @@ from .trend import TimePoint, compared
 
 SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown, as in pipeline/change.py
 NOT_COMPARED = "not compared"
-SHOWN_INSTEAD = ("unclear", "part of another", "not in the other scan")
+UNCLEAR = "unclear"
+SHOWN_INSTEAD = (UNCLEAR, "part of another", "not in the other scan")
 """Statuses of ``pipeline/change.py`` that say what the scan without the finding shows at its place."""
 
 
@@ -99,6 +104,11 @@ class Lane:
         """Those that it is here, the earliest first."""
         return [one.finding for _, one, _ in self.cells if one and one.finding]
 
+    @property
+    def is_unclear(self) -> bool:
+        """Whether "unclear" stands in its line."""
+        return any(one and UNCLEAR in (one.status, one.instead) for _, one, _ in self.cells)
+
 
 def _became(status: str, looked_at: TimePoint, then: TimePoint, now: TimePoint) -> Became:
     """``looked_at``: whose scan has no such finding."""
@@ -111,6 +121,13 @@ def comparisons(points: Iterable[TimePoint], *, with_change: bool = False) -> di
     without."""
     runs = [point.analysis.pk for point in points if point.analysis]
     rows = Comparison.objects.filter(analysis__in=runs, prior__in=runs)
+    return {(row.prior_id, row.analysis_id): row for row in (rows if with_change else rows.defer("change"))}
+
+
+def of_neighbours(points: Iterable[TimePoint], *, with_change: bool = False) -> dict[tuple[int, int], Comparison]:
+    """The same of results that follow each other alone: users have others compared as well."""
+    pairs = [Q(prior=before.analysis, analysis=now.analysis) for before, now in compared(points)]
+    rows = Comparison.objects.filter(reduce(or_, pairs)) if pairs else Comparison.objects.none()
     return {(row.prior_id, row.analysis_id): row for row in (rows if with_change else rows.defer("change"))}
 
 

@@ -115,17 +115,18 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
     points = trend(patient)
     prefetch_related_objects([point.study for point in points], "series")
     reasons = [series.reason for point in points for series in point.study.series.all()]
-    compared = lesions.comparisons(points)
+    compared = lesions.of_neighbours(points)
 
     def context() -> dict[str, Any]:
         shown = _trend_context(patient, points)
-        followed = lesions.followed(points, lesions.comparisons(points, with_change=True))
+        followed = lesions.followed(points, lesions.of_neighbours(points, with_change=True))
         lanes = [lesion.along(shown["charted"]) for lesion in followed]
         return shown | {
             "section": "patients",
             "waiting": waiting_uploads(request).filter(patient=patient),
             "lanes": lanes[:MAX_LESIONS],
             "more_lanes": lanes[MAX_LESIONS:],
+            "has_unclear": any(lane.is_unclear for lane in lanes),
             "comparing": any(one.is_active for one in compared.values()),
         }
 

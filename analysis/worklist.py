@@ -101,8 +101,10 @@ class Row:
 
     @property
     def findings(self) -> int | None:
-        """None where nobody looked for any."""
-        return self.finding_counts.get(self.done.pk, 0) if self.done and self.done.findings_map else None
+        """None where neither the networks looked for any nor a reader marked one."""
+        if self.done is None:
+            return None
+        return self.finding_counts.get(self.done.pk, 0 if self.done.findings_map else None)
 
     @property
     def report(self) -> str:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -130,10 +130,14 @@ class Decoder:
 _decoders = tuple(Decoder() for _ in range(SIDE_BY_SIDE))
 """Their children outlive a series: to start one takes as long as to decode thirty slices."""
 _one_series = threading.Lock()
+"""Held while they decode one: the slices of two would get mixed up."""
 
 
-def read_all_hu(headers: Sequence[SliceHeader]) -> Iterator[HuSlice]:
-    """The slices one after the other as :meth:`Decoder.read_hu` gives them, while the next ones are being decoded."""
+def read_all_hu(headers: Sequence[SliceHeader]) -> Generator[HuSlice]:
+    """The slices one after the other as :meth:`Decoder.read_hu` gives them, while the next ones are being decoded.
+
+    Another series waits until this one is at its end or closed (``contextlib.closing``).
+    """
     with _one_series:
         try:
             for decoder, header in zip(_decoders, headers, strict=False):

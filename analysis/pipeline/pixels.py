@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
@@ -35,10 +36,11 @@ def read_volume(geometry: Geometry, on_progress: Callable[[float], None] | None 
     Raises UnusableSeries, naming the file, where a slice cannot be decoded.
     """
     hu = np.empty(geometry.shape, dtype=np.int16)
-    for index, slice_hu in enumerate(read_all_hu(geometry.headers)):
-        hu[index] = slice_hu
-        if on_progress:
-            on_progress((index + 1) / len(hu))
+    with closing(read_all_hu(geometry.headers)) as slices:
+        for index, slice_hu in enumerate(slices):
+            hu[index] = slice_hu
+            if on_progress:
+                on_progress((index + 1) / len(hu))
     return Volume(
         hu=hu,
         affine_lps=geometry.affine_lps,
@@ -52,7 +54,8 @@ def looks_like_chest(geometry: Geometry) -> bool:
     """Whether a few slices spread over the series show lung. Raises UnusableSeries as read_volume does."""
     spacing_mm = geometry.headers[0].pixel_spacing_mm
     assert spacing_mm is not None  # check_series makes sure of it
-    return _show_lung(read_all_hu([geometry.headers[index] for index in _samples(geometry.z_mm)]), spacing_mm)
+    with closing(read_all_hu([geometry.headers[index] for index in _samples(geometry.z_mm)])) as slices:
+        return _show_lung(slices, spacing_mm)
 
 
 def is_chest(volume: Volume) -> bool:

@@ -102,7 +102,7 @@ class Report:
     ``corona_score_paper_cm3``: Σ over positive slices of the activation map × voxel volume as
     the paper defines it; ``corona_score_cm3``: the headline score (see ``score.py``);
     ``score_variation``: its coefficient of variation over variants of one scan.
-    ``seconds``: wall time by stage.
+    ``seconds``: wall time by stage; of the findings, looked for beside the slices, what was left to wait for.
     """
 
     series_instance_uid: str

@@ -149,12 +149,12 @@ def test_notes_of_days_close_together_do_not_lie_over_each_other(patient):
     first = trend(patient)[0].date
     happened = [
         PatientEvent(patient=patient, date=first + datetime.timedelta(days=day), text=text)
-        for day, text in ((20, "Admitted"), (20, "Steroids"), (22, "Intubated"), (60, "Discharged"))
+        for day, text in ((20, "Admitted"), (20, "Steroids"), (22, "Intubated"), (23, "Prone"), (60, "Discharged"))
     ]
     notes = trend_figures(trend(patient), events=happened)["days"]["absolute"]["layout"]["annotations"]
     assert [(note["x"], note["text"], note["yanchor"]) for note in notes] == [
         (20, "Admitted; Steroids", "top"),
-        (22, "Intubated", "bottom"),
+        (22, "Intubated; Prone", "bottom"),
         (60, "Discharged", "top"),
     ]
 

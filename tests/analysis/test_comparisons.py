@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 
-from analysis import comparisons, queue, services, storage, tasks
+from analysis import comparisons, lesions, queue, services, storage, tasks
 from analysis.formats import date_text
 from analysis.models import Analysis, Comparison
 from analysis.pipeline import change
@@ -127,8 +127,11 @@ def test_two_that_do_not_follow_each_other_are_compared_once_where_a_user_asks(p
     Comparison.objects.update(state="FAILED", error="x")
     comparisons.queue_directly(first, last)
     assert Comparison.objects.get().state == "QUEUED"
+    Comparison.objects.update(state="FAILED", error="x")
     comparisons.queue_for(patient)
     assert pairs() == {(analysis, later, 30), (analysis, between, 10), (between, later, 20)}
+    assert Comparison.objects.get(prior=analysis, analysis=later).state == "FAILED"  # until a user asks again
+    assert len(lesions.of_neighbours(trend(patient))) == 2  # which the timeline shows
     Study.objects.filter(pk=later.series.study_id).update(study_date=DAY + datetime.timedelta(days=60))
     comparisons.queue_for(patient)
     assert pairs() == {(analysis, later, 60), (analysis, between, 10), (between, later, 50)}

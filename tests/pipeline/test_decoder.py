@@ -15,6 +15,8 @@ from analysis.pipeline import decoder as decoder_module
 from analysis.pipeline.decoder import ROOT, UNDECODABLE, Decoder, read_all_hu
 from analysis.pipeline.decoding import HU_RANGE
 from analysis.pipeline.headers import SliceHeader, UnusableSeries, read_header
+from analysis.pipeline.pixels import read_volume
+from analysis.pipeline.series import check_series
 from tests.dicom_series import chest_hu, halve_image, make_series
 
 
@@ -102,6 +104,19 @@ def test_what_a_reader_that_gave_up_had_asked_for_is_not_taken_for_another_slice
     next(abandoned)
     abandoned.close()
     assert np.array_equal(list(read_all_hu(headers)), chest_hu(12).clip(*HU_RANGE))
+
+
+def test_a_reader_that_fails_holds_up_no_other_series(tmp_path: Path) -> None:
+    paths = make_series(tmp_path, transfer_syntax_uid=JPEG2000Lossless)
+    geometry = check_series([read_header(path) for path in paths])
+
+    def fails(fraction: float) -> None:
+        raise OSError("the database is gone")
+
+    with pytest.raises(OSError, match="gone") as kept:  # with its traceback, and so with the frames in it
+        read_volume(geometry, on_progress=fails)
+    assert len(read_volume(geometry).hu) == len(paths)
+    assert kept.value
 
 
 def test_native_slices_need_no_child(tmp_path: Path) -> None:
