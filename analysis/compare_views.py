@@ -188,6 +188,6 @@ def _lesions(followed: Sequence[Lesion], shown: list[TimePoint]) -> list[tuple[L
         lane = lesion.along(shown)
         seen = [point for point, one, _ in lane.cells if one and one.finding]
         if seen:
-            since = seen[0] if shown[-1] not in seen else shown[0]
+            since = shown[0] if seen == [shown[-1]] else seen[0]
             rows.append((lane, lesion.between(since, shown[-1])))
     return rows

@@ -222,6 +222,14 @@ def finding_words(finding: dict[str, Any]) -> str:
     return ", ".join(map(str, (what, *calcified, where)))
 
 
+def findings_count(findings: Sequence[Any]) -> str:
+    """How many of ``finding_reviews.reviewed`` count, and how many do not: ``2``, ``2, 1 rejected``."""
+    counting = sum(each.present for each in findings)
+    if counting == len(findings):
+        return str(counting)
+    return gettext("%(count)s, %(rejected)s rejected") % {"count": counting, "rejected": len(findings) - counting}
+
+
 def review_words(each: Any) -> str:
     """What a reader says of a finding (``finding_reviews.ReviewedFinding``)."""
     if each.finding is None:

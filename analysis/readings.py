@@ -56,6 +56,7 @@ def sign(reading: Reading, *, user: Any) -> None:
     draft = Reading.objects.filter(pk=reading.pk, state=Reading.State.DRAFT, saved_at=reading.saved_at)
     if not draft.update(state=Reading.State.SIGNED, signed_at=timezone.now(), reader=user):
         raise Refusal(_("Somebody else changed this report meanwhile: look at it again before you sign."))
+    Study.objects.filter(pk=reading.study_id, reader=None).update(reader=user)  # nobody else is to be asked
 
 
 def discard_draft(study: Study, *, seen: str) -> None:

@@ -74,7 +74,7 @@ def findings_section(analysis: Analysis) -> list[Flowable]:
     if len(findings) > MAX_PICTURES:
         of_some = gettext("Pictures of the %(shown)s largest of %(all)s.")
         notes.append(of_some % {"shown": MAX_PICTURES, "all": len(findings)})
-    title = heading(gettext("Findings (%(count)s)") % {"count": len(findings)})
+    title = heading(gettext("Findings (%(count)s)") % {"count": formats.findings_count(findings)})
     return [*title, paragraph(" ".join(notes), 7.5, FAINT), Spacer(0, 3), grid]
 
 

@@ -18,6 +18,7 @@ for written in (
     formats.opacity_note,
     formats.finding_words,
     formats.finding_measures,
+    formats.findings_count,
     formats.review_words,
     formats.lesions_by_status,
     formats.lesion_words,

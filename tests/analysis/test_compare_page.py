@@ -126,7 +126,7 @@ def test_lesions_stand_with_their_number_and_volume_in_each_ct(browser, patient,
         [None, "", "grown"],
         [None, "", "resolved"],
     ]
-    assert [became.status for _, became in rows] == ["not compared", "resolved"]  # the first CT was not looked at
+    assert [became.status for _, became in rows] == ["grown", "resolved"]  # since the earliest CT that has it
 
 
 def test_a_lesion_is_named_as_it_is_on_the_cts_shown(browser, patient, three):

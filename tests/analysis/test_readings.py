@@ -14,6 +14,7 @@ from analysis.impression import proposed
 from analysis.models import Analysis, Comparison, Reading
 from analysis.services import Refusal
 from analysis.trend import trend
+from patients.models import Study
 from tests.analysis.finished import finished_analysis
 from tests.analysis.pages import DAY, HTMX, study_page
 from tests.analysis.test_comparisons import CHANGE
@@ -48,6 +49,7 @@ def test_a_draft_is_saved_again_and_signed_once(browser, user, study, analysis):
     (signed,) = Reading.objects.all()
     assert (signed.state, signed.reader, signed.analysis) == ("SIGNED", user, analysis)
     assert signed.signed_at is not None
+    assert Study.objects.get().reader == user  # nobody had been asked to read it
 
 
 def test_a_signature_reads_the_same_on_page_and_paper_in_the_time_of_the_site(browser, site, study, analysis):

@@ -77,7 +77,7 @@ def test_every_finding_has_measures_a_picture_and_what_readers_say(analysis, use
     say_of(analysis, user=user, number=2, present=False, reason="A vessel")
     mark(analysis, user=user, centroid_mm=[30.0, -12.0, -130.0], long_axis_mm=11)
     text = further(analysis)
-    assert "Findings (3)" in text
+    assert "Findings (2, 1 rejected)" in text
     assert "1. Part-solid nodule, left lung, upper third 14.2 × 11.0 mm, 1.21 ml, −312 HU, confidence 0.97" in text
     assert "Slice 6, at x 60.5 mm, y −20.0 mm, z −124.0 mm" in text
     assert "2. Solid nodule, calcified, right lung, lower third" in text

@@ -35,6 +35,7 @@ def test_the_proposed_text_is_changed_kept_as_a_draft_and_signed_for_good(page: 
 
     impression.fill("Two small opacities.\nControl in a week.")
     reading.get_by_role("button", name="Sign", exact=True).click()
+    reading.get_by_role("button", name="Sign for good").click()
     expect(page.get_by_text("Version 1 is signed.")).to_be_in_viewport()
     signed = reading.locator("article.signed")
     expect(signed).to_have_count(1)
@@ -98,6 +99,7 @@ def test_to_overrule_the_networks_takes_a_reason_and_their_decision_stays(page: 
     expect(reading.get_by_label("Not suspected", exact=True)).to_be_checked()
     reason.fill("Dependent atelectasis.")
     reading.get_by_role("button", name="Sign", exact=True).click()
+    reading.get_by_role("button", name="Sign for good").click()
     signed = reading.locator("article.signed")
     expect(signed).to_contain_text("The reader decides: not suspected, otherwise than the networks.")
     expect(signed).to_contain_text("Dependent atelectasis.")
@@ -119,3 +121,4 @@ def test_a_draft_is_discarded_and_the_proposed_text_is_back(page: Page):
 def _sign(page: Page, impression: str) -> None:
     page.locator("#reading").get_by_label("Impression", exact=True).fill(impression)
     page.locator("#reading").get_by_role("button", name="Sign", exact=True).click()
+    page.locator("#reading").get_by_role("button", name="Sign for good").click()
