@@ -140,6 +140,7 @@ class Comparison {
       setDragTool: (tool) => {
         for (const { ct } of this.panes) ct?.setDragTool(tool);
       },
+      focusImage: () => (this.leader ?? this.newest).focus(),
     });
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-go-z]')) {
       button.addEventListener('click', () => {

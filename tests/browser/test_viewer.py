@@ -216,9 +216,10 @@ def test_keys_do_what_the_mouse_does(stack: Stack, study: str):
         expect(page.locator("[data-corner=window]")).to_have_text("W 1550 · L −575 HU")
 
         height = page.locator("[data-ct]").bounding_box()["height"]
-        page.keyboard.press("d")
+        page.get_by_role("button", name="Length").click()  # which keeps neither the focus nor Enter
         page.keyboard.press("Enter")
         expect(page.locator(".cursor")).to_be_visible()
+        expect(page.locator(".cursor-words")).to_contain_text("Enter sets the beginning and the end")
         page.keyboard.press("Enter")
         _press(page, "Shift+ArrowRight", 9)
         _press(page, "ArrowRight", 10)
@@ -230,6 +231,7 @@ def test_keys_do_what_the_mouse_does(stack: Stack, study: str):
         expect(page.locator(".cursor")).to_have_count(0)
         wait_until(lambda: _measurements(page) == 1, 10, "the begun length to go")
 
+        page.get_by_role("button", name="Abnormal").focus()
         page.keyboard.press("e")
         page.keyboard.press("Enter")
         _press(page, "Shift+ArrowLeft", round(0.21 * height / 10))

@@ -74,8 +74,12 @@ export class Pane {
     this.maps = { findings: given.scan.findings_map, change: given.change_map };
     this.corners = new Corners(root);
     this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, this.scan.slices, (index) => void this.ct?.go(index));
-    const screen = root.querySelector<HTMLElement>('.screen')!;
-    screen.addEventListener('pointerdown', () => screen.focus({ preventScroll: true })); // the keys are its own
+    this.screen.addEventListener('pointerdown', () => this.focus());
+  }
+
+  /** The keys are its own. */
+  focus(): void {
+    this.screen.focus({ preventScroll: true });
   }
 
   /** Where in the newest CT the slice on show lies, mm, but for the offset. */
@@ -103,7 +107,7 @@ export class Pane {
     const still = await Still.load(this.scan.slices[this.index]!.image);
     if (still && !this.ct) {
       this.still = still;
-      still.show(this.root.querySelector<HTMLElement>('.screen')!);
+      still.show(this.screen);
     }
     await heatmap;
     this.draw();
@@ -208,6 +212,10 @@ export class Pane {
       outline.draw(image, plane);
     }
     if (this.ct) drawMarks(this.canvas('marks'), this.ct, z_mm, outlined.findings ? this.scan.marks : []);
+  }
+
+  private get screen(): HTMLElement {
+    return this.root.querySelector<HTMLElement>('.screen')!;
   }
 
   private canvas(layer: string): HTMLCanvasElement {

@@ -14,6 +14,7 @@ const HOW: Record<Measure, string> = {
 
 export class Cursor {
   private readonly sign = Object.assign(document.createElement('div'), { className: 'cursor' });
+  private readonly words = Object.assign(document.createElement('p'), { className: 'cursor-words', ariaHidden: 'true' });
   private at: Point;
   private begun: { from: Types.Point3; measurement: Measurement } | null = null;
 
@@ -23,9 +24,9 @@ export class Cursor {
   ) {
     const { clientWidth, clientHeight } = on.element;
     this.at = [clientWidth / 2, clientHeight / 2];
-    on.element.append(this.sign);
+    on.element.append(this.sign, this.words);
     this.show();
-    announce(HOW[measure]);
+    this.say(HOW[measure]);
   }
 
   /** By CSS pixels, to the right and down, as far as the image goes. */
@@ -41,17 +42,24 @@ export class Cursor {
     if (!this.begun) {
       const from = this.on.canvasToWorld(this.at);
       this.begun = { from, measurement: lay(this.measure, this.on, this.points(from)) };
-      if (this.measure !== 'probe') return announce(gettext('Set. Now the other point.'));
+      if (this.measure !== 'probe') return this.say(gettext('Set. Now the other point.'));
     }
     const { measurement } = this.begun;
     this.begun = null;
-    announce(await reading(this.measure, measurement));
+    this.say(await reading(this.measure, measurement));
   }
 
   /** Goes, with what is not measured to its end. */
   end(): void {
     if (this.begun) takeAway(this.begun.measurement);
     this.sign.remove();
+    this.words.remove();
+  }
+
+  /** On the image, and to screen readers. */
+  private say(words: string): void {
+    this.words.textContent = words;
+    announce(words);
   }
 
   private show(): void {

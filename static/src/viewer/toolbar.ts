@@ -7,24 +7,34 @@ export function pressedTool(viewer: HTMLElement): DragTool {
   return viewer.querySelector<HTMLElement>('[data-drag][aria-pressed="true"]')!.dataset.drag as DragTool;
 }
 
+/** Shows which tool is chosen. */
 export function pressTool(viewer: HTMLElement, tool: DragTool): void {
-  viewer.querySelector<HTMLElement>(`[data-drag="${tool}"]`)!.click();
+  for (const button of viewer.querySelectorAll<HTMLElement>('[data-drag]')) {
+    button.setAttribute('aria-pressed', String(button.dataset.drag === tool));
+  }
 }
 
 export interface Toolbar {
   setWindow(window: Window): void;
   setDragTool(tool: DragTool): void;
+  /** Gives the keys to the image. */
+  focusImage(): void;
 }
 
 export function listenToToolbar(viewer: HTMLElement, does: Toolbar): void {
   for (const button of viewer.querySelectorAll<HTMLButtonElement>('[data-preset]')) {
-    button.addEventListener('click', () => does.setWindow(PRESETS[button.dataset.preset!]!));
+    button.addEventListener('click', ({ detail }) => {
+      if (detail > 0) does.focusImage(); // clicked, not pressed by a key
+      does.setWindow(PRESETS[button.dataset.preset!]!);
+    });
   }
-  const drags = [...viewer.querySelectorAll<HTMLButtonElement>('[data-drag]')];
-  for (const button of drags) {
-    button.addEventListener('click', () => {
-      does.setDragTool(button.dataset.drag as DragTool);
-      for (const other of drags) other.setAttribute('aria-pressed', String(other === button));
+  for (const button of viewer.querySelectorAll<HTMLButtonElement>('[data-drag]')) {
+    button.addEventListener('click', ({ detail }) => {
+      // Else Enter would press the button, or what had the focus when the tool's letter was typed, and bring no cursor.
+      if (detail > 0 || document.activeElement !== button) does.focusImage();
+      const tool = button.dataset.drag as DragTool;
+      does.setDragTool(tool);
+      pressTool(viewer, tool);
     });
   }
   const whole = viewer.querySelector<HTMLButtonElement>('[data-full-screen]')!;

@@ -13,7 +13,7 @@ import { STILL_WITHIN_MS, Still } from './still';
 import { Strip, brokenSlice } from './strip';
 import { listenToToolbar, pressTool, pressedTool } from './toolbar';
 import { PRESETS, isMeasure } from './view';
-import type { Window } from './view';
+import type { DragTool, Window } from './view';
 import { Views } from './views';
 import type { ViewName } from './views';
 
@@ -215,6 +215,7 @@ export class Viewer {
   }
 
   private listen(): void {
+    const screen = this.root.querySelector<HTMLElement>('.screen')!;
     this.root.querySelector('[data-reset]')!.addEventListener('click', () => {
       this.ct?.reset();
       this.views.reset();
@@ -224,18 +225,20 @@ export class Viewer {
     }
     listenToToolbar(this.root, {
       setWindow: (window) => this.ct?.setWindow(window),
-      setDragTool: (tool) => {
-        this.endCursor();
-        this.ct?.setDragTool(tool);
-        this.views.setDragTool(tool);
-      },
+      setDragTool: (tool) => this.setDragTool(tool),
+      focusImage: () => (this.views.keyed ?? screen).focus({ preventScroll: true }),
     });
-    const screen = this.root.querySelector<HTMLElement>('.screen')!;
     screen.addEventListener('pointerdown', ({ target }) => {
       const touched = (target as HTMLElement).closest<HTMLElement>('.plane') ?? screen;
       touched.focus({ preventScroll: true }); // the keys are its own again
     });
     this.listenToKeys();
+  }
+
+  private setDragTool(tool: DragTool): void {
+    this.endCursor();
+    this.ct?.setDragTool(tool);
+    this.views.setDragTool(tool);
   }
 
   private listenToKeys(): void {
@@ -313,7 +316,12 @@ export class Viewer {
     this.endCursor();
     const left = await this.views.show(name, this.ct, this.index);
     if (left !== null) await this.ct.go(nearest(this.scan, left));
-    if (this.views.shows === 'planes') pressTool(this.root, 'cross');
-    else if (this.slices && pressedTool(this.root) === 'cross') pressTool(this.root, 'window');
+    if (this.views.shows === 'planes') this.chooseTool('cross');
+    else if (this.slices && pressedTool(this.root) === 'cross') this.chooseTool('window');
+  }
+
+  private chooseTool(tool: DragTool): void {
+    this.setDragTool(tool);
+    pressTool(this.root, tool);
   }
 }

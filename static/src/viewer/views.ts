@@ -40,13 +40,17 @@ export class Views {
   private building: Promise<Volume> | null = null;
   private volume: Volume | null = null;
   private announcing = 0;
+  /** The plane that had the focus last. */
+  private last: Plane = 'axial';
 
   constructor(
     private readonly root: HTMLElement,
     private readonly scan: Scan,
     private readonly shown: () => Shown,
     private readonly does: Does,
-  ) {}
+  ) {
+    root.addEventListener('focusin', () => (this.last = this.focused ?? this.last));
+  }
 
   /** Changes the view; the volume is built when it is first asked for. Back to the slices: where the planes were, z in mm. */
   async show(name: ViewName, ct: Ct, index: number): Promise<number | null> {
@@ -131,13 +135,20 @@ export class Views {
     this.volume?.zoom(this.name === '3d' ? '3d' : (this.focused ?? 'axial'), factor);
   }
 
+  /** Where keys are meant for what is on show: 3D, or the plane that had the focus last; null for the slices. */
+  get keyed(): HTMLElement | null {
+    if (this.name === 'slices') return null;
+    const shown = this.name === '3d' ? '3d' : this.last;
+    return this.place.querySelector<HTMLElement>(`.plane:has([data-plane="${shown}"])`);
+  }
+
   /** A cursor that measures on the plane in focus, else the axial one. */
   cursor(measure: Measure): Cursor | null {
     return this.name === 'planes' && this.volume ? this.volume.cursor(this.focused ?? 'axial', measure) : null;
   }
 
   private get focused(): Plane | null {
-    const plane = document.activeElement?.closest('.plane')?.querySelector<HTMLElement>('[data-plane]');
+    const plane = document.activeElement?.closest('.plane:not(.plane-3d)')?.querySelector<HTMLElement>('[data-plane]');
     return plane ? (plane.dataset.plane as Plane) : null;
   }
 
