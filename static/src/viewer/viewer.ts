@@ -62,8 +62,11 @@ export class Viewer {
     this.layers = new Layers(root, scan, kept?.layers ?? null, () => this.layered(), say);
     this.corners = new Corners(root);
     this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, scan.slices, (index) => void this.ct?.go(index));
-    const windowed = (window: Window): void => this.windowedInPlanes(window);
-    this.views = new Views(root, scan, () => ({ window: this.window, ...this.layers.settings }), { say, windowed });
+    this.views = new Views(root, scan, () => ({ window: this.window, ...this.layers.settings }), {
+      say,
+      windowed: (window) => this.windowedInPlanes(window),
+      crossed: () => this.endCursor(),
+    });
     const place = root.querySelector<HTMLElement>('[data-correction]');
     this.corrections = place && new Corrections(place, () => this.corrected());
     this.listen();
@@ -217,6 +220,7 @@ export class Viewer {
   private listen(): void {
     const screen = this.root.querySelector<HTMLElement>('.screen')!;
     this.root.querySelector('[data-reset]')!.addEventListener('click', () => {
+      this.endCursor();
       this.ct?.reset();
       this.views.reset();
     });

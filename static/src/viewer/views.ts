@@ -24,10 +24,11 @@ const TURN_DEGREES = 10; // by a key
 const STEP_MM = 1; // of the cross, by a key
 const PAUSE_MS = 400; // after the last key, before the place of the cross is announced
 
-/** What the user did in planes or 3D. */
-interface Does {
+export interface ViewsEvents {
   say(sentence: string): void;
   windowed(window: Window): void;
+  /** Planes cross at another point: what they show is new. */
+  crossed(): void;
 }
 
 /** A point moved along a direction, mm. */
@@ -47,7 +48,7 @@ export class Views {
     private readonly root: HTMLElement,
     private readonly scan: Scan,
     private readonly shown: () => Shown,
-    private readonly does: Does,
+    private readonly events: ViewsEvents,
   ) {
     root.addEventListener('focusin', () => (this.last = this.focused ?? this.last));
   }
@@ -57,7 +58,7 @@ export class Views {
     const before = this.name;
     if (name === before) return null;
     if (name !== 'slices' && !ct.hasVolume) {
-      this.does.say(gettext('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.'));
+      this.events.say(gettext('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.'));
       return null;
     }
     this.fill(name);
@@ -76,7 +77,7 @@ export class Views {
       this.building = null;
       this.fill('slices');
       const why = (error as Error).message;
-      this.does.say(interpolate(gettext('Planes and 3D could not be built: %(why)s'), { why }));
+      this.events.say(interpolate(gettext('Planes and 3D could not be built: %(why)s'), { why }));
     }
     return null;
   }
@@ -174,8 +175,13 @@ export class Views {
 
   private async build(ct: Ct): Promise<Volume> {
     const [{ Volume }] = await Promise.all([import('./volume'), ct.whole]);
-    const events = { windowed: (window: Window) => this.does.windowed(window), crossed: () => this.writeCross() };
-    this.volume = await Volume.open(this.place, this.scan, ct.imageIds, events);
+    this.volume = await Volume.open(this.place, this.scan, ct.imageIds, {
+      windowed: (window) => this.events.windowed(window),
+      crossed: () => {
+        this.writeCross();
+        this.events.crossed();
+      },
+    });
     this.volume.setDragTool(pressedTool(this.root));
     this.reviewed();
     this.place.querySelector<HTMLElement>('[data-volume-wait]')!.hidden = true;
