@@ -473,6 +473,9 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         wait_until(lambda: np.abs(_plane(page, "3d") - turned).mean() > 0.5, 60, "the lungs to come nearer")
         page.locator("input[name=clip]").fill("100")
         wait_until(lambda: _count(_plane(page, "3d"), 1) == 0, 60, "all to be cut away")
+        page.keyboard.press("r")
+        expect(page.locator("input[name=clip]")).to_have_value("0")
+        wait_until(lambda: _count(_plane(page, "3d"), 1) > 0, 60, "what was cut away to come back")
 
         page.keyboard.press("s")
         slices = json.loads(page.locator("#scan").text_content() or "")["slices"]

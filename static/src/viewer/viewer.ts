@@ -221,7 +221,8 @@ export class Viewer {
     const screen = this.root.querySelector<HTMLElement>('.screen')!;
     this.root.querySelector('[data-reset]')!.addEventListener('click', () => {
       this.endCursor();
-      this.ct?.reset();
+      if (this.slices) return this.ct?.reset();
+      this.ct?.setWindow(PRESETS.lung!); // which planes follow
       this.views.reset();
     });
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('button[data-view]')) {

@@ -98,7 +98,11 @@ export class Views {
 
   /** Shows the whole of what is on show; the planes keep their point while 3D is, and the other way round. */
   reset(): void {
-    if (this.name !== 'slices') this.volume?.reset(this.name);
+    if (this.name === 'slices') return;
+    this.volume?.reset(this.name);
+    if (this.name !== '3d' || !this.clip) return;
+    this.clip.value = '0';
+    this.clip.dispatchEvent(new Event('input'));
   }
 
   /** What is on show. */
@@ -173,6 +177,11 @@ export class Views {
     return this.root.querySelector<HTMLElement>('[data-volume]')!;
   }
 
+  /** How much of the body is cut away in 3D; null where there is no 3D. */
+  private get clip(): HTMLInputElement | null {
+    return this.place.querySelector<HTMLInputElement>('input[name="clip"]');
+  }
+
   private async build(ct: Ct): Promise<Volume> {
     const [{ Volume }] = await Promise.all([import('./volume'), ct.whole]);
     this.volume = await Volume.open(this.place, this.scan, ct.imageIds, {
@@ -185,7 +194,7 @@ export class Views {
     this.volume.setDragTool(pressedTool(this.root));
     this.reviewed();
     this.place.querySelector<HTMLElement>('[data-volume-wait]')!.hidden = true;
-    const clip = this.place.querySelector<HTMLInputElement>('input[name="clip"]'); // none where there is no 3D
+    const { clip } = this;
     clip?.addEventListener('input', () => this.volume?.clip(Number(clip.value) / 100));
     return this.volume;
   }
