@@ -226,10 +226,21 @@ def test_keys_do_what_the_mouse_does(stack: Stack, study: str):
         page.keyboard.press("Enter")
         assert float(_said(page, r"^([\d.]+) mm$")) == pytest.approx(100 / height * 384, abs=1)
         expect(page.get_by_role("button", name="Add as finding")).to_be_enabled()
+        on_offer = page.locator("[data-add-words]").inner_text()
         page.keyboard.press("Enter")
+        _press(page, "Shift+ArrowDown", 2)
+        wait_until(lambda: _measurements(page) == 2, 10, "the begun length")
+        page.wait_for_timeout(200)
+        expect(page.locator("[data-add-words]")).to_have_text(on_offer)  # not what is begun
         page.keyboard.press("Escape")  # leaves, with what was begun
         expect(page.locator(".cursor")).to_have_count(0)
         wait_until(lambda: _measurements(page) == 1, 10, "the begun length to go")
+        expect(page.locator("[data-add-words]")).to_have_text(on_offer)
+        page.keyboard.press("d")
+        _drag(page, (0.3, 0.3), (0.4, 0.3))
+        expect(page.locator("[data-add-words]")).not_to_have_text(on_offer)
+        page.keyboard.press("Delete")
+        expect(page.locator("[data-add-words]")).to_have_text(on_offer)  # the one that is left
 
         page.get_by_role("button", name="Abnormal").focus()
         page.keyboard.press("e")

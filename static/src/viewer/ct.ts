@@ -8,7 +8,7 @@ import { Cursor } from './cursor';
 import { addTools, isLength, makeGroup, removeMeasurement, setDragTool } from './tools';
 import type { Measurement } from './tools';
 import { PRESETS } from './view';
-import type { DragTool, Measure, Shown, View, Window } from './view';
+import type { DragTool, Length, Measure, Shown, View, Window } from './view';
 
 export const ENGINE = 'ct';
 const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
@@ -23,8 +23,8 @@ export interface CtEvents {
   /** `all`: as many as will be loaded ahead. */
   loaded(count: number, all: number): void;
   broken(index: number): void;
-  /** A length was measured, between two points of the patient (LPS, mm), or taken away (null). */
-  measured?(line: [Types.Point3, Types.Point3] | null): void;
+  /** A length was measured, changed or taken away; `lengths`: all that are there, the one measured or changed last at the end. */
+  measured?(lengths: Length[]): void;
 }
 
 /** Starts Cornerstone; its viewports share one engine. */
@@ -200,20 +200,29 @@ export class Ct implements Shown {
       const { range } = (event as CustomEvent<{ range: Types.VOIRange }>).detail;
       events.windowed({ centre: (range.lower + range.upper) / 2, width: range.upper - range.lower });
     });
-    const { ANNOTATION_COMPLETED, ANNOTATION_MODIFIED, ANNOTATION_REMOVED } = ToolEnums.Events;
-    for (const name of [ANNOTATION_COMPLETED, ANNOTATION_MODIFIED, ANNOTATION_REMOVED]) {
-      eventTarget.addEventListener(name, (event: CustomEvent<{ annotation: Measurement }>) => {
-        const measure = event.detail.annotation;
-        const [from, to] = measure.data.handles?.points ?? [];
-        if (!isLength(measure) || !from || !to) return;
-        events.measured?.(name === ANNOTATION_REMOVED ? null : [from, to]);
-      });
-    }
+    this.listenToLengths();
     new ResizeObserver(() => {
       if (element.clientWidth === 0) return;
       this.engine.resize(true, true);
       events.drawn();
     }).observe(element);
+  }
+
+  /** One that is begun counts once it has its second point. */
+  private listenToLengths(): void {
+    const whole = new Map<string, Length>();
+    const { ANNOTATION_COMPLETED, ANNOTATION_MODIFIED, ANNOTATION_REMOVED } = ToolEnums.Events;
+    for (const name of [ANNOTATION_COMPLETED, ANNOTATION_MODIFIED, ANNOTATION_REMOVED]) {
+      eventTarget.addEventListener(name, ({ detail: { annotation } }: CustomEvent<{ annotation: Measurement }>) => {
+        const uid = annotation.annotationUID!;
+        const [from, to] = annotation.data.handles?.points ?? [];
+        if (!isLength(annotation) || !from || !to) return;
+        const known = whole.delete(uid); // which puts it at the end, if it comes again
+        if (!known && name !== ANNOTATION_COMPLETED) return;
+        if (name !== ANNOTATION_REMOVED) whole.set(uid, { uid, line: [from, to] });
+        this.events.measured?.([...whole.values()]);
+      });
+    }
   }
 
   /**

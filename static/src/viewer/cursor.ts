@@ -2,7 +2,7 @@
 import type { Types } from '@cornerstonejs/core';
 import { announce } from '../announcer';
 import { gettext } from '../words';
-import { lay, move, reading, takeAway } from './tools';
+import { finish, lay, move, reading, takeAway } from './tools';
 import type { Measurement, Surface } from './tools';
 import type { Measure, Point } from './view';
 
@@ -46,6 +46,7 @@ export class Cursor {
     }
     const { measurement } = this.begun;
     this.begun = null;
+    finish(measurement);
     this.say(await reading(this.measure, measurement));
   }
 

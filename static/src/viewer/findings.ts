@@ -3,6 +3,7 @@ import { announce } from '../announcer';
 import { decimal, gettext, interpolate } from '../words';
 import type { Ct } from './ct';
 import type { Mark } from './scan';
+import type { Length } from './view';
 
 type Point = [number, number, number];
 
@@ -49,11 +50,12 @@ export function drawMarks(canvas: HTMLCanvasElement, ct: Ct, z: number | null, m
   }
 }
 
-let measured: [Point, Point] | null = null;
+let measured: Length | null = null;
+const added = new Set<string>();
 
-/** Offers a measured length as a finding that the networks missed; null takes the offer back. */
-export function offer(line: [Point, Point] | null): void {
-  measured = line;
+/** Offers the last of the measured lengths as a finding that the networks missed, but for those added; without one takes the offer back. */
+export function offer(lengths: Length[]): void {
+  measured = lengths.findLast(({ uid }) => !added.has(uid)) ?? null;
   offerAgain();
 }
 
@@ -69,7 +71,7 @@ export function offerAgain(): void {
     form.querySelector('[data-add-words]')!.textContent = HOW_TO_ADD;
     return;
   }
-  const [from, to] = measured;
+  const [from, to] = measured.line;
   const length = Math.hypot(...from.map((place, axis) => place - to[axis]!));
   const centre = from.map((place, axis) => ((place + to[axis]!) / 2).toFixed(1));
   form.querySelector<HTMLInputElement>('[name="at"]')!.value = centre.join(' ');
@@ -86,7 +88,9 @@ export function listenToReviews(): void {
   });
   document.body.addEventListener('htmx:beforeRequest', (event) => {
     const { elt, requestConfig } = (event as CustomEvent<{ elt: Element; requestConfig: { parameters: { review?: string } } }>).detail;
-    if (elt.closest('#findings') && requestConfig.parameters.review === 'add') measured = null;
+    if (!measured || !elt.closest('#findings') || requestConfig.parameters.review !== 'add') return;
+    added.add(measured.uid);
+    measured = null;
   });
   for (const name of ['htmx:sendError', 'htmx:responseError']) {
     document.body.addEventListener(name, (event) => {

@@ -101,6 +101,11 @@ export function move(measurement: Measurement, points: Types.Point3[]): void {
   drawMeasurements();
 }
 
+/** A measurement that was laid has all its points. */
+export function finish(measurement: Measurement): void {
+  annotation.state.triggerAnnotationCompleted(measurement);
+}
+
 /** What a measurement says, once its tool has drawn it anew. */
 export function reading(measure: Measure, measurement: Measurement): Promise<string> {
   return new Promise((tell) => {

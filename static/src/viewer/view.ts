@@ -23,6 +23,12 @@ export function isMeasure(tool: DragTool): tool is Measure {
   return (MEASURES as readonly string[]).includes(tool);
 }
 
+/** A length that was measured, between two points of the patient (LPS, mm); `uid`: of its drawing. */
+export interface Length {
+  uid: string;
+  line: [[number, number, number], [number, number, number]];
+}
+
 export type Point = [number, number];
 
 /** Zoom (1: the whole image) and pan in CSS pixels. */
