@@ -432,8 +432,14 @@ def _cross(page: Page, plane: str) -> list[list[int]]:
 def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analysed: str, exams: list[Path]):
     with viewer(stack, analysed, webgl=True, size=SMALL) as page:
         place = page.locator("[data-viewer]")
+        page.keyboard.press("g")
         page.keyboard.press("m")
+        _dragging_is(page, "Cross")
+        page.keyboard.press("z")  # while the volume is built
         expect(place).to_have_attribute("data-volume", "ready", timeout=60_000)
+        page.keyboard.press("m")  # changes nothing
+        _dragging_is(page, "Zoom")
+        page.keyboard.press("x")
         page.wait_for_timeout(1000)
         with_heat = _plane(page, "axial")
         assert with_heat.std() > 20  # no empty pane
@@ -492,6 +498,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         slices = json.loads(page.locator("#scan").text_content() or "")["slices"]
         nearest = min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - z_mm))
         expect(place).to_have_attribute("data-slice-index", str(nearest))
+        _dragging_is(page, "Pan")  # as before the planes
         page.keyboard.press("d")
         _drag(page, (0.3, 0.5), (0.4, 0.5))
         wait_until(lambda: _measurements(page) == 1, 10, "the length")
@@ -499,6 +506,10 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         wait_until(lambda: _measurements(page) == 0, 10, "the measurement to go")
         expect(page.get_by_role("button", name="Add as finding")).to_be_disabled()
         assert axe_faults(page) == []
+
+
+def _dragging_is(page: Page, tool: str) -> None:
+    expect(page.locator("[data-drag][aria-pressed=true]")).to_have_accessible_name(tool)
 
 
 def _planes_say_where_they_are_and_are_measured(page: Page, scan: Path) -> None:

@@ -41,6 +41,8 @@ export class Viewer {
   private still: Still | null = null;
   private ct: Ct | null = null;
   private cursor: Cursor | null = null;
+  /** What dragging does in a view, as the user left it; 3D only turns. */
+  private readonly tools: Record<Exclude<ViewName, '3d'>, DragTool> = { slices: 'window', planes: 'cross' };
   private index: number;
   private window: Window;
   private readonly corners: Corners;
@@ -66,6 +68,7 @@ export class Viewer {
       say,
       windowed: (window) => this.windowedInPlanes(window),
       crossed: () => this.endCursor(),
+      changed: (before, now) => this.viewChanged(before, now),
     });
     const place = root.querySelector<HTMLElement>('[data-correction]');
     this.corrections = place && new Corrections(place, () => this.corrected());
@@ -318,15 +321,14 @@ export class Viewer {
 
   private async view(name: ViewName): Promise<void> {
     if (!this.ct) return;
-    this.endCursor();
     const left = await this.views.show(name, this.ct, this.index);
     if (left !== null) await this.ct.go(nearest(this.scan, left));
-    if (this.views.shows === 'planes') this.chooseTool('cross');
-    else if (this.slices && pressedTool(this.root) === 'cross') this.chooseTool('window');
   }
 
-  private chooseTool(tool: DragTool): void {
-    this.setDragTool(tool);
-    pressTool(this.root, tool);
+  private viewChanged(before: ViewName, now: ViewName): void {
+    if (before !== '3d') this.tools[before] = pressedTool(this.root);
+    if (now === '3d') return this.endCursor();
+    this.setDragTool(this.tools[now]);
+    pressTool(this.root, this.tools[now]);
   }
 }

@@ -29,6 +29,8 @@ export interface ViewsEvents {
   windowed(window: Window): void;
   /** Planes cross at another point: what they show is new. */
   crossed(): void;
+  /** Another view is on show now, planes and 3D perhaps still to be built. */
+  changed(before: ViewName, now: ViewName): void;
 }
 
 /** A point moved along a direction, mm. */
@@ -165,12 +167,14 @@ export class Views {
   }
 
   private fill(name: ViewName): void {
+    const before = this.name;
     this.name = name;
     this.root.dataset.view = name;
     this.place.hidden = name === 'slices';
     for (const button of this.root.querySelectorAll<HTMLElement>('button[data-view]')) {
       button.setAttribute('aria-pressed', String(button.dataset.view === name));
     }
+    this.events.changed(before, name);
   }
 
   private get place(): HTMLElement {
