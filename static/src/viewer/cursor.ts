@@ -15,6 +15,7 @@ const HOW: Record<Measure, string> = {
 export class Cursor {
   private readonly sign = Object.assign(document.createElement('div'), { className: 'cursor' });
   private readonly words = Object.assign(document.createElement('p'), { className: 'cursor-words', ariaHidden: 'true' });
+  private readonly over = new AbortController();
   private at: Point;
   private begun: { from: Types.Point3; measurement: Measurement } | null = null;
 
@@ -47,11 +48,13 @@ export class Cursor {
     const { measurement } = this.begun;
     this.begun = null;
     finish(measurement);
-    this.say(await reading(this.measure, measurement));
+    const words = await reading(this.measure, measurement, this.over.signal);
+    if (words !== null) this.say(words);
   }
 
   /** Goes, with what is not measured to its end. */
   end(): void {
+    this.over.abort();
     if (this.begun) takeAway(this.begun.measurement);
     this.sign.remove();
     this.words.remove();

@@ -106,17 +106,22 @@ export function finish(measurement: Measurement): void {
   annotation.state.triggerAnnotationCompleted(measurement);
 }
 
-/** What a measurement says, once its tool has drawn it anew. */
-export function reading(measure: Measure, measurement: Measurement): Promise<string> {
+/** What a measurement says, once its tool has drawn it anew; null where `over` comes first: a tool draws what is on show alone. */
+export function reading(measure: Measure, measurement: Measurement, over: AbortSignal): Promise<string | null> {
   return new Promise((tell) => {
     const { ANNOTATION_MODIFIED } = ToolEnums.Events;
+    const leave = (): void => {
+      eventTarget.removeEventListener(ANNOTATION_MODIFIED, listen);
+      tell(null);
+    };
     const listen = ({ detail }: CustomEvent<{ annotation: Measurement }>): void => {
       if (detail.annotation.annotationUID !== measurement.annotationUID) return;
-      eventTarget.removeEventListener(ANNOTATION_MODIFIED, listen);
       const measured = measurement.data as Measured;
       const lines = Object.keys(measured.cachedStats).map((target) => WORDS[measure](measured, target));
       tell(lines.find((words) => words?.length)?.join(', ') ?? gettext('Nothing to measure there.'));
+      leave();
     };
+    over.addEventListener('abort', leave, { once: true });
     eventTarget.addEventListener(ANNOTATION_MODIFIED, listen);
     measurement.invalidated = true;
     drawMeasurements();
