@@ -6,6 +6,7 @@ import { chosenColours } from './viewer/heatmap';
 import { listenForKeys } from './viewer/keys';
 import { mostAffected, nearest } from './viewer/scan';
 import { Sliders } from './viewer/sliders';
+import { Steering } from './viewer/steering';
 import { STILL_WITHIN_MS } from './viewer/still';
 import { listenToToolbar, pressedTool } from './viewer/toolbar';
 import type { View, Window } from './viewer/view';
@@ -13,6 +14,7 @@ import type { View, Window } from './viewer/view';
 class Comparison {
   private readonly over: LaidOver;
   private readonly sliders: Sliders;
+  private readonly steering: Steering;
   /** The earliest first. */
   private readonly panes: Pane[];
   /** The pane that the user touched last, which the others follow; none while they open. */
@@ -20,6 +22,7 @@ class Comparison {
 
   constructor(private readonly root: HTMLElement) {
     this.sliders = new Sliders(root);
+    this.steering = this.steer();
     this.over = {
       heatmap: { on: true, ...this.sliders.values, colours: chosenColours() },
       outlined: { findings: true, change: false },
@@ -28,7 +31,10 @@ class Comparison {
       if (pane === this.leader) act();
     };
     const moved = {
-      sliced: (pane: Pane) => led(pane, () => this.slicedAs(pane)),
+      sliced: (pane: Pane) => {
+        this.steering.endCursor();
+        led(pane, () => this.slicedAs(pane));
+      },
       windowed: (pane: Pane, window: Window) => led(pane, () => this.others(pane).forEach(({ ct }) => ct?.setWindow(window))),
       viewed: (pane: Pane, view: View) => led(pane, () => this.viewedAs(pane, view)),
     };
@@ -104,6 +110,21 @@ class Comparison {
     pane.follow(this.newest.referenceZ);
   }
 
+  private step(by: number): void {
+    void this.lead().ct?.step(by);
+  }
+
+  /** What keys do to the CT that they are meant for; the others follow. */
+  private steer(): Steering {
+    return new Steering(this.viewer, {
+      arrow: (x, y) => this.step(x || y),
+      pan: (x, y) => this.lead().ct?.pan(x, y),
+      zoom: (factor) => this.lead().ct?.zoom(factor),
+      nudgeWindow: (level, width) => this.lead().ct?.nudgeWindow(level, width),
+      cursor: (measure) => this.lead().ct?.cursor(measure) ?? null,
+    });
+  }
+
   private switchLayers(): void {
     const pressed = (name: string): boolean =>
       this.root.querySelector(`[data-layer="${name}"]`)?.getAttribute('aria-pressed') === 'true';
@@ -132,12 +153,14 @@ class Comparison {
       });
     }
     this.root.querySelector('[data-reset]')!.addEventListener('click', () => {
+      this.steering.endCursor();
       this.leader = this.newest;
       this.newest.ct?.reset();
     });
     listenToToolbar(this.viewer, {
       setWindow: (window) => this.lead().ct?.setWindow(window),
       setDragTool: (tool) => {
+        this.steering.endCursor();
         for (const { ct } of this.panes) ct?.setDragTool(tool);
       },
       focusImage: () => (this.leader ?? this.newest).focus(),
@@ -151,14 +174,15 @@ class Comparison {
       });
     }
     const slices = {
-      step: (by: number) => void this.lead().ct?.step(by),
+      step: (by: number) => this.step(by),
       go: (index: number) => void this.lead().ct?.go(index),
       last: Infinity, // that of the CT that is led
     };
     listenForKeys(this.viewer, slices, {
       Delete: () => this.newest.ct?.removeMeasurement(), // of any of them
-      '-': () => this.shift(-1),
-      '+': () => this.shift(1),
+      '<': () => this.shift(-1),
+      '>': () => this.shift(1),
+      ...this.steering.keys,
       ...this.sliders.keys,
     });
     document.body.addEventListener('comparison-queued', () => location.reload());

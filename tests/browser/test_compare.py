@@ -1,6 +1,7 @@
 """CTs side by side: they move together by registered positions, each with its own offset, by mouse and by keys."""
 
 import datetime
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,11 +121,37 @@ def test_a_millimetre_is_as_long_in_cts_of_other_fields_of_view_also_when_zoomed
         page.mouse.up(button="right")
         wait_until(lambda: abs(_scale_bars(page)[2] / first[2] - 1) > 0.1, 10, "the zoom of the newest CT")
         wait_until(lambda: max(_scale_bars(page)) - min(_scale_bars(page)) < 1, 10, "one zoom")
+        zoomed = _scale_bars(page)
+        page.keyboard.press("+")
+        wait_until(lambda: min(_scale_bars(page)) > 1.15 * max(zoomed), 10, "the zoom by a key")
+        page.keyboard.press("u")
+        page.keyboard.press("i")
+        for number in range(3):
+            expect(_pane(page, number).locator("[data-corner=window]")).to_have_text("W 1550 · L −575 HU")
+        _a_length_is_measured_by_keys(page, _pane(page, 1))
         page.keyboard.press("2")
         page.keyboard.press("r")
         wait_until(lambda: np.allclose(_scale_bars(page), first, atol=1), 10, "the zoom that the page opened with")
         for number in range(3):
             expect(_pane(page, number).locator("[data-corner=window]")).to_have_text("W 1500 · L −600 HU")
+
+
+def _a_length_is_measured_by_keys(page: Page, pane: Locator) -> None:
+    pane.locator(".screen").focus()
+    page.keyboard.press("d")
+    page.keyboard.press("Enter")
+    expect(pane.locator(".cursor")).to_be_visible()
+    page.keyboard.press("Enter")
+    for _ in range(5):
+        page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    bar = max(_scale_bars(page))
+    length = wait_until(
+        lambda: re.search(r"^([\d.]+) mm$", page.locator("#announcer").text_content() or ""), 10, "the length"
+    )[1]
+    assert float(length) == pytest.approx(50 / bar * 50, rel=0.03)
+    page.keyboard.press("PageDown")
+    expect(page.locator(".cursor")).to_have_count(0)  # it goes with its slice
 
 
 def test_three_cts_scroll_together_by_registered_positions(stack: Stack, course: list[int]):
@@ -168,12 +195,15 @@ def test_each_earlier_ct_has_its_offset(stack: Stack, course: list[int]):
         expect(_pane(page, 1).locator("[data-offset]")).to_have_text("none")
         expect(_pane(page, 2).locator("[data-offset]")).to_have_count(0)
         _pane(page, 2).locator(".screen").focus()
-        page.keyboard.press("-")  # the newest has none: the one before it is meant
+        page.keyboard.press("<")  # the newest has none: the one before it is meant
         _until(page, 7 + OLDEST_FURTHER, 4 + MIDDLE_FURTHER, 5)
         expect(_pane(page, 1).locator("[data-offset]")).to_have_text("−1 slice")
         _pane(page, 0).locator(".screen").focus()
-        page.keyboard.press("-")
+        page.keyboard.press("<")
         _until(page, 6 + OLDEST_FURTHER, 4 + MIDDLE_FURTHER, 5)
+        page.keyboard.press(">")
+        _until(page, 7 + OLDEST_FURTHER, 4 + MIDDLE_FURTHER, 5)
+        page.keyboard.press("<")
         for number in (0, 1, 2):  # whichever leads, offsets stay
             _pane(page, number).locator(".screen").focus()
             page.keyboard.press("ArrowDown")

@@ -13,6 +13,7 @@ import type { DragTool, Length, Measure, Shown, View, Window } from './view';
 export const ENGINE = 'ct';
 const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
 const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
+const NARROWEST_HU = 50; // of windows, by keys
 const AHEAD_OF_ALL = 1000; // slices that several CTs side by side load ahead: about 1 MB each, with its file
 
 export interface CtEvents {
@@ -92,6 +93,12 @@ export class Ct implements Shown {
   setWindow({ centre, width }: Window): void {
     this.viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } });
     this.viewport.render();
+  }
+
+  /** By HU. */
+  nudgeWindow(level: number, width: number): void {
+    const { lower, upper } = this.viewport.getProperties().voiRange!;
+    this.setWindow({ centre: (lower + upper) / 2 + level, width: Math.max(NARROWEST_HU, upper - lower + width) });
   }
 
   get view(): View {

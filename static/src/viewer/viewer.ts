@@ -2,27 +2,21 @@
 import { Corners } from './corners';
 import { Corrections } from './corrections';
 import type { Ct } from './ct';
-import type { Cursor } from './cursor';
 import { offer, offerAgain } from './findings';
 import { listenForKeys } from './keys';
 import { Layers } from './layers';
 import type { LayerSettings } from './layers';
 import { levelOf, mostAffected, nearest } from './scan';
 import type { Scan } from './scan';
+import { Steering } from './steering';
 import { STILL_WITHIN_MS, Still } from './still';
 import { Strip, brokenSlice } from './strip';
 import { listenToToolbar, pressTool, pressedTool } from './toolbar';
-import { PRESETS, isMeasure } from './view';
+import { PRESETS } from './view';
 import type { DragTool, Window } from './view';
 import { Views } from './views';
 import type { ViewName } from './views';
 
-const ZOOM = 1.2; // by a key, as all that follow
-const PAN_PX = 40;
-const LEVEL_HU = 25;
-const WIDTH_HU = 50;
-const CURSOR_PX = { near: 1, far: 10 };
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] } as const;
 const KEPT = 'viewer'; // in the tab's storage, on the way from one time point to another
 
 /** What another time point is opened with, so that the two can be compared. */
@@ -40,7 +34,6 @@ function takeKept(): Kept | null {
 export class Viewer {
   private still: Still | null = null;
   private ct: Ct | null = null;
-  private cursor: Cursor | null = null;
   /** What dragging does in a view, as the user left it; 3D only turns. */
   private readonly tools: Record<Exclude<ViewName, '3d'>, DragTool> = { slices: 'window', planes: 'cross' };
   private index: number;
@@ -49,6 +42,7 @@ export class Viewer {
   private readonly strip: Strip;
   private readonly layers: Layers;
   private readonly views: Views;
+  private readonly steering: Steering;
   private readonly corrections: Corrections | null;
 
   /** `asked`: the slice that the page's address asks for. */
@@ -64,10 +58,11 @@ export class Viewer {
     this.layers = new Layers(root, scan, kept?.layers ?? null, () => this.layered(), say);
     this.corners = new Corners(root);
     this.strip = new Strip(root.querySelector<HTMLElement>('[data-strip]')!, scan.slices, (index) => void this.ct?.go(index));
+    this.steering = this.steer();
     this.views = new Views(root, scan, () => ({ window: this.window, ...this.layers.settings }), {
       say,
       windowed: (window) => this.windowedInPlanes(window),
-      crossed: () => this.endCursor(),
+      crossed: () => this.steering.endCursor(),
       changed: (before, now) => this.viewChanged(before, now),
     });
     const place = root.querySelector<HTMLElement>('[data-correction]');
@@ -177,7 +172,7 @@ export class Viewer {
   }
 
   private sliced(index: number): void {
-    this.endCursor();
+    this.steering.endCursor();
     this.index = index;
     this.root.dataset.sliceIndex = String(index);
     this.corners.slice(this.scan, index);
@@ -223,7 +218,7 @@ export class Viewer {
   private listen(): void {
     const screen = this.root.querySelector<HTMLElement>('.screen')!;
     this.root.querySelector('[data-reset]')!.addEventListener('click', () => {
-      this.endCursor();
+      this.steering.endCursor();
       if (this.slices) return this.ct?.reset();
       this.ct?.setWindow(PRESETS.lung!); // which planes follow
       this.views.reset();
@@ -244,7 +239,7 @@ export class Viewer {
   }
 
   private setDragTool(tool: DragTool): void {
-    this.endCursor();
+    this.steering.endCursor();
     this.ct?.setDragTool(tool);
     this.views.setDragTool(tool);
   }
@@ -252,7 +247,7 @@ export class Viewer {
   private listenToKeys(): void {
     const slices = {
       step: (by: number) => {
-        this.endCursor();
+        this.steering.endCursor();
         if (this.slices) void this.ct?.step(by);
         else this.views.step(by);
       },
@@ -261,20 +256,8 @@ export class Viewer {
       },
       last: this.scan.slices.length - 1,
     };
-    const arrows = Object.entries(ARROWS).flatMap(([key, [x, y]]) => [
-      [key, () => this.arrow(x, y)],
-      [`Shift+${key}`, () => this.shiftedArrow(x, y)],
-    ]) as [string, () => void][];
     listenForKeys(this.root, slices, {
-      ...Object.fromEntries(arrows),
-      '+': () => this.zoom(ZOOM),
-      '-': () => this.zoom(1 / ZOOM),
-      u: () => this.nudgeWindow(LEVEL_HU, 0),
-      j: () => this.nudgeWindow(-LEVEL_HU, 0),
-      i: () => this.nudgeWindow(0, WIDTH_HU),
-      k: () => this.nudgeWindow(0, -WIDTH_HU),
-      Enter: () => this.enter(),
-      Escape: () => this.endCursor(),
+      ...this.steering.keys,
       Delete: () => this.ct?.removeMeasurement(),
       ...this.layers.sliders.keys,
     });
@@ -284,39 +267,15 @@ export class Viewer {
     return this.views.shows === 'slices';
   }
 
-  private arrow(x: number, y: number): void {
-    if (this.cursor) this.cursor.move(x * CURSOR_PX.near, y * CURSOR_PX.near);
-    else if (this.slices) void this.ct?.step(x || y);
-    else this.views.arrow(x, y);
-  }
-
-  private shiftedArrow(x: number, y: number): void {
-    if (this.cursor) this.cursor.move(x * CURSOR_PX.far, y * CURSOR_PX.far);
-    else if (this.slices) this.ct?.pan(x * PAN_PX, y * PAN_PX);
-    else this.views.pan(x * PAN_PX, y * PAN_PX);
-  }
-
-  private zoom(factor: number): void {
-    if (this.slices) this.ct?.zoom(factor);
-    else this.views.zoom(factor);
-  }
-
-  private nudgeWindow(level: number, width: number): void {
-    const { window } = this;
-    this.ct?.setWindow({ centre: window.centre + level, width: Math.max(WIDTH_HU, window.width + width) });
-  }
-
-  /** Sets a point of the cursor; it comes with the first Enter where dragging measures. */
-  private enter(): void {
-    if (this.cursor) return void this.cursor.set();
-    const tool = pressedTool(this.root);
-    if (!isMeasure(tool)) return;
-    this.cursor = this.slices ? (this.ct?.cursor(tool) ?? null) : this.views.cursor(tool);
-  }
-
-  private endCursor(): void {
-    this.cursor?.end();
-    this.cursor = null;
+  /** What keys do to the slices, or to planes and 3D where these are on show. */
+  private steer(): Steering {
+    return new Steering(this.root, {
+      arrow: (x, y) => (this.slices ? void this.ct?.step(x || y) : this.views.arrow(x, y)),
+      pan: (x, y) => (this.slices ? this.ct?.pan(x, y) : this.views.pan(x, y)),
+      zoom: (factor) => (this.slices ? this.ct?.zoom(factor) : this.views.zoom(factor)),
+      nudgeWindow: (level, width) => this.ct?.nudgeWindow(level, width), // which planes follow
+      cursor: (measure) => (this.slices ? (this.ct?.cursor(measure) ?? null) : this.views.cursor(measure)),
+    });
   }
 
   private async view(name: ViewName): Promise<void> {
@@ -327,7 +286,7 @@ export class Viewer {
 
   private viewChanged(before: ViewName, now: ViewName): void {
     if (before !== '3d') this.tools[before] = pressedTool(this.root);
-    if (now === '3d') return this.endCursor();
+    if (now === '3d') return this.steering.endCursor();
     this.setDragTool(this.tools[now]);
     pressTool(this.root, this.tools[now]);
   }
