@@ -27,6 +27,7 @@ class Comparison {
       heatmap: { on: true, ...this.sliders.values, colours: chosenColours() },
       outlined: { findings: true, change: false },
     };
+    this.sliders.show(this.over.heatmap); // the browser may have put back what they were left at
     const led = (pane: Pane, act: () => void): void => {
       if (pane === this.leader) act();
     };
