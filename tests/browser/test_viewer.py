@@ -440,6 +440,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.keyboard.press("m")  # changes nothing
         _dragging_is(page, "Zoom")
         page.keyboard.press("x")
+        expect(page.locator(".screen")).to_have_accessible_name(re.compile("^CT in three planes"))
         page.wait_for_timeout(1000)
         with_heat = _plane(page, "axial")
         assert with_heat.std() > 20  # no empty pane
@@ -529,6 +530,13 @@ def _planes_say_where_they_are_and_are_measured(page: Page, scan: Path) -> None:
     wait_until(lambda: _cross_mm(page) == pytest.approx([x + 1, y + 10, z - 1], abs=0.11), 10, "Page Down to act")
     said = _said(page, r"^x .+ mm \(LPS\), (−?\d+) HU$")
     assert int(said.replace("−", "-")) in _hu_around(scan, *_cross_mm(page))
+    one = pydicom.dcmread(next(path for path in scan.rglob("*") if path.is_file()))
+    front, back = one.ImagePositionPatient[1], one.ImagePositionPatient[1] + (one.Rows - 1) * one.PixelSpacing[0]
+    for key, there in (("End", back), ("Home", front)):
+        page.keyboard.press(key)
+        wait_until(lambda there=there: _cross_mm(page)[1] == pytest.approx(there, abs=0.11), 10, f"{key} to act")
+    page.evaluate("document.activeElement.blur()")
+    _a_cursor_measures_on_a_plane(page)
 
     page.keyboard.press("d")
     page.mouse.move(axial["x"] + 0.3 * axial["width"], axial["y"] + 0.7 * axial["height"])
@@ -542,6 +550,27 @@ def _planes_say_where_they_are_and_are_measured(page: Page, scan: Path) -> None:
     page.keyboard.press("Delete")
     wait_until(lambda: "mm" not in (drawn.text_content() or ""), 10, "the length to go")
     page.keyboard.press("x")
+
+
+def _a_cursor_measures_on_a_plane(page: Page) -> None:
+    page.locator(".plane:has([data-plane='axial'])").focus()
+    page.keyboard.press("d")
+    for end in ("Escape", "PageDown", "r"):  # it goes with the plane it was begun on
+        page.keyboard.press("Enter")
+        expect(page.locator("[data-plane='axial'] .cursor")).to_be_visible()
+        page.keyboard.press(end)
+        expect(page.locator(".cursor")).to_have_count(0)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    _press(page, "Shift+ArrowRight", 5)
+    page.keyboard.press("Enter")
+    bar = page.locator(".plane:has([data-plane='axial']) .scale-bar").bounding_box()
+    assert bar
+    assert float(_said(page, r"^([\d.]+) mm$")) == pytest.approx(50 * 50 / bar["width"], rel=0.03)
+    page.locator("[data-plane='axial']").hover()
+    page.mouse.wheel(0, 100)
+    expect(page.locator(".cursor")).to_have_count(0)
+    page.keyboard.press("Delete")
 
 
 def _cross_mm(page: Page) -> list[float]:

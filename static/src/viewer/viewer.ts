@@ -253,6 +253,7 @@ export class Viewer {
       },
       go: (index: number) => {
         if (this.slices) void this.ct?.go(index);
+        else this.views.go(index > 0);
       },
       last: this.scan.slices.length - 1,
     };

@@ -20,6 +20,11 @@ interface Shown {
   outlined: { opacity: boolean; findings: boolean };
 }
 
+/** What screen readers call the screen; of the slices the page says it. */
+const NAMES: Record<Exclude<ViewName, 'slices'>, string> = {
+  planes: gettext('CT in three planes: the Tab key leads through them; ? lists all keys'),
+  '3d': gettext('Lungs in 3D: arrow keys turn them; ? lists all keys'),
+};
 const TURN_DEGREES = 10; // by a key
 const STEP_MM = 1; // of the cross, by a key
 const PAUSE_MS = 400; // after the last key, before the place of the cross is announced
@@ -43,6 +48,8 @@ export class Views {
   private building: Promise<Volume> | null = null;
   private volume: Volume | null = null;
   private announcing = 0;
+  private readonly screen: HTMLElement;
+  private readonly slicesName: string;
   /** The plane that had the focus last. */
   private last: Plane = 'axial';
 
@@ -52,6 +59,8 @@ export class Views {
     private readonly shown: () => Shown,
     private readonly events: ViewsEvents,
   ) {
+    this.screen = root.querySelector<HTMLElement>('.screen')!;
+    this.slicesName = this.screen.ariaLabel!;
     root.addEventListener('focusin', () => (this.last = this.focused ?? this.last));
   }
 
@@ -125,6 +134,13 @@ export class Views {
     this.announceCross();
   }
 
+  /** Moves the plane in focus, else the axial one, to the first or the last place of the CT. */
+  go(last: boolean): void {
+    if (this.name !== 'planes') return;
+    this.volume?.moveToEnd(this.focused ?? 'axial', last);
+    this.announceCross();
+  }
+
   /** An arrow key, to the right and down: turns the lungs in 3D, or moves the cross on the plane in focus. */
   arrow(x: number, y: number): void {
     const plane = this.focused;
@@ -170,6 +186,7 @@ export class Views {
     const before = this.name;
     this.name = name;
     this.root.dataset.view = name;
+    this.screen.ariaLabel = name === 'slices' ? this.slicesName : NAMES[name];
     this.place.hidden = name === 'slices';
     for (const button of this.root.querySelectorAll<HTMLElement>('button[data-view]')) {
       button.setAttribute('aria-pressed', String(button.dataset.view === name));

@@ -154,6 +154,19 @@ export class Volume {
     this.centre = this.centre.map((at, axis) => directions.reduce((sum, [way, by]) => sum + by * way[axis]!, at)) as Types.Point3;
   }
 
+  /** Moves a plane to the first or the last place of the CT: the axial one from head to feet, the others away from the eye. */
+  moveToEnd(on: Plane, last: boolean): void {
+    const { imageData, dimensions } = cache.getVolume(CT)!;
+    const normal = viewportOf(on).getCamera().viewPlaneNormal!;
+    const way: Types.Point3 = on === 'axial' ? [0, 0, -1] : (normal.map((share) => -share) as Types.Point3);
+    const along = (point: Types.Point3): number => point.reduce((sum, place, axis) => sum + place * way[axis]!, 0);
+    const [right, bottom, top] = dimensions.map((count) => [0, count - 1]) as [number[], number[], number[]];
+    const corners = right.flatMap((i) => bottom.flatMap((j) => top.map((k): Types.Point3 => [i, j, k])));
+    const places = corners.map((corner) => along(utilities.transformIndexToWorld(imageData!, corner)));
+    const by = (last ? Math.max(...places) : Math.min(...places)) - along(this.centre);
+    this.centre = this.centre.map((place, axis) => place + by * way[axis]!) as Types.Point3;
+  }
+
   setDragTool(tool: DragTool): void {
     const planes = ToolGroupManager.getToolGroup('planes')!;
     setDragTool(planes, tool);
