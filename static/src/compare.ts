@@ -95,8 +95,12 @@ class Comparison {
 
   /** The pane that keys are meant for: the one in focus, else the newest. */
   private lead(): Pane {
-    this.leader = this.panes.find(({ root }) => root.contains(document.activeElement)) ?? this.newest;
+    this.leader = this.focused ?? this.newest;
     return this.leader;
+  }
+
+  private get focused(): Pane | undefined {
+    return this.panes.find(({ root }) => root.contains(document.activeElement));
   }
 
   /** Shifts an earlier CT against the newest: that in focus, else the last of them. */
@@ -164,7 +168,7 @@ class Comparison {
         this.steering.endCursor();
         for (const { ct } of this.panes) ct?.setDragTool(tool);
       },
-      focusImage: () => (this.leader ?? this.newest).focus(),
+      focusImage: () => (this.focused ?? this.leader ?? this.newest).focus(),
     });
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-go-z]')) {
       button.addEventListener('click', () => {
