@@ -535,8 +535,6 @@ def _planes_say_where_they_are_and_are_measured(page: Page, scan: Path) -> None:
     for key, there in (("End", back), ("Home", front)):
         page.keyboard.press(key)
         wait_until(lambda there=there: _cross_mm(page)[1] == pytest.approx(there, abs=0.11), 10, f"{key} to act")
-    page.evaluate("document.activeElement.blur()")
-    _a_cursor_measures_on_a_plane(page)
 
     page.keyboard.press("d")
     page.mouse.move(axial["x"] + 0.3 * axial["width"], axial["y"] + 0.7 * axial["height"])
@@ -549,6 +547,7 @@ def _planes_say_where_they_are_and_are_measured(page: Page, scan: Path) -> None:
     assert float(length) == pytest.approx(0.2 * axial["width"] * 50 / bar["width"], abs=2)
     page.keyboard.press("Delete")
     wait_until(lambda: "mm" not in (drawn.text_content() or ""), 10, "the length to go")
+    _a_cursor_measures_on_a_plane(page)
     page.keyboard.press("x")
 
 
@@ -571,6 +570,10 @@ def _a_cursor_measures_on_a_plane(page: Page) -> None:
     page.mouse.wheel(0, 100)
     expect(page.locator(".cursor")).to_have_count(0)
     page.keyboard.press("Delete")
+    page.keyboard.press("Enter")
+    expect(page.locator(".cursor")).to_be_visible()
+    page.locator("[data-finding]").first.click()  # where the planes cross again
+    expect(page.locator(".cursor")).to_have_count(0)
 
 
 def _cross_mm(page: Page) -> list[float]:
