@@ -359,7 +359,7 @@ def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: st
         found = page.locator("[data-finding]").count()
         page.locator("[data-finding]").first.click()
         wait_until(lambda: _coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
-        reason = page.get_by_label("Reason, for your next word")
+        reason = page.locator("#finding-reason")
         reason.fill("A vessel")
         reason.press("Enter")  # says nothing of any finding
         page.wait_for_timeout(300)
