@@ -34,8 +34,8 @@ MIN_LUNG_ML = 500.0
 MIN_LUNG_AREA_CM2 = 6.0
 """Slices with less lung (the tips) are not scored: training saw no smaller ones."""
 MAX_BESIDE = 400
-"""In a scan of so many slices findings are looked for beside the work of the networks, which leaves a core idle; of
-more slices both at once would take more than 2.5 GB."""
+"""In a scan of up to so many slices findings are looked for beside the work of the networks, which leaves cores idle;
+of more slices both at once would take too much memory."""
 _STAGES = {"reading": 0.13, "lungs": 0.18, "slices": 0.57, "score": 0.1, "findings": 0.02}
 """Share of each stage in the whole time, measured on a 148-slice scan on two CPU cores; of the findings, only what is
 left to wait for."""
