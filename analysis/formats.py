@@ -3,27 +3,24 @@
 None means "not computed" and is written as a dash, except where a function says otherwise.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.utils.formats import date_format, number_format
-from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext
+from django.utils.translation import gettext, pgettext
 
 from . import words
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-    from .models import Analysis, Finding, Reading
+    from .models import Analysis, Reading
     from .trend import ScoreChange, TimePoint
 
 DASH = "–"
 MINUS = "−"
-NO_LESION = gettext_lazy("no nodule or focal opacity in either scan")
 
 # How a heat map is first drawn, in the viewer (which has sliders for both) and in the report.
 HEAT_OPACITY = 0.45
@@ -36,7 +33,7 @@ def number_text(value: float, digits: int) -> str:
     return number_format(text).replace("-", MINUS if float(text) else "")
 
 
-def _rounded(value: float, digits: int) -> str:
+def amount_text(value: float, digits: int) -> str:
     """For amounts: a small positive one is never written as zero."""
     smallest = 10**-digits
     return f"< {number_text(smallest, digits)}" if 0 < value < smallest / 2 else number_text(value, digits)
@@ -44,7 +41,7 @@ def _rounded(value: float, digits: int) -> str:
 
 def score_text(cm3: float | None) -> str:
     """A Corona score: ``184.2 cm³``."""
-    return DASH if cm3 is None else f"{_rounded(cm3, 1)} cm³"
+    return DASH if cm3 is None else f"{amount_text(cm3, 1)} cm³"
 
 
 def ratio_text(ratio: float | None, beside: float | None = None) -> str:
@@ -57,17 +54,17 @@ def ratio_text(ratio: float | None, beside: float | None = None) -> str:
     digits = 2
     while beside is not None and ratio != beside and digits < 6 and f"{ratio:.{digits}f}" == f"{beside:.{digits}f}":
         digits += 1
-    return _rounded(ratio, digits)
+    return amount_text(ratio, digits)
 
 
 def percent_text(share: float, digits: int = 0) -> str:
     """A share of 0 to 1: ``87 %``."""
-    return f"{_rounded(100 * share, digits)} %"
+    return f"{amount_text(100 * share, digits)} %"
 
 
 def relative_text(relative: float | None) -> str:
     """A Relative Corona score: ``0.54``; None is ``not defined``."""
-    return pgettext("relative score", "not defined") if relative is None else _rounded(relative, 2)
+    return pgettext("relative score", "not defined") if relative is None else amount_text(relative, 2)
 
 
 def change_text(relative: float | None) -> str:
@@ -80,17 +77,17 @@ def change_text(relative: float | None) -> str:
 
 def volume_text(ml: float | None) -> str:
     """A lung volume: ``4213 ml``."""
-    return DASH if ml is None else f"{_rounded(ml, 0)} ml"
+    return DASH if ml is None else f"{amount_text(ml, 0)} ml"
 
 
 def area_text(cm2: float | None) -> str:
     """An area on one slice: ``45.3 cm²``."""
-    return DASH if cm2 is None else f"{_rounded(cm2, 1)} cm²"
+    return DASH if cm2 is None else f"{amount_text(cm2, 1)} cm²"
 
 
 def opacity_text(percent: float | None) -> str:
     """Opacity as a share of the lung: ``12.4 %``."""
-    return DASH if percent is None else f"{_rounded(percent, 1)} %"
+    return DASH if percent is None else f"{amount_text(percent, 1)} %"
 
 
 def opacity_note(opacity: dict[str, Any]) -> str:
@@ -114,102 +111,6 @@ def opacity_rows(opacity: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
     ]
     whole = [percent["right lung"], percent["left lung"], opacity_text(opacity["percent_of_lung"])]
     return [*thirds, (pgettext("regions of the lungs", "Whole"), whole)]
-
-
-def lesions_by_status(change: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lesions of a comparison, those that changed first."""
-    order = list(words.LESION_STATUS)
-    return sorted(change["lesions"], key=lambda lesion: order.index(lesion["status"]))
-
-
-def lesion_words(lesion: dict[str, Any]) -> str:
-    """One lesion of a comparison: ``Finding 2: grown``, ``Resolved: nodule, left lung, upper third``."""
-    status = lesion["status"]
-    if lesion["number"] is None:
-        return str(words.GONE[status] % {"lesion": lesion_place(lesion), "part_of": lesion["part_of"]})
-    seen = words.SEEN_NOW.get(status, words.LESION_STATUS[status])
-    return gettext("Finding %(number)s: %(status)s") % {"number": lesion["number"], "status": seen}
-
-
-def status_words(status: str) -> str:
-    """What became of a lesion (``pipeline/change.py``, ``lesions.py``) in a word or two."""
-    return str(words.LESION_STATUS.get(status, words.NOT_COMPARED))
-
-
-def instead_words(status: str) -> str:
-    """What a CT shows at the place of a lesion that is no finding there (``lesions.Sighting.instead``)."""
-    return str(words.INSTEAD[status])
-
-
-def kinds_words(findings: Sequence["Finding"]) -> str:
-    """What a lesion is, as the page of each of its CTs says it: ``mass → nodule`` where it became another."""
-    return " → ".join(str(words.KINDS[kind]) for kind, _ in groupby(finding.kind for finding in findings))
-
-
-def places_words(findings: Sequence["Finding"]) -> str:
-    """Where a lesion lies, as the page of each of its CTs says it: ``left lung, upper third``; each place once."""
-    return " · ".join(dict.fromkeys(str(words.PLACES[finding.lung, finding.zone]) for finding in findings))
-
-
-def lesion_place(lesion: dict[str, Any]) -> str:
-    """What and where one lesion of a comparison is: ``nodule, left lung, upper third``."""
-    return f"{words.KINDS[lesion['kind']]}, {words.PLACES[lesion['lung'], lesion['zone']]}"
-
-
-def lesion_measures(lesion: dict[str, Any]) -> str:
-    """Numbers of its findings, volumes and their change: ``#2 0.52 ml → #1 1.21 ml, +133 %, volume doubling time 74
-    days``, ``#4 0.40 ml → –``."""
-    then, now = (
-        DASH if number is None else f"#{number} {_rounded(ml, 2)} ml"
-        for number, ml in (
-            (lesion["prior_number"], lesion["prior_volume_ml"]),
-            (lesion["number"], lesion["volume_ml"]),
-        )
-    )
-    percent, days = lesion["volume_change_percent"], lesion["doubling_time_days"]
-    parts = [f"{then} → {now}"]
-    if percent is not None:
-        parts.append(change_text(1 + percent / 100))
-    if days is not None:
-        parts.append(gettext("volume doubling time %(days)s days") % {"days": number_text(days, 0)})
-    return ", ".join(parts)
-
-
-def lesion_counts(change: dict[str, Any]) -> str:
-    """``2 new, 1 grown, 4 stable``, without those that readers rejected (``finding_reviews.reviewed_change``); for none
-    ``no nodule or focal opacity in either scan``."""
-    counts = Counter(each["status"] for each in change["lesions"] if not is_rejected(each))
-    said = [f"{counts[status]} {word}" for status, word in words.LESION_STATUS.items() if counts[status]]
-    return ", ".join(said) or str(NO_LESION)
-
-
-def is_rejected(lesion: dict[str, Any]) -> bool:
-    """Whether a lesion of a comparison does not count: its finding was rejected, on the later CT where it has one."""
-    return lesion["rejected_then"] if lesion["number"] is None else lesion["rejected"]
-
-
-def rejection_words(lesion: dict[str, Any]) -> str:
-    """What readers rejected of a lesion of a comparison; "" for nothing."""
-    if lesion["rejected"]:
-        return pgettext("lesion", "rejected by a reader")
-    return pgettext("lesion", "rejected by a reader on the CT before") if lesion["rejected_then"] else ""
-
-
-def rejected_note(change: dict[str, Any]) -> str:
-    """How many lesions the counts leave out; "" for none."""
-    count = sum(map(is_rejected, change["lesions"]))
-    sentence = ngettext(
-        "%(count)s rejected by a reader is not counted.", "%(count)s rejected by a reader are not counted.", count
-    )
-    return sentence % {"count": count} if count else ""
-
-
-def opacity_change_words(change: dict[str, Any]) -> str:
-    """``120 ml newly opaque or denser and 35 ml cleared or less dense beyond 3 mm, 80 ml as before``."""
-    sentence = gettext(
-        "%(worse)s newly opaque or denser and %(better)s cleared or less dense beyond 3 mm, %(unchanged)s as before"
-    )
-    return sentence % {name: volume_text(change[f"{name}_ml"]) for name in ("worse", "better", "unchanged")}
 
 
 def finding_words(finding: dict[str, Any]) -> str:
@@ -245,19 +146,19 @@ def report_words(state: str) -> str:
 def finding_in_short(each: Any) -> str:
     """``Solid nodule, left lung, upper third (14.2 × 11.0 mm)`` of a ``finding_reviews.ReviewedFinding``."""
     if each.finding is None:
-        return gettext("one that a reader marked (%(mm)s mm)") % {"mm": _rounded(each.long_axis_mm, 1)}
+        return gettext("one that a reader marked (%(mm)s mm)") % {"mm": amount_text(each.long_axis_mm, 1)}
     return f"{finding_words(each.finding)} ({_axes_text(each.finding)})"
 
 
 def finding_measures(finding: dict[str, Any]) -> str:
     """How large, how dense and how sure: ``14.2 × 11.0 mm, 1.21 ml, 32 HU, confidence 0.97``."""
-    volume, density = f"{_rounded(finding['volume_ml'], 2)} ml", hu_text(finding["mean_hu"])
+    volume, density = f"{amount_text(finding['volume_ml'], 2)} ml", hu_text(finding["mean_hu"])
     confidence = gettext("confidence %(confidence)s") % {"confidence": ratio_text(finding["confidence"])}
     return f"{_axes_text(finding)}, {volume}, {density}, {confidence}"
 
 
 def _axes_text(finding: dict[str, Any]) -> str:
-    long_axis, short_axis = (_rounded(finding[f"{axis}_axis_mm"], 1) for axis in ("long", "short"))
+    long_axis, short_axis = (amount_text(finding[f"{axis}_axis_mm"], 1) for axis in ("long", "short"))
     return f"{long_axis} × {short_axis} mm"
 
 
@@ -268,7 +169,7 @@ def position_text(z_mm: float | None) -> str:
 
 def spacing_text(mm: float | None) -> str:
     """Between slices or pixels: ``2.00 mm``, ``0.68 mm``."""
-    return DASH if mm is None else f"{_rounded(mm, 2)} mm"
+    return DASH if mm is None else f"{amount_text(mm, 2)} mm"
 
 
 def apart_text(mm: float | None) -> str:

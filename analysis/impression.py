@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext
 
-from . import formats, words
+from . import formats, lesion_words, words
 from .finding_reviews import reviewed, reviewed_change
 from .models import Analysis, Comparison
 from .stored_text import stored_text
@@ -80,7 +80,7 @@ def _since_last(comparison: Comparison | None) -> str:
     if comparison is None or change is None:
         return ""
     day = formats.date_text(comparison.prior.series.study.study_date)
-    lesions = formats.lesion_counts(change)
+    lesions = lesion_words.lesion_counts(change)
     return gettext("Compared with %(day)s: lesions %(lesions)s.") % {"day": day, "lesions": lesions}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from reportlab.platypus import Flowable, Spacer
 
-from . import formats
+from . import formats, lesion_words
 from .finding_reviews import ReviewedFinding, reviewed, reviewed_change
 from .models import Analysis, Comparison
 from .report_images import SliceImage, finding_images
@@ -103,9 +103,9 @@ def _card(each: ReviewedFinding, image: SliceImage | None) -> list[object]:
 
 
 def _what(lesion: dict[str, Any]) -> str:
-    """What and where it is, unless it is gone, of which ``formats.lesion_words`` says it; and what readers rejected."""
-    what = "" if lesion["number"] is None else formats.lesion_place(lesion)
-    return "; ".join(filter(None, [what, formats.rejection_words(lesion)]))
+    """What and where it is, unless it is gone, which ``lesion_words`` says itself; and what readers rejected."""
+    what = "" if lesion["number"] is None else lesion_words.lesion_place(lesion)
+    return "; ".join(filter(None, [what, lesion_words.rejection_words(lesion)]))
 
 
 def change_section(comparison: Comparison | None) -> list[Flowable]:
@@ -121,17 +121,17 @@ def change_section(comparison: Comparison | None) -> list[Flowable]:
         return [*title, paragraph(stored_text(comparison.error) or waiting)]
     rows = [
         [
-            paragraph(formats.lesion_words(lesion), 7.5, bold=lesion["status"] in ("new", "grown")),
+            paragraph(lesion_words.lesion_words(lesion), 7.5, bold=lesion["status"] in ("new", "grown")),
             paragraph(_what(lesion), 7.5),
-            paragraph(formats.lesion_measures(lesion), 7.5),
+            paragraph(lesion_words.lesion_measures(lesion), 7.5),
         ]
-        for lesion in formats.lesions_by_status(change)
+        for lesion in lesion_words.lesions_by_status(change)
     ]
     head = [paragraph(text, 7, FAINT) for text in LESION_HEAD]
-    lesions, opacity = formats.lesion_counts(change), formats.opacity_change_words(change)
+    lesions, opacity = lesion_words.lesion_counts(change), lesion_words.opacity_change_words(change)
     lines = [
         gettext("Lesions: %(lesions)s. Opacity: %(opacity)s.") % {"lesions": lesions, "opacity": opacity},
-        *filter(None, [formats.rejected_note(change)]),
+        *filter(None, [lesion_words.rejected_note(change)]),
         *(stored_text(flag["message"]) for flag in change["quality"]),
     ]
     grid = table(

@@ -10,7 +10,7 @@ from reportlab.platypus import Flowable, Spacer, Table
 
 from patients.models import Patient, Study
 
-from . import finding_reviews, formats
+from . import finding_reviews, formats, lesion_words
 from .models import Analysis, Comparison
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
@@ -207,11 +207,11 @@ def _since_last(comparison: Comparison | None) -> list[Flowable]:
         return [paragraph(failed, 8)] if comparison.error else []
     said = gettext("Since %(day)s: lesions: %(lesions)s; opacity: %(opacity)s.") % {
         "day": day,
-        "lesions": formats.lesion_counts(change),
-        "opacity": formats.opacity_change_words(change),
+        "lesions": lesion_words.lesion_counts(change),
+        "opacity": lesion_words.opacity_change_words(change),
     }
     remarks = (stored_text(flag["message"]) for flag in change["quality"])
-    return [paragraph(" ".join(filter(None, [said, formats.rejected_note(change), *remarks])), 8)]
+    return [paragraph(" ".join(filter(None, [said, lesion_words.rejected_note(change), *remarks])), 8)]
 
 
 def _image_section(analysis: Analysis, images: Sequence[SliceImage], room: float) -> list[Flowable]:

@@ -1,8 +1,8 @@
-"""``{% load formats %}``: the number formats of ``analysis/formats.py`` as template filters."""
+"""``{% load formats %}``: numbers and words of ``analysis/formats.py`` and ``lesion_words.py`` as template filters."""
 
 from django import template
 
-from .. import formats
+from .. import formats, lesion_words
 
 register = template.Library()
 
@@ -20,19 +20,19 @@ for written in (
     formats.finding_measures,
     formats.findings_count,
     formats.review_words,
-    formats.lesions_by_status,
-    formats.lesion_words,
-    formats.status_words,
-    formats.instead_words,
-    formats.kinds_words,
-    formats.places_words,
+    lesion_words.lesions_by_status,
+    lesion_words.lesion_words,
+    lesion_words.status_words,
+    lesion_words.instead_words,
+    lesion_words.kinds_words,
+    lesion_words.places_words,
     formats.report_words,
-    formats.lesion_measures,
-    formats.lesion_counts,
-    formats.is_rejected,
-    formats.rejection_words,
-    formats.rejected_note,
-    formats.opacity_change_words,
+    lesion_words.lesion_measures,
+    lesion_words.lesion_counts,
+    lesion_words.is_rejected,
+    lesion_words.rejection_words,
+    lesion_words.rejected_note,
+    lesion_words.opacity_change_words,
     formats.position_text,
     formats.spacing_text,
     formats.date_text,

@@ -3,7 +3,7 @@
 import pytest
 from django.template import Context, Template
 
-from analysis import formats
+from analysis import formats, lesion_words
 from analysis.models import Finding
 
 
@@ -117,14 +117,14 @@ def lesion(status, number=None, part_of=None, before=None, now=None, percent=Non
     ],
 )
 def test_what_became_of_a_lesion_is_said_in_words(one, words):
-    assert formats.lesion_words(one) == words
+    assert lesion_words.lesion_words(one) == words
 
 
 def test_numbers_and_volumes_stand_then_and_now_with_their_change():
     grown = lesion("grown", 1, before=0.52, now=1.21, percent=132.7, days=74.2, prior=3)
-    assert formats.lesion_measures(grown) == "#3 0.52 ml → #1 1.21 ml, +133 %, volume doubling time 74 days"
-    assert formats.lesion_measures(lesion("resolved", before=0.4, prior=2)) == "#2 0.40 ml → –"
-    assert formats.lesion_measures(lesion("new", 1, now=0.004)) == "– → #1 < 0.01 ml"
+    assert lesion_words.lesion_measures(grown) == "#3 0.52 ml → #1 1.21 ml, +133 %, volume doubling time 74 days"
+    assert lesion_words.lesion_measures(lesion("resolved", before=0.4, prior=2)) == "#2 0.40 ml → –"
+    assert lesion_words.lesion_measures(lesion("new", 1, now=0.004)) == "– → #1 < 0.01 ml"
 
 
 @pytest.mark.parametrize(
@@ -139,25 +139,25 @@ def test_numbers_and_volumes_stand_then_and_now_with_their_change():
 )
 def test_a_lesion_counts_unless_a_reader_rejected_its_newest_finding(one, counts, words):
     change = {"lesions": [lesion("new", 3), one]}
-    assert formats.rejection_words(one) == words
-    assert formats.is_rejected(one) is not counts
-    assert formats.lesion_counts(change) == (f"1 new, 1 {one['status']}" if counts else "1 new")
-    assert formats.rejected_note(change) == ("" if counts else "1 rejected by a reader is not counted.")
+    assert lesion_words.rejection_words(one) == words
+    assert lesion_words.is_rejected(one) is not counts
+    assert lesion_words.lesion_counts(change) == (f"1 new, 1 {one['status']}" if counts else "1 new")
+    assert lesion_words.rejected_note(change) == ("" if counts else "1 rejected by a reader is not counted.")
 
 
 def test_a_lesion_is_called_what_the_page_of_each_of_its_cts_calls_it():
     def finding(kind, zone="upper"):
         return Finding(kind=kind, lung="left", zone=zone)
 
-    assert formats.kinds_words([finding("mass"), finding("mass"), finding("nodule")]) == "mass → nodule"
-    assert formats.kinds_words([finding("nodule"), finding("mass"), finding("nodule")]) == "nodule → mass → nodule"
+    assert lesion_words.kinds_words([finding("mass"), finding("mass"), finding("nodule")]) == "mass → nodule"
+    assert lesion_words.kinds_words([finding("nodule"), finding("mass"), finding("nodule")]) == "nodule → mass → nodule"
     moved = [finding("mass"), finding("mass", "middle"), finding("mass")]
-    assert formats.kinds_words(moved) == "mass"
-    assert formats.places_words(moved) == "left lung, upper third · left lung, middle third"
+    assert lesion_words.kinds_words(moved) == "mass"
+    assert lesion_words.places_words(moved) == "left lung, upper third · left lung, middle third"
 
 
 def test_lesions_that_changed_come_first():
     change = {"lesions": [lesion("stable", 1), lesion("unclear", 2), lesion("new", 3), lesion("new", 4)]}
-    assert [each["number"] for each in formats.lesions_by_status(change)] == [3, 4, 1, 2]
-    assert formats.lesion_counts(change) == "2 new, 1 stable, 1 unclear"
-    assert formats.lesion_counts({"lesions": []}) == formats.NO_LESION
+    assert [each["number"] for each in lesion_words.lesions_by_status(change)] == [3, 4, 1, 2]
+    assert lesion_words.lesion_counts(change) == "2 new, 1 stable, 1 unclear"
+    assert lesion_words.lesion_counts({"lesions": []}) == lesion_words.NO_LESION

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import translation
 from pypdf import PdfReader
 
-from analysis import formats, services, words
+from analysis import formats, lesion_words, services, words
 from analysis.about import CHARTS, cases, figures
 from analysis.charts import trend_figures
 from analysis.finding_reviews import reviewed, say_of
@@ -90,17 +90,17 @@ def test_measures_have_a_decimal_comma(german):
     ],
 )
 def test_what_became_of_a_lesion(german, one, said):
-    assert formats.lesion_words(one) == said
+    assert lesion_words.lesion_words(one) == said
 
 
 def test_changes_of_lesions_and_opacity(german):
     grown = lesion("grown", 1, before=0.52, now=1.21, percent=132.7, days=74.2, prior=3)
-    assert formats.lesion_measures(grown) == "#3 0,52 ml → #1 1,21 ml, +133 %, Volumenverdopplungszeit 74 Tage"
+    assert lesion_words.lesion_measures(grown) == "#3 0,52 ml → #1 1,21 ml, +133 %, Volumenverdopplungszeit 74 Tage"
     rejected = [lesion("new", number, rejected="now") for number in (4, 5)]
     change = {"lesions": [grown, lesion("new", 2), lesion("new", 3), *rejected]}
-    assert formats.lesion_counts(change) == "2 neu, 1 gewachsen"
-    assert formats.rejected_note(change) == "2 vom Befunder verworfene sind nicht mitgezählt."
-    assert formats.opacity_change_words({"worse_ml": 120, "better_ml": 35, "unchanged_ml": 80}) == (
+    assert lesion_words.lesion_counts(change) == "2 neu, 1 gewachsen"
+    assert lesion_words.rejected_note(change) == "2 vom Befunder verworfene sind nicht mitgezählt."
+    assert lesion_words.opacity_change_words({"worse_ml": 120, "better_ml": 35, "unchanged_ml": 80}) == (
         "120 ml neu verdichtet oder dichter und 35 ml aufgehellt oder weniger dicht (jenseits von 3 mm), "
         "80 ml unverändert"
     )
