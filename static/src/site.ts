@@ -4,7 +4,14 @@ import '@fontsource-variable/inter/index.css';
 import './styles/tokens.css';
 import './styles/layout.css';
 import './styles/parts.css';
+import './styles/worklist.css';
+import './styles/timeline.css';
+import './styles/prose.css';
+import './styles/upload.css';
+import './styles/viewer.css';
 import './styles/study.css';
+import './styles/reading.css';
+import './styles/compare.css';
 import htmx from 'htmx.org';
 
 // The content security policy forbids eval; the indicator's styles are not used.

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.browser import chromium, complaints_of, log_in
-from tests.stack import Stack, running_stack
+from tests.stack import Stack, running_stack, zipped
 
 MAKE_RESULT = """
 from pathlib import Path
@@ -57,3 +57,10 @@ def study(stack: Stack, tmp_path: Path) -> str:
     """The address of a CT whose slices 6 and 7 the AI calls abnormal."""
     said = stack.python(MAKE_RESULT.format(folder=str(tmp_path)))
     return f"{stack.url}/studies/{said.split()[-1]}/"
+
+
+@pytest.fixture(scope="module")
+def analysed(stack: Stack, worker: None, exams: list[Path]) -> str:
+    """The address of a CT with findings."""
+    (pk,) = stack.finished_upload(stack.upload(zipped(exams[0])))["analyses"]
+    return f"{stack.url}/studies/{stack.finished_analysis(pk)['study']}/"

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.browser import chromium, complaints_of, log_in
 from tests.browser.test_accessibility import axe_faults
-from tests.browser.test_walk import _coloured_pixels
+from tests.browser.viewing import coloured_pixels
 from tests.servers import wait_until
 from tests.stack import Stack
 
@@ -212,7 +212,7 @@ def test_each_earlier_ct_has_its_offset(stack: Stack, course: list[int]):
 
 def _drawn(page: Page, layer: str) -> list[bool]:
     """Of each CT whether something of the layer is drawn."""
-    return [_coloured_pixels(_pane(page, number), layer) > 0 for number in range(3)]
+    return [coloured_pixels(_pane(page, number), layer) > 0 for number in range(3)]
 
 
 def test_heat_maps_changes_findings_and_readers_marks_are_drawn_on_each_ct(stack: Stack, course: list[int]):

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_viewer import _count, _drag, _plane, viewer
+from tests.browser.viewing import drag, pixels_of, plane_picture, viewer
 from tests.servers import wait_until
 from tests.stack import Stack
 
@@ -12,7 +12,7 @@ SIZE = (820, 480)  # WebGL without a graphics card takes its time for each pixel
 
 
 def _green(page: Page, name: str = "axial") -> int:
-    return _count(_plane(page, name), GREEN)
+    return pixels_of(plane_picture(page, name), GREEN)
 
 
 def _said(page: Page, words: str) -> None:
@@ -25,7 +25,7 @@ def test_words_on_findings_show_at_once_in_planes_and_3d(stack: Stack, study: st
         page.keyboard.press("h")  # the heat map has green of its own
         page.keyboard.press("Home")
         page.keyboard.press("d")
-        _drag(page, (0.33, 0.45), (0.41, 0.45))  # on the first slice, where no plane cuts a finding of the networks
+        drag(page, (0.33, 0.45), (0.41, 0.45))  # on the first slice, where no plane cuts a finding of the networks
         page.get_by_role("button", name="Add as finding").click()
         _said(page, "Saved for finding 3: a finding.")
 

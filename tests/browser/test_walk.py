@@ -10,6 +10,7 @@ from pypdf import PdfReader
 
 from tests.browser.browser import chromium, complaints_of, log_in
 from tests.browser.test_accessibility import axe_faults
+from tests.browser.viewing import coloured_pixels
 from tests.servers import wait_until
 from tests.stack import Stack, zipped
 
@@ -76,15 +77,15 @@ def _heat_map_can_be_toggled(page: Page) -> None:
     wait_until(lambda: _picture(page) != shown, 10, "the heat map to go")
     page.keyboard.press("H")  # as with Caps Lock
     wait_until(lambda: _picture(page) == shown, 10, "the heat map to come back")
-    assert _coloured_pixels(page) > 100
+    assert coloured_pixels(page) > 100
     page.locator("input[name=threshold]").fill("100")
     page.wait_for_timeout(200)
-    assert _coloured_pixels(page) == 0
+    assert coloured_pixels(page) == 0
     page.locator(".screen").focus()
     for _ in range(20):
         page.keyboard.press(",")
     expect(page.locator("input[name=threshold]")).to_have_value("0")
-    assert _coloured_pixels(page) > 100
+    assert coloured_pixels(page) > 100
 
 
 def _picture(page: Page) -> str:
@@ -93,11 +94,11 @@ def _picture(page: Page) -> str:
 
 
 def _outlines_can_be_toggled(page: Page) -> None:
-    assert _coloured_pixels(page, "opacity") == 0
+    assert coloured_pixels(page, "opacity") == 0
     page.keyboard.press("o")
-    wait_until(lambda: _coloured_pixels(page, "opacity") > 100, 10, "the outlines to come")
+    wait_until(lambda: coloured_pixels(page, "opacity") > 100, 10, "the outlines to come")
     page.locator("[data-outline-switch=opacity]").click()
-    wait_until(lambda: _coloured_pixels(page, "opacity") == 0, 10, "the outlines to go")
+    wait_until(lambda: coloured_pixels(page, "opacity") == 0, 10, "the outlines to go")
 
 
 def _a_finding_is_shown_on_its_slice(page: Page) -> None:
@@ -107,9 +108,9 @@ def _a_finding_is_shown_on_its_slice(page: Page) -> None:
     slices = json.loads(page.locator("#scan").text_content() or "")["slices"]
     nearest = min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - z_mm))
     expect(page.locator("[data-viewer]")).to_have_attribute("data-slice-index", str(nearest))
-    wait_until(lambda: _coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
+    wait_until(lambda: coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
     page.keyboard.press("f")
-    wait_until(lambda: _coloured_pixels(page, "findings") == 0, 10, "the outline to go")
+    wait_until(lambda: coloured_pixels(page, "findings") == 0, 10, "the outline to go")
 
 
 def _what_changed_is_outlined(page: Page) -> None:
@@ -117,23 +118,11 @@ def _what_changed_is_outlined(page: Page) -> None:
     switch = page.locator("[data-outline-switch=change]")
     expect(switch).to_be_visible(timeout=ANALYSED_WITHIN_MS)
     page.locator("#since-last [data-finding-z]").first.click()
-    assert _coloured_pixels(page, "change") == 0
+    assert coloured_pixels(page, "change") == 0
     page.keyboard.press("c")
-    wait_until(lambda: _coloured_pixels(page, "change") > 10, 10, "the outline of the change")
+    wait_until(lambda: coloured_pixels(page, "change") > 10, 10, "the outline of the change")
     switch.click()
-    wait_until(lambda: _coloured_pixels(page, "change") == 0, 10, "the outline of the change to go")
-
-
-def _coloured_pixels(page: Page | Locator, overlay: str = "heatmap") -> int:
-    """Pixels of an overlay that are not transparent."""
-    return page.locator(f"[data-overlay={overlay}]").evaluate(
-        """canvas => {
-            const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
-            let count = 0
-            for (let i = 3; i < pixels.length; i += 4) if (pixels[i] > 0) count++
-            return count
-        }"""
-    )
+    wait_until(lambda: coloured_pixels(page, "change") == 0, 10, "the outline of the change to go")
 
 
 def _keys_wheel_and_strip_go_through_the_slices(page: Page) -> None:
