@@ -25,6 +25,7 @@ MINUS = "−"
 # How a heat map is first drawn, in the viewer (which has sliders for both) and in the report.
 HEAT_OPACITY = 0.45
 HEAT_THRESHOLD = 0.2  # activations below are not drawn
+DIFFUSE_FROM_PERCENT = 1.0  # of the lungs, from which the list of findings names opacity
 
 
 def number_text(value: float, digits: int) -> str:
@@ -88,6 +89,19 @@ def area_text(cm2: float | None) -> str:
 def opacity_text(percent: float | None) -> str:
     """Opacity as a share of the lung: ``12.4 %``."""
     return DASH if percent is None else f"{amount_text(percent, 1)} %"
+
+
+def opacity_extent(opacity: dict[str, Any]) -> str:
+    """How much, and where most of it is: ``12.4 % of the lungs, most in the left lower third``."""
+    share = gettext("%(share)s of the lungs") % {"share": opacity_text(opacity["percent_of_lung"])}
+    thirds = [each for each in opacity["regions"] if each["name"] in words.MOST_IN]
+    worst = max(thirds, key=lambda each: each["percent"], default=None)
+    return f"{share}, {words.MOST_IN[worst['name']]}" if worst and worst["percent"] > 0 else share
+
+
+def diffuse_opacity(opacity: dict[str, Any] | None) -> str:
+    """What the list of findings says of it, empty where there is hardly any."""
+    return opacity_extent(opacity) if opacity and opacity["percent_of_lung"] >= DIFFUSE_FROM_PERCENT else ""
 
 
 def opacity_note(opacity: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext
 
-from . import formats, lesion_words, words
+from . import formats, lesion_words
 from .finding_reviews import reviewed, reviewed_change
 from .models import Analysis, Comparison
 from .stored_text import stored_text
@@ -35,17 +35,9 @@ def _opacities(analysis: Analysis) -> str:
         )
     opacity = analysis.report["opacity"]
     said = gettext("Opacities as in COVID-19 on %(positive)s of %(lung)s lung slices") % counted
-    parts = [said, *(_extent(opacity) if opacity else [])]
+    parts = [said, formats.opacity_extent(opacity)] if opacity else [said]
     caution = gettext("Not specific to COVID-19.")
     return f"{', '.join(parts)}. {caution}"
-
-
-def _extent(opacity: dict) -> list[str]:
-    """The share of opacity, and the third of a lung that has the most of it."""
-    share = gettext("%(share)s of the lungs") % {"share": formats.opacity_text(opacity["percent_of_lung"])}
-    thirds = [each for each in opacity["regions"] if each["name"] in words.MOST_IN]
-    worst = max(thirds, key=lambda each: each["percent"], default=None)
-    return [share, str(words.MOST_IN[worst["name"]])] if worst and worst["percent"] > 0 else [share]
 
 
 def _score(point: TimePoint) -> str:

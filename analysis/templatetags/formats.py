@@ -16,6 +16,7 @@ for written in (
     formats.area_text,
     formats.opacity_text,
     formats.opacity_note,
+    formats.diffuse_opacity,
     formats.finding_words,
     formats.finding_measures,
     formats.findings_count,

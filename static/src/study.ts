@@ -39,6 +39,7 @@ function openAtLevel(address: string): void {
 document.addEventListener('click', (event) => {
   const finding = (event.target as HTMLElement).closest<HTMLElement>('[data-finding-z]');
   if (finding) viewer?.showFinding(Number(finding.dataset.findingZ), pointOf(finding));
+  if ((event.target as HTMLElement).closest('[data-most-affected]')) viewer?.showMostAffected();
   const link = (event.target as HTMLElement).closest<HTMLAnchorElement>('a[data-open-at-level]');
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();

@@ -60,6 +60,21 @@ def test_regions_stand_as_a_table_of_thirds_and_sides():
     assert formats.opacity_rows(None) == []
 
 
+@pytest.mark.parametrize(
+    ("percent", "thirds", "words"),
+    [
+        (12.44, {"right lower": 31.0, "left upper": 2.0}, "12.4 % of the lungs, most in the right lower third"),
+        (1.0, {"right lower": 0.0}, "1.0 % of the lungs"),
+        (0.99, {"right lower": 9.0}, ""),
+        (None, {}, ""),
+    ],
+)
+def test_opacity_is_a_finding_from_a_hundredth_of_the_lungs_on(percent, thirds, words):
+    regions = [{"name": name, "percent": share} for name, share in thirds.items()]
+    opacity = None if percent is None else {"percent_of_lung": percent, "regions": regions}
+    assert formats.diffuse_opacity(opacity) == words
+
+
 def test_negative_positions_have_a_true_minus_and_zero_has_none():
     assert formats.position_text(-192.14) == "−192.1 mm"
     assert formats.position_text(-0.01) == "0.0 mm"

@@ -90,8 +90,9 @@ export class Layers {
     this.changed();
   }
 
-  showFindings(): void {
-    if (!this.settings.outlined.findings) this.toggleOutline('findings');
+  /** Switches an outline on, where there is one. */
+  show(name: OutlineName): void {
+    if (this.maps[name] !== null && !this.settings.outlined[name]) this.toggleOutline(name);
   }
 
   /** Singles out a finding, by its number in the list, where its slice is on show; null for none. */

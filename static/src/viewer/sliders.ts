@@ -41,6 +41,7 @@ export class Sliders {
   };
 
   private nudge(name: Name, steps: number): void {
+    if (this.slider(name).getClientRects().length === 0) return; // not on show: nothing would be seen of it
     this.slider(name).stepUp(steps);
     this.slider(name).dispatchEvent(new Event('input'));
   }

@@ -26,7 +26,7 @@ export type Measurement = ToolTypes.Annotation;
 export type Surface = Types.IStackViewport | Types.IVolumeViewport;
 
 const MEASURE_STYLE = {
-  ...{ color: '#ffe58a', colorHighlighted: '#fff', colorSelected: '#fff', lineWidth: '1.5' },
+  ...{ color: '#ffe58a', colorHighlighted: '#fff', colorSelected: '#fff', lineWidth: '2' },
   ...{ textBoxColor: '#ffe58a', textBoxColorHighlighted: '#fff', textBoxColorSelected: '#fff' },
   ...{ textBoxFontFamily: 'inherit', textBoxFontSize: '13px', textBoxBackground: 'rgba(11, 16, 20, 0.7)', textBoxShadow: false },
 };
@@ -163,12 +163,10 @@ function lengthWords({ cachedStats }: Measured, target: string): string[] | unde
 
 /** What stands beside an ellipse. */
 function ellipseWords({ cachedStats }: Measured, target: string): string[] {
-  const { area, mean, max, min, stdDev, areaUnit, modalityUnit } = cachedStats[target]!;
+  const { area, mean, stdDev, areaUnit, modalityUnit } = cachedStats[target]!;
   const lines: [string, unknown, unknown][] = [
     [gettext('Area: %(value)s'), area, areaUnit],
     [gettext('Mean: %(value)s'), mean, modalityUnit],
-    [gettext('Max: %(value)s'), max, modalityUnit],
-    [gettext('Min: %(value)s'), min, modalityUnit],
     [gettext('Std Dev: %(value)s'), stdDev, modalityUnit],
   ];
   return lines.flatMap(([words, value, unit]) =>

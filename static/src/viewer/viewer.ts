@@ -113,9 +113,17 @@ export class Viewer {
 
   /** Shows the slice of a finding, or the planes through its middle (LPS, mm), with the outlines of findings. */
   showFinding(z: number, at: [number, number, number] | null): void {
-    this.layers.showFindings();
+    this.layers.show('findings');
     const { ct } = this;
     if (!at || !this.views.goTo(at)) void ct?.go(nearest(this.scan, at ? ct.height(at) : z));
+    this.root.scrollIntoView({ block: 'nearest' });
+  }
+
+  /** Shows the slice with the most disease, or the planes through it, with the outlines of opacities. */
+  showMostAffected(): void {
+    this.layers.show('opacity');
+    const index = mostAffected(this.scan);
+    if (!this.views.goToPeak(index)) void this.ct?.go(index);
     this.root.scrollIntoView({ block: 'nearest' });
   }
 

@@ -5,6 +5,7 @@ import type { Ct } from './ct';
 import type { Cursor } from './cursor';
 import { marked, rejected } from './findings';
 import type { HeatmapSettings } from './heatmap';
+import { nearest } from './scan';
 import type { Scan } from './scan';
 import { pressedTool } from './toolbar';
 import type { DragTool, Measure, Window } from './view';
@@ -47,6 +48,8 @@ export class Views {
   private name: ViewName = 'slices';
   private building: Promise<Volume> | null = null;
   private volume: Volume | null = null;
+  /** The point of the finding that was chosen while the slices were on show. */
+  private asked: Point3 | null = null;
   private announcing = 0;
   private readonly screen: HTMLElement;
   private readonly slicesName: string;
@@ -80,8 +83,7 @@ export class Views {
       if (this.name === 'slices') return null; // the user went back while it was built
       volume.resize();
       if (!this.root.dataset.volume) for (const each of ['planes', '3d'] as const) volume.reset(each); // it may have been built out of sight
-      const z = this.scan.slices[index]!.z_mm;
-      if (before === 'slices' && z !== null) volume.centre = moved(volume.centre, ct.normal, z - ct.height(volume.centre));
+      if (before === 'slices') this.crossOn(index, volume, ct);
       this.update();
       this.root.dataset.volume = 'ready';
     } catch (error) {
@@ -175,11 +177,32 @@ export class Views {
     return plane ? (plane.dataset.plane as Plane) : null;
   }
 
-  /** Whether planes are on show: then they cross at the point (LPS, mm). */
-  goTo(point: [number, number, number]): boolean {
-    if (this.name !== 'planes' || !this.volume) return false;
-    this.volume.centre = point;
+  /** Whether planes are on show: then they cross at the point (LPS, mm); else they will once they come on show from its slice. */
+  goTo(point: Point3): boolean {
+    const shown = this.name === 'planes' && this.volume !== null;
+    if (shown) this.volume!.centre = point;
+    this.asked = shown ? null : point;
+    return shown;
+  }
+
+  /** Whether planes are on show: then they cross where the heat map of the slice is highest, if there is any. */
+  goToPeak(index: number): boolean {
+    const { plane } = this.scan.slices[index]!;
+    if (this.name !== 'planes' || !this.volume || plane === null) return false;
+    const peak = this.volume.peak(plane);
+    if (peak) this.volume.centre = peak;
     return true;
+  }
+
+  /** The planes cross on the slice that was on show: in the finding chosen there; else, the first time, where its heat map is highest. */
+  private crossOn(index: number, volume: Volume, ct: Ct): void {
+    const { z_mm, plane } = this.scan.slices[index]!;
+    const finding = this.asked && nearest(this.scan, ct.height(this.asked)) === index ? this.asked : null;
+    this.asked = null;
+    const first = this.root.dataset.volume !== 'ready' && plane !== null;
+    const point = finding ?? (first ? volume.peak(plane) : null);
+    if (point) volume.centre = point;
+    else if (z_mm !== null) volume.centre = moved(volume.centre, ct.normal, z_mm - ct.height(volume.centre));
   }
 
   private fill(name: ViewName): void {

@@ -50,6 +50,7 @@ export class Volume {
   /** What is shown and hidden together. */
   private readonly actors: Record<string, Types.VolumeActor[]> = {};
   private readonly inLungs: Types.VolumeActor[] = [];
+  private heat: Uint8Array = new Uint8Array();
   /** The number of the finding at each voxel, and what is drawn there. */
   private findings: Record<'numbers' | 'drawn', Uint8Array> = { numbers: new Uint8Array(), drawn: new Uint8Array() };
 
@@ -128,6 +129,17 @@ export class Volume {
 
   set centre(point: Types.Point3) {
     crosshairs().setToolCenter(point);
+  }
+
+  /** The point (LPS, mm) where a plane of the heat map is highest; null where all of it is 0. */
+  peak(plane: number): Types.Point3 | null {
+    const [columns, rows] = this.grid.dimensions;
+    const slice = this.grid.planes.indexOf(plane);
+    const values = this.heat.subarray(slice * columns * rows, (slice + 1) * columns * rows);
+    const highest = values.reduce((best, value, at) => (value > values[best]! ? at : best), 0);
+    if (!values[highest]) return null;
+    const index: Types.Point3 = [highest % columns, Math.floor(highest / columns), slice];
+    return utilities.transformIndexToWorld(cache.getVolume('heatmap')!.imageData!, index) as Types.Point3;
   }
 
   /** HU of the CT where the planes cross; null outside it. */
@@ -217,7 +229,8 @@ export class Volume {
     const { grid } = this;
     const inputs: Types.IVolumeInput[] = [{ volumeId: CT }];
     if (scan.heatmap) {
-      fill('heatmap', grid, inOrder(grid, await loadMap(scan.heatmap, 'heat map')));
+      this.heat = inOrder(grid, await loadMap(scan.heatmap, 'heat map'));
+      fill('heatmap', grid, this.heat);
       inputs.push({ volumeId: 'heatmap', callback: ({ volumeActor }) => this.inPlanes('heatmap', volumeActor) });
     }
     const numbers = scan.findings_map ? await loadMap(scan.findings_map, 'outline of findings') : new Uint8Array();
@@ -256,9 +269,11 @@ export class Volume {
   }
 
   private colour(layer: Layer, actor: Types.VolumeActor, where: keyof typeof LAYER_OPACITY): void {
-    if (where === LUNGS) this.inLungs.push(actor); // always on show there: without them sick lungs look well
-    else this.inPlanes(layer, actor);
     const property = actor.getProperty();
+    if (where === LUNGS) {
+      this.inLungs.push(actor); // always on show there: without them sick lungs look well
+      property.setShade(true);
+    } else this.inPlanes(layer, actor);
     const colour = property.getRGBTransferFunction(0);
     colour.removeAllPoints();
     for (const value of [0, 255]) colour.addRGBPoint(value, ...LAYERS[layer]);
