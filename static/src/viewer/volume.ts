@@ -270,10 +270,8 @@ export class Volume {
 
   private colour(layer: Layer, actor: Types.VolumeActor, where: keyof typeof LAYER_OPACITY): void {
     const property = actor.getProperty();
-    if (where === LUNGS) {
-      this.inLungs.push(actor); // always on show there: without them sick lungs look well
-      property.setShade(true);
-    } else this.inPlanes(layer, actor);
+    if (where === LUNGS) this.inLungs.push(actor); // always on show there: without them sick lungs look well
+    else this.inPlanes(layer, actor);
     const colour = property.getRGBTransferFunction(0);
     colour.removeAllPoints();
     for (const value of [0, 255]) colour.addRGBPoint(value, ...LAYERS[layer]);
