@@ -102,7 +102,7 @@ def s3_bucket() -> Iterator[dict[str, str]]:
     try:
         host, port = server.get_host_and_port()
         settings = {
-            "STORAGE_S3_BUCKET": "scans",
+            "STORAGE_S3_BUCKET": f"scans-{port}",  # moto's servers of one process share what they hold
             "STORAGE_S3_ENDPOINT_URL": f"http://{host}:{port}",
             "STORAGE_S3_REGION": "us-east-1",
             "STORAGE_S3_ACCESS_KEY": "tester",
@@ -111,7 +111,7 @@ def s3_bucket() -> Iterator[dict[str, str]]:
         boto3.client(
             "s3", endpoint_url=settings["STORAGE_S3_ENDPOINT_URL"], region_name="us-east-1",
             aws_access_key_id="tester", aws_secret_access_key="tester",
-        ).create_bucket(Bucket="scans")  # fmt: skip
+        ).create_bucket(Bucket=settings["STORAGE_S3_BUCKET"])  # fmt: skip
         yield settings
     finally:
         server.stop()

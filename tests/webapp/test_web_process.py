@@ -116,6 +116,7 @@ def test_readyz_sees_a_storage_that_keeps_nothing(client, db, clock, monkeypatch
 
 def test_readyz_sees_a_missing_bucket(tmp_path):
     with s3_bucket() as bucket:
+        there = bucket["STORAGE_S3_BUCKET"]
         seen = {
             name: subprocess.run(
                 [sys.executable, "manage.py", "shell", "-c", "from webapp.health import _storage; print(_storage())"],
@@ -124,9 +125,9 @@ def test_readyz_sees_a_missing_bucket(tmp_path):
                 capture_output=True,
                 text=True,
             )
-            for name in ("scans", "nowhere")
+            for name in (there, "nowhere")
         }
-    assert seen["scans"].stdout.strip().endswith("ok"), seen["scans"].stderr
+    assert seen[there].stdout.strip().endswith("ok"), seen[there].stderr
     assert "NoSuchBucket" in seen["nowhere"].stderr
 
 
