@@ -315,7 +315,7 @@ def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: st
         found = page.locator("[data-finding]").count()
         page.locator("[data-finding]").first.click()
         wait_until(lambda: coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
-        reason = page.get_by_label("Reason, optional").first
+        reason = page.get_by_label("Reason for what you say of a finding, optional")
         reason.fill("A vessel")
         reason.press("Enter")  # says nothing of any finding
         page.wait_for_timeout(300)
