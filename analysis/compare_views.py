@@ -83,7 +83,8 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
             (before.point, pane.point, pane.comparison, points.index(pane.point) - points.index(before.point) == 1)
             for before, pane in pairwise(panes)
         ],
-        "lesions": rows,
+        "lesions": rows[: lesions.OPEN],
+        "more_lesions": rows[lesions.OPEN :],
         "has_unclear": any(lane.is_unclear or (became and became.status == lesions.UNCLEAR) for lane, became in rows),
         "heat_opacity": HEAT_OPACITY,
         "heat_threshold": HEAT_THRESHOLD,

@@ -12,6 +12,7 @@ from .models import Comparison, Finding
 from .trend import TimePoint, compared
 
 SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown, as in pipeline/change.py
+OPEN = 15  # rows of a table that are open, the largest first; the others are folded
 NOT_COMPARED = "not compared"
 UNCLEAR = "unclear"
 SHOWN_INSTEAD = (UNCLEAR, "part of another", "not in the other scan")

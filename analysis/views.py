@@ -38,7 +38,6 @@ from .upload_views import waiting_uploads
 from .viewer_scan import map_of, scan_of
 
 PATIENTS_A_PAGE = 50
-MAX_LESIONS = 15  # rows of the patient page's table that are open, the largest first
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,8 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
         return shown | {
             "section": "patients",
             "waiting": waiting_uploads(request).filter(patient=patient),
-            "lanes": lanes[:MAX_LESIONS],
-            "more_lanes": lanes[MAX_LESIONS:],
+            "lanes": lanes[: lesions.OPEN],
+            "more_lanes": lanes[lesions.OPEN :],
             "has_unclear": any(lane.is_unclear for lane in lanes),
             "comparing": any(one.is_active for one in compared.values()),
         }

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from analysis import views
+from analysis import lesions
 from analysis.lesions import Became, comparisons, followed
 from analysis.models import Analysis, Comparison, Finding, FindingReview
 from analysis.trend import trend
@@ -146,7 +146,7 @@ def test_the_table_marks_what_a_reader_rejected_and_keeps_it(browser, patient, c
 
 def test_the_smaller_lesions_can_be_opened(browser, patient, course, monkeypatch):
     assert "smaller one" not in page_of(browser, patient)
-    monkeypatch.setattr(views, "MAX_LESIONS", 1)
+    monkeypatch.setattr(lesions, "OPEN", 1)
     text = page_of(browser, patient)
     open_rows, _, closed = text[text.index('id="lesions-title"') :].partition("<details")
     assert "<summary>and 2 smaller ones</summary>" in closed
