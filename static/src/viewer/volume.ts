@@ -2,7 +2,6 @@
 import { Enums, cache, eventTarget, getRenderingEngine, utilities, volumeLoader } from '@cornerstonejs/core';
 import type { Types, VolumeViewport } from '@cornerstonejs/core';
 import { CrosshairsTool, Enums as ToolEnums, PanTool, ToolGroupManager, TrackballRotateTool, ZoomTool, addTool } from '@cornerstonejs/tools';
-import vtkPlane from '@kitware/vtk.js/Common/DataModel/Plane';
 import { gettext, interpolate } from '../words';
 import { panBy, rightOf, turnBy, zoomBy } from './camera';
 import { Cursor } from './cursor';
@@ -11,6 +10,7 @@ import { CT, INSIDE, fill, inOrder, lungTissue, mapGrid, paint } from './grid';
 import type { Grid } from './grid';
 import { colourStops } from './heatmap';
 import type { HeatmapSettings } from './heatmap';
+import { Lungs } from './lungs';
 import { loadMap } from './overlay';
 import { label } from './plane';
 import type { Mark, Scan } from './scan';
@@ -23,21 +23,10 @@ const PLANES = ['axial', 'coronal', 'sagittal'] as const;
 export type Plane = (typeof PLANES)[number];
 const LUNGS = '3d' as const;
 const PLANE_COLOURS: Record<Plane, string> = { axial: '#7fd0dc', coronal: '#ffe58a', sagittal: '#f5a3d0' };
-/** How 3D is looked at before it is turned (LPS). */
-const FROM_FRONT: Types.ICamera = { viewUp: [0, 0, 1], viewPlaneNormal: [0, -1, 0] };
 const SLAB_MM = 0.1; // thickness of a plane, over which its opacity is meant
 type Layer = 'opacity' | 'findings';
 const LAYERS: Record<Layer, [number, number, number]> = { opacity: [1, 0.25, 0.2], findings: [0.25, 1, 0.5] };
-const LAYER_OPACITY = { planes: 0.5, [LUNGS]: 0.6 };
-const TISSUE_STEP_MM = 1.5; // along a ray, about a pixel of the maps
-/** HU, colour and opacity of lung tissue in 3D: air clear, vessels light. */
-const TISSUE = [
-  [-1000, 0.35, 0.45, 0.55, 0],
-  [-900, 0.4, 0.5, 0.6, 0.004],
-  [-750, 0.55, 0.65, 0.75, 0.02],
-  [-500, 0.8, 0.83, 0.87, 0.1],
-  [0, 1, 0.97, 0.94, 0.35],
-] as const;
+const LAYER_OPACITY = 0.5;
 
 /** Told of what the mouse did in the planes. */
 export interface VolumeEvents {
@@ -49,8 +38,9 @@ export interface VolumeEvents {
 export class Volume {
   /** What is shown and hidden together. */
   private readonly actors: Record<string, Types.VolumeActor[]> = {};
-  private readonly inLungs: Types.VolumeActor[] = [];
+  private lungs: Lungs | null = null;
   private heat: Uint8Array = new Uint8Array();
+  private opacities: Uint8Array = new Uint8Array();
   /** The number of the finding at each voxel, and what is drawn there. */
   private findings: Record<'numbers' | 'drawn', Uint8Array> = { numbers: new Uint8Array(), drawn: new Uint8Array() };
 
@@ -120,6 +110,7 @@ export class Volume {
     numbers.forEach((number, voxel) => (drawn[voxel] = number > 0 && !left.has(number) ? INSIDE : 0));
     for (const mark of marks) paint(drawn, this.grid, mark);
     cache.getVolume('findings')!.modified();
+    this.lungs?.setFindings(left, marks);
   }
 
   /** The point of the patient (LPS, mm) where the planes cross. */
@@ -207,18 +198,11 @@ export class Volume {
 
   /** Takes away a share of the body from the front, in 3D. */
   clip(share: number): void {
-    for (const actor of this.inLungs) {
-      const mapper = actor.getMapper()!;
-      const [, , front, back] = mapper.getBounds();
-      mapper.removeAllClippingPlanes();
-      const origin: Types.Point3 = [0, front + share * (back - front), 0];
-      if (share > 0) mapper.addClippingPlane(vtkPlane.newInstance({ origin, normal: [0, 1, 0] }));
-    }
-    viewportOf(LUNGS).render();
+    this.lungs?.clip(share);
   }
 
   reset(shown: 'planes' | typeof LUNGS): void {
-    if (shown === LUNGS) viewportOf(LUNGS).setCamera(FROM_FRONT);
+    if (shown === LUNGS) this.lungs?.reset();
     for (const name of shown === LUNGS ? [LUNGS] : PLANES) {
       viewportOf(name).resetCamera();
       viewportOf(name).render();
@@ -238,10 +222,11 @@ export class Volume {
     fill('findings', grid, this.findings.drawn);
     if (scan.opacity_map) {
       const labels = await loadMap(scan.opacity_map, 'outline of opacities');
-      fill('opacity', grid, inOrder(grid, labels.map((label) => (label > 0 ? INSIDE : 0))));
+      this.opacities = inOrder(grid, labels.map((label) => (label > 0 ? INSIDE : 0)));
+      fill('opacity', grid, this.opacities);
     }
     for (const layer of filled()) {
-      inputs.push({ volumeId: layer, callback: ({ volumeActor }) => this.colour(layer, volumeActor, 'planes') });
+      inputs.push({ volumeId: layer, callback: ({ volumeActor }) => this.colour(layer, volumeActor) });
     }
     await Promise.all(PLANES.map((name) => viewportOf(name).setVolumes(inputs)));
   }
@@ -251,12 +236,7 @@ export class Volume {
     const { grid } = this;
     const lungs = await loadMap(scan.lungs_map, 'outline of the lungs');
     fill('lungs', grid, lungTissue(ct, grid, lungs));
-    const inputs: Types.IVolumeInput[] = [{ volumeId: 'lungs', callback: ({ volumeActor }) => this.tissue(volumeActor) }];
-    for (const layer of filled()) {
-      inputs.push({ volumeId: layer, callback: ({ volumeActor }) => this.colour(layer, volumeActor, LUNGS) });
-    }
-    await viewportOf(LUNGS).setVolumes(inputs);
-    viewportOf(LUNGS).resetCamera();
+    this.lungs = await Lungs.open(viewportOf(LUNGS), 'lungs', grid, this.opacities, this.findings.numbers);
   }
 
   private keep(layer: string, actor: Types.VolumeActor): void {
@@ -268,33 +248,16 @@ export class Volume {
     actor.getProperty().setScalarOpacityUnitDistance(0, SLAB_MM);
   }
 
-  private colour(layer: Layer, actor: Types.VolumeActor, where: keyof typeof LAYER_OPACITY): void {
+  private colour(layer: Layer, actor: Types.VolumeActor): void {
+    this.inPlanes(layer, actor);
     const property = actor.getProperty();
-    if (where === LUNGS) this.inLungs.push(actor); // always on show there: without them sick lungs look well
-    else this.inPlanes(layer, actor);
     const colour = property.getRGBTransferFunction(0);
     colour.removeAllPoints();
     for (const value of [0, 255]) colour.addRGBPoint(value, ...LAYERS[layer]);
     const seen = property.getScalarOpacity(0);
     seen.removeAllPoints();
     seen.addPoint(100, 0);
-    seen.addPoint(160, LAYER_OPACITY[where]);
-    property.setInterpolationTypeToLinear();
-  }
-
-  private tissue(actor: Types.VolumeActor): void {
-    this.inLungs.push(actor);
-    const property = actor.getProperty();
-    const colour = property.getRGBTransferFunction(0);
-    const seen = property.getScalarOpacity(0);
-    colour.removeAllPoints();
-    seen.removeAllPoints();
-    for (const [hu, red, green, blue, opacity] of TISSUE) {
-      colour.addRGBPoint(hu, red, green, blue);
-      seen.addPoint(hu, opacity);
-    }
-    property.setShade(true);
-    actor.getMapper()!.setSampleDistance(TISSUE_STEP_MM);
+    seen.addPoint(160, LAYER_OPACITY);
     property.setInterpolationTypeToLinear();
   }
 }
