@@ -49,6 +49,22 @@ def chromium(
             browser.close()
 
 
+MOVED = """(within) => new Promise((tell) => {
+    const moved = []
+    new PerformanceObserver((list) => {
+        for (const { sources } of list.getEntries()) moved.push(...sources.map(({ node }) => node))
+    }).observe({ type: 'layout-shift', buffered: true })
+    const elements = () => moved.map((node) => (node?.closest ? node : node?.parentElement))
+    const fixed = (element) => element?.closest(within) && !element.closest('.corner')
+    setTimeout(() => tell(elements().filter(fixed).map((element) => element.outerHTML.slice(0, 80))), 200)
+})"""
+
+
+def moved(page: Page, within: str) -> list[str]:
+    """What of the elements ``within`` jumped while the page was loaded, but for the texts over an image."""
+    return page.evaluate(MOVED, within)
+
+
 def complaints_of(page: Page) -> list[str]:
     """Errors that the page's console or scripts report from now on."""
     complaints: list[str] = []

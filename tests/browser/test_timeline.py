@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.browser import moved
 from tests.stack import Stack
 
 MAKE_COURSE = """
@@ -104,6 +105,21 @@ def test_the_chart_shows_what_is_chosen_and_the_choice_stays(page: Page, course:
     expect(chart.get_by_role("button", name="Relative")).to_have_attribute("aria-pressed", "false")
     page.goto(course.studies[0])
     expect(page.locator("#trend .ytitle")).to_have_text("Opacity of the lungs, %")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_course_fits_the_window_and_nothing_of_it_jumps(page: Page, course: Course, width: int):
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(course.page)
+    page.goto(course.page)  # the typeface is there by now
+    expect(page.locator(f"[data-chart] {POINTS}")).to_have_count(3)
+    assert moved(page, "main") == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for part in ("[data-chart] .main-svg", ".thumbnail", ".panel:has(.lanes)", "[data-drop-zone]"):
+        box = page.locator(part).first.bounding_box()
+        assert box, part
+        assert box["x"] >= 0, part
+        assert box["x"] + box["width"] <= width, part
 
 
 def test_the_axis_says_days_or_dates(chart: Locator):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.browser import chromium, complaints_of, log_in
+from tests.browser.browser import chromium, complaints_of, log_in, moved
 from tests.browser.test_accessibility import axe_faults
 from tests.browser.viewing import (
     DRAWN_WITHIN_S,
@@ -234,22 +234,10 @@ def test_colours_for_all_eyes_are_kept_by_the_browser(stack: Stack, study: str):
         expect(page.locator("[data-colours]")).to_have_attribute("aria-pressed", "true")
 
 
-MOVED = """new Promise((tell) => {
-    const moved = []
-    new PerformanceObserver((list) => {
-        for (const { sources } of list.getEntries()) moved.push(...sources.map(({ node }) => node))
-    }).observe({ type: 'layout-shift', buffered: true })
-    const elements = () => moved.map((node) => (node?.closest ? node : node?.parentElement))
-    const fixed = (element) => element?.closest('.viewer, .result-column') && !element.closest('.corner')
-    setTimeout(() => tell(elements().filter(fixed).map((element) => element.outerHTML.slice(0, 80))), 200)
-})"""
-"""What of the viewer and of the result beside it moved while the page was loaded, but for the texts over the image."""
-
-
 def test_the_image_fills_the_window_with_the_findings_beside_it(stack: Stack, analysed: str):
     with viewer(stack, analysed) as page:
         open_viewer(page, analysed)  # the typeface is there by now
-        assert page.evaluate(MOVED) == []
+        assert moved(page, ".viewer, .result-column") == []
         findings = page.locator("[data-finding]").count()
         expect(page.locator("#findings-title")).to_have_text(f"Findings {findings}")
         for (width, height), side in (((1440, 900), 600), ((1920, 1080), 770), ((1536, 2048), 1150)):
