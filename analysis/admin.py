@@ -33,14 +33,15 @@ class ComparisonAdmin(LookOnly, OfTheUsersSites):
 
 @admin.register(Reading)
 class ReadingAdmin(LookOnly, OfTheUsersSites):
-    """Reports are written and signed on the pages; what is signed stays."""
+    """Reports are written and signed on the pages; what is signed stays, and goes with its CT or patient alone."""
 
     list_display = ("pk", "study", "version", "state", "reader", "saved_at", "signed_at")
     list_filter = ("state",)
     list_select_related = ("study", "reader")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+        asked_here = request.resolver_match.url_name.startswith("analysis_reading_")
+        return not asked_here and super().has_delete_permission(request, obj)
 
 
 @admin.register(NetworkSet)

@@ -19,7 +19,7 @@ from django.utils.translation import gettext, gettext_lazy, pgettext
 from patients.models import PatientEvent, Study
 
 from .formats import change_words, date_text, decision_text, quality_text, relative_text, score_text
-from .trend import TimePoint
+from .trend import TimePoint, noise_band
 
 MARKER_SIZE = 13
 TITLE_SIZE = 13
@@ -49,7 +49,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Measure:
-    """What the vertical axis shows. ``noise``: half of the 95 % interval, as a part of the value."""
+    """What the vertical axis shows. ``noise``: half of the 95 % interval of its logarithm."""
 
     title: Promise
     value: Number
@@ -112,7 +112,7 @@ def _figure(
             marker={"symbol": "circle-open", "size": 2 * MARKER_SIZE, "line": {"width": 2}},
         ),
     ]
-    highest = [(value(point) or 0) * (1 + (noise(point) or 0)) for point in drawn]
+    highest = [noise_band(value(point) or 0, noise(point) or 0)[1] for point in drawn]
     days = _days(drawn, events)
     figure = go.Figure(traces, _layout(axis, days, highest, measure.title))
     if measure is MEASURES["relative"]:
@@ -168,10 +168,11 @@ def _noise_band(points: Sequence[TimePoint], axis: Axis, measure: Measure) -> go
     value, noise = measure.value, measure.noise
     known = [] if any(noise(point) is None for point in points) else points
     x = [axis.at(point.date) for point in known]
-    ends = [[(value(point) or 0) * (1 + sign * (noise(point) or 0)) for point in known] for sign in (1, -1)]
+    ends = [noise_band(value(point) or 0, noise(point) or 0) for point in known]
+    lower, upper = [low for low, _ in ends], [high for _, high in ends]
     return go.Scatter(
         x=x + x[::-1],
-        y=ends[0] + ends[1][::-1],
+        y=upper + lower[::-1],
         mode="lines",
         line_width=0,
         fill="toself",

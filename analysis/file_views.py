@@ -10,7 +10,7 @@ from pydicom.errors import InvalidDicomError
 
 from patients.access import visible_or_404
 from patients.models import Instance
-from patients.part10 import as_part10
+from patients.part10 import Refused, as_part10
 
 from . import report_images, slice_images
 from .models import Analysis, Comparison
@@ -56,7 +56,11 @@ def _map_file(stored: FieldFile) -> FileResponse:
 def instance_file(request: HttpRequest, pk: int) -> FileResponse:
     """One stored DICOM file, with what the viewer needs at its start."""
     instance = visible_or_404(Instance.objects.only("file"), request.user, pk)
-    file = as_part10(_opened(instance.file))
+    try:
+        file = as_part10(_opened(instance.file))
+    except Refused as refused:
+        logger.error("the stored file of image %s is damaged: %s", instance.pk, refused.code)
+        raise Http404 from None
     return FileResponse(file, content_type="application/dicom", headers={"Cache-Control": KEPT_BY_THE_BROWSER})
 
 

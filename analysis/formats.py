@@ -266,9 +266,9 @@ def user_words(user: "AbstractBaseUser | None") -> str:
     return user.get_username() if user else pgettext("who says", "a user who was deleted")
 
 
-def signer_words(user: "AbstractBaseUser | None") -> str:
-    """Who signed: what stands behind ``signed by``."""
-    return user.get_username() if user else pgettext("signed by", "a user who was deleted")
+def signer_words(signed: "Reading") -> str:
+    """Who signed: what stands behind ``signed by``. Not known where the user was deleted before names were kept."""
+    return signed.signed_by or pgettext("signed by", "a user who was deleted")
 
 
 def decision_words(analysis: "Analysis") -> str:

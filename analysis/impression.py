@@ -2,16 +2,28 @@
 changes what is not so."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from . import formats, lesion_words
 from .finding_reviews import reviewed, reviewed_change
 from .models import Analysis, Comparison
 from .stored_text import stored_text
-from .trend import TimePoint
+from .trend import ScoreChange, TimePoint
 
 MAX_FINDINGS = 3  # that are named, the largest
+# What stands behind the score, in brackets.
+SINCE_LAST = {
+    "beyond": gettext_lazy("%(change)s since the last CT"),
+    "noise": gettext_lazy("%(change)s since the last CT, which is within the measurement noise"),
+    "low": gettext_lazy("as low as in healthy lungs, like that of the last CT"),
+}
+SINCE_FIRST = {
+    "beyond": gettext_lazy("%(change)s since the first CT"),
+    "noise": gettext_lazy("%(change)s since the first CT, which is within the measurement noise"),
+    "low": gettext_lazy("as low as in healthy lungs, like that of the first CT"),
+}
 
 
 def proposed(point: TimePoint, points: Sequence[TimePoint], comparison: Comparison | None) -> str:
@@ -42,16 +54,22 @@ def _opacities(analysis: Analysis) -> str:
 
 def _score(point: TimePoint) -> str:
     """The Corona score with its course."""
-    parts = []
-    for change, since in (
-        (point.since_prior, gettext("%(change)s since the last CT")),
-        (point.since_first, gettext("%(change)s since the first CT")),
-    ):
-        if change and change.factor is not None and change.before != change.now:
-            parts.append(since % {"change": formats.change_words(change)})
+    compared = ((point.since_prior, SINCE_LAST), (point.since_first, SINCE_FIRST))
+    parts = [
+        _change(change, words)
+        for change, words in compared
+        if change and change.factor is not None and change.before != change.now
+    ]
     once = parts[:1] if point.prior == point.first else parts
     score = gettext("Corona score %(score)s") % {"score": formats.score_text(point.corona_score_cm3)}
     return f"{score} ({'; '.join(once)})." if once else f"{score}."
+
+
+def _change(change: ScoreChange, words: dict[str, Any]) -> str:
+    if not change.counts:
+        return str(words["low"])
+    said = words["noise" if change.is_noise else "beyond"]
+    return said % {"change": formats.change_text(change.factor)}
 
 
 def _findings(analysis: Analysis) -> str:

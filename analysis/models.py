@@ -249,6 +249,9 @@ class Reading(models.Model):
     impression = models.TextField(blank=True)
     saved_at = models.DateTimeField(default=timezone.now)
     signed_at = models.DateTimeField(null=True, blank=True)
+    signed_by = models.CharField(
+        max_length=150, blank=True, help_text="Whose signature it is; stays where the user is renamed or deleted"
+    )
 
     class Meta:
         constraints = [

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from patients.access import visible_or_404
+from patients.access import pk_of, visible_or_404
 from patients.models import Study
 
 from . import finding_reviews, readings
@@ -20,7 +20,8 @@ from .trend import TimePoint, point_of, since_last, trend
 from .viewer_scan import map_of
 
 BESIDE_REPORT = "reading"  # tag of messages that stand with the report, which the page scrolls to
-UNSAVED = "unsaved_reading"  # in the session, until the page shows it
+UNSAVED = "unsaved_readings"  # in the session by study, until its page shows it
+MOST_UNSAVED = 5  # the newest ones are kept
 
 
 def reading_context(
@@ -31,14 +32,16 @@ def reading_context(
     signed = [each for each in written if each.state == Reading.State.SIGNED]
     draft = next((each for each in written if each.state == Reading.State.DRAFT), None)
     has_result = point.analysis is not None and point.analysis.state == Analysis.State.DONE
-    unsaved = request.session.pop(UNSAVED, {})
+    unsaved = request.session.get(UNSAVED, {})
+    if said := unsaved.pop(str(study.pk), None):
+        request.session.modified = True
     return {
         "draft": draft,
         "signed": signed,
         "begun": draft or (signed[0] if signed else None),
         "seen_reading": written[0].token if written else "",
         "proposed": proposed(point, points, comparison) if has_result else "",
-        "unsaved": unsaved if unsaved.get("study") == study.pk else None,
+        "unsaved": said,
     }
 
 
@@ -56,25 +59,24 @@ def save_reading(request: HttpRequest, pk: int) -> HttpResponse:
             _save(request, study, seen, sign=action == "sign")
     except Refusal as refusal:
         messages.error(request, str(refusal), extra_tags=BESIDE_REPORT)
+    except KeyError:  # no decision
+        raise Http404 from None
     return redirect(f"{reverse('pages:study', args=[study.pk])}#report")
 
 
 def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:
     """What cannot be signed is kept as a draft, and what cannot be saved is shown once more, so that no typing is
     lost."""
-    said = {name: request.POST.get(name, "") for name in ("reason", "impression")}
-    suspected, result = request.POST.get("suspected") == "yes", request.POST.get("result", "")
+    said: dict[str, Any] = {name: request.POST.get(name, "") for name in ("reason", "impression")}
+    said["suspected"] = {"yes": True, "no": False}[request.POST["suspected"]]
+    result = pk_of(request.POST.get("result", "")) or 0
     try:
-        draft = readings.save_draft(
-            study,
-            user=request.user,
-            seen=seen,
-            result=int(result) if result.isdecimal() else 0,
-            suspected=suspected,
-            **said,
-        )
+        draft = readings.save_draft(study, user=request.user, seen=seen, result=result, **said)
     except Refusal:
-        request.session[UNSAVED] = said | {"study": study.pk, "suspected": suspected}
+        if sign and readings.is_signed(study, user=request.user, result=result, **said):
+            return
+        kept = request.session.get(UNSAVED, {}) | {str(study.pk): said}
+        request.session[UNSAVED] = dict(list(kept.items())[-MOST_UNSAVED:])
         raise
     if sign:
         readings.sign(draft, user=request.user)

@@ -54,9 +54,24 @@ def sign(reading: Reading, *, user: Any) -> None:
     if not reading.impression:
         raise Refusal(_("A report without an impression cannot be signed; the draft is kept."))
     draft = Reading.objects.filter(pk=reading.pk, state=Reading.State.DRAFT, saved_at=reading.saved_at)
-    if not draft.update(state=Reading.State.SIGNED, signed_at=timezone.now(), reader=user):
+    if not draft.update(
+        state=Reading.State.SIGNED, signed_at=timezone.now(), signed_by=user.get_username(), reader=user
+    ):
         raise Refusal(_("Somebody else changed this report meanwhile: look at it again before you sign."))
     Study.objects.filter(pk=reading.study_id, reader=None).update(reader=user)  # nobody else is to be asked
+
+
+def is_signed(study: Study, *, user: Any, result: int, suspected: bool, reason: str, impression: str) -> bool:
+    """Whether the user has just signed the same: a button pressed twice."""
+    newest = study.readings.first()
+    return (
+        newest is not None
+        and newest.state == Reading.State.SIGNED
+        and (
+            (newest.reader, newest.analysis_id, newest.suspected, newest.reason, newest.impression)
+            == (user, result, suspected, reason.strip(), impression.strip())
+        )
+    )
 
 
 def discard_draft(study: Study, *, seen: str) -> None:

@@ -26,7 +26,7 @@ from .formats import (
 )
 from .models import Analysis
 from .report_style import FAINT, FONT, GAP, INK, PALE, RULE, WIDTH, heading, paragraph, table
-from .trend import TimePoint
+from .trend import TimePoint, noise_band
 
 MAX_ROWS = 8  # time points in the table; the chart shows all
 CHART_HEIGHT, WIDE_CHART_HEIGHT = 118.0, 170.0  # points, as all sizes here
@@ -197,7 +197,7 @@ def trend_drawing(
     shown, values = zip(*known, strict=True)
     days = [point.days_since_first or 0 for point in shown]
     noise = [_noise(point, relative=relative) for point in shown]
-    highest = max(value * (1 + (part or 0)) for value, part in zip(values, noise, strict=True))
+    highest = max(noise_band(value, part or 0)[1] for value, part in zip(values, noise, strict=True))
     step = _step(highest)
     x = _Scale(LEFT, width - RIGHT, min(days), max(days) if max(days) > min(days) else min(days) + 1)
     is_marked = [_is_same(point, marked) for point in shown]
@@ -215,11 +215,11 @@ def trend_drawing(
     drawing.add(String(0, height - LABEL_SIZE, title, fontName=FONT, fontSize=LABEL_SIZE + 0.5, fillColor=INK))
     places = [(x(day), y(value)) for day, value in zip(days, values, strict=True)]
     if None not in noise:
-        ends = [
-            [(x(day), y(value * (1 + sign * part))) for day, value, part in zip(days, values, noise, strict=True)]
-            for sign in (1, -1)
-        ]
-        _band(drawing, ends[0] + ends[1][::-1])
+        ends = [noise_band(value, part) for value, part in zip(values, noise, strict=True)]
+        lower, upper = (
+            [(x(day), y(end)) for day, end in zip(days, side, strict=True)] for side in zip(*ends, strict=True)
+        )
+        _band(drawing, upper + lower[::-1])
     drawing.add(PolyLine([each for place in places for each in place], strokeColor=LINE, strokeWidth=1.3))
     for index, (across, up) in enumerate(places):
         radius, colour = (4.0, INK) if is_marked[index] else (2.4, LINE)
@@ -231,7 +231,7 @@ def trend_drawing(
 
 
 def _noise(point: TimePoint, *, relative: bool) -> float | None:
-    """Half of the 95 % interval, as a part of the value drawn."""
+    """Half of the 95 % interval of the logarithm of the value drawn."""
     if relative:
         return point.since_first.noise if point.since_first else None
     return point.score_noise

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models.fields.files import FieldFile
 from PIL import Image
+from pydicom.errors import InvalidDicomError
 from scipy import ndimage
 
 from . import storage
@@ -200,7 +201,7 @@ def _read(analysis: Analysis, chosen: Iterable[int]) -> dict[int, tuple[SliceHea
         index = uids[instance.sop_instance_uid]
         try:
             read[index] = read_slice(instance)
-        except (UnusableSeries, OSError) as fault:
+        except (UnusableSeries, InvalidDicomError, OSError) as fault:
             log.warning("images of analysis %s: slice %s cannot be shown: %s", analysis.pk, index + 1, fault)
     return read
 

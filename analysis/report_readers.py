@@ -41,7 +41,7 @@ def _signature(analysis: Analysis, signed: Reading) -> str:
     else:
         words = gettext("Addendum (version %(version)s), signed by %(who)s on %(when)s")
     when = formats.moment_text(signed.signed_at, _time_zone(analysis))
-    said = words % {"version": signed.version, "who": formats.signer_words(signed.reader), "when": when}
+    said = words % {"version": signed.version, "who": formats.signer_words(signed), "when": when}
     if signed.analysis_id == analysis.pk:
         return said
     return gettext("%(signed)s, on another result than this one") % {"signed": said}
@@ -106,7 +106,7 @@ def _on_the_case(analysis: Analysis) -> Iterator[Row]:
             gettext("The case, version %(version)s") % {"version": each.version},
             networks,
             formats.decision_text(each.suspected),
-            _who_and_when(analysis, each.reader, each.signed_at),
+            _who_and_when(analysis, formats.signer_words(each), each.signed_at),
             each.reason,
         )
 
@@ -118,7 +118,7 @@ def _on_slices(analysis: Analysis) -> Iterator[Row]:
             gettext("Slice %(number)s") % {"number": number},
             _rated(of_slice),
             gettext("%(rating)s, overruled") % {"rating": reader} if _overrules(of_slice, said) else reader,
-            _who_and_when(analysis, said.user, said.created_at),
+            _who_and_when(analysis, formats.user_words(said.user), said.created_at),
             said.reason,
         )
 
@@ -130,7 +130,7 @@ def _on_findings(analysis: Analysis) -> Iterator[Row]:
                 gettext("Finding %(number)s") % {"number": each.number},
                 formats.finding_words(each.finding) if each.finding else formats.DASH,
                 formats.review_words(each) if each.finding or not each.present else pgettext("review", "marked"),
-                _who_and_when(analysis, each.review.user, each.review.created_at),
+                _who_and_when(analysis, formats.user_words(each.review.user), each.review.created_at),
                 each.review.reason,
             )
 
@@ -165,8 +165,8 @@ def _rated(of_slice: dict[str, Any]) -> str:
     }
 
 
-def _who_and_when(analysis: Analysis, user: Any, moment: Any) -> str:
-    return f"{formats.user_words(user)}, {formats.moment_text(moment, _time_zone(analysis))}"
+def _who_and_when(analysis: Analysis, who: str, moment: Any) -> str:
+    return f"{who}, {formats.moment_text(moment, _time_zone(analysis))}"
 
 
 def _time_zone(analysis: Analysis) -> str:

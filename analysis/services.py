@@ -337,7 +337,7 @@ def correct(
     if not any(each["sop_instance_uid"] == sop_instance_uid for each in analysis.report["slices"]):
         raise Refusal(UNKNOWN_SLICE)
     return SliceCorrection.objects.create(
-        analysis=analysis, user=user, sop_instance_uid=sop_instance_uid, abnormal=abnormal, reason=reason
+        analysis=analysis, user=user, sop_instance_uid=sop_instance_uid, abnormal=abnormal, reason=reason.strip()
     )
 
 

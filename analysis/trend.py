@@ -54,6 +54,14 @@ class ScoreChange:
         return bool(self.factor and self.noise and abs(math.log(self.factor)) <= self.noise)
 
 
+def noise_band(value: float, noise: float) -> tuple[float, float]:
+    """The ends of the 95 % interval around a score or a quotient of scores.
+
+    ``noise``: half of the interval of its logarithm.
+    """
+    return value * math.exp(-noise), value * math.exp(noise)
+
+
 @dataclass(frozen=True)
 class TimePoint:
     """One study. ``analysis``: the newest done run of its chosen series, else the newest not cancelled.
@@ -91,7 +99,7 @@ class TimePoint:
 
     @property
     def score_noise(self) -> float | None:
-        """Half of the 95 % interval of scores that variants of this scan would have, as a part of the score."""
+        """Half of the 95 % interval that the score's logarithm would have between variants of this scan."""
         variation = self.analysis.score_variation if self.analysis else None
         return None if variation is None else NORMAL_95 * variation
 

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from patients.access import visible, visible_or_404
+from patients.access import pk_of, visible, visible_or_404
 from patients.forms import NewPatientForm, PatientEventForm, SymptomOnsetForm
 from patients.models import Patient, PatientEvent, Series, Site, Study
 from patients.search import matching
@@ -256,10 +256,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
 def choose_series(request: HttpRequest, pk: int) -> HttpResponse:
     """The user says which series stands for the study."""
     study = visible_or_404(Study, request.user, pk)
-    named = request.POST.get("series", "")
-    if not named.isdecimal():
-        raise Http404
-    series = visible_or_404(Series, request.user, named)
+    series = visible_or_404(Series, request.user, pk_of(request.POST.get("series", "")))
     try:
         services.choose_series(study, series)
     except services.Refusal as refusal:

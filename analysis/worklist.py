@@ -205,5 +205,5 @@ def in_parts(found: QuerySet[Study], size: int = 500) -> Iterator[Row]:
     pks = list(found.values_list("pk", flat=True))
     for start in range(0, len(pks), size):
         part = pks[start : start + size]
-        by_pk = found.in_bulk(part)
+        by_pk = found.order_by().in_bulk(part)  # in its order the database would walk all studies for each part
         yield from rows_of(by_pk[pk] for pk in part if pk in by_pk)

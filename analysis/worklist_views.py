@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from patients.access import visible
+from patients.access import pk_of, visible
 from patients.models import Site, Study
 
 from . import results_csv, services
@@ -89,7 +89,7 @@ def _csv(found: QuerySet[Study]) -> HttpResponse:
 def act(request: HttpRequest) -> HttpResponse:
     """Do one thing with the studies that were ticked: ``action`` is assign, reanalyse or export."""
     back = _worklist(request)
-    named = [pk for pk in request.POST.getlist("study") if pk.isdecimal()][:AT_ONCE]
+    named = [pk for text in request.POST.getlist("study") if (pk := pk_of(text))][:AT_ONCE]
     chosen = studies(request.user, Filter()).filter(pk__in=named)
     action = {"assign": _assign, "reanalyse": _reanalyse}.get(request.POST.get("action", ""))
     if request.POST.get("action") == "export":

@@ -21,6 +21,11 @@ def visible(what: type[M] | QuerySet[M], user: Any) -> QuerySet[M]:
     return rows.filter(**{path: Site.objects.filter(users=user.pk).values("pk")})
 
 
+def pk_of(text: str) -> int | None:
+    """The row's number that a request names; None where it is no number that a row can have."""
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
 def visible_or_404(what: type[M] | QuerySet[M], user: Any, pk: Any) -> M:
     """One row of the user's sites; Http404 where it is another site's, or nobody's."""
     return get_object_or_404(visible(what, user), pk=pk)

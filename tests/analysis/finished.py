@@ -48,7 +48,7 @@ FINDINGS = [
 
 def signed_reading(analysis: Analysis, reader: Any, **fields: Any) -> Reading:
     """A report that a reader signed: not suspected, and just now, unless ``fields`` say otherwise."""
-    said = {"version": 1, "suspected": False, "signed_at": timezone.now()} | fields
+    said = {"version": 1, "suspected": False, "signed_at": timezone.now(), "signed_by": reader.get_username()} | fields
     return Reading.objects.create(
         study=analysis.series.study, analysis=analysis, reader=reader, state=Reading.State.SIGNED, **said
     )

@@ -8,8 +8,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from analysis import network_sets
-from analysis.models import Analysis, NetworkSet, SliceCorrection, WorkerSeen
+from analysis.models import Analysis, NetworkSet, Reading, SliceCorrection, WorkerSeen
 from patients.models import Patient, Series, Site, Study, Upload
+from tests.analysis.finished import signed_reading
 from tests.network_sets import kept_set
 
 SITES_MODELS = (Site, Patient, Study, Series, Upload, Analysis, SliceCorrection)
@@ -177,3 +178,14 @@ def test_many_sets_take_as_many_queries_as_two(staff, user, sets, django_assert_
         kept_set(f"north-{number}", activated_by=user)
     with django_assert_num_queries(len(two)):
         staff.get(SETS)
+
+
+def test_a_report_goes_with_its_ct_or_patient_alone(admin_client, analysis, user):
+    reading = signed_reading(analysis, user)
+    assert admin_client.post(page(reading, "delete"), {"post": "yes"}).status_code == 403
+    assert Reading.objects.exists()
+    study = analysis.series.study
+    assert admin_client.post(page(study, "delete"), {"post": "yes"}).status_code == 302
+    assert not Reading.objects.exists()
+    assert not Study.objects.filter(pk=study.pk).exists()
+    assert admin_client.post(page(study.patient, "delete"), {"post": "yes"}).status_code == 302

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 
 import pytest
 from plotly.offline import get_plotlyjs_version
@@ -67,13 +68,23 @@ def test_the_band_holds_95_percent_of_what_the_noise_would_give(patient):
     time_point(patient, 6, 100.0)
     Analysis.objects.update(score_variation=0.05)
     figures = trend_figures(trend(patient))["days"]
-    noise = 1.96 * 0.05
-    upper, lower = [200 * (1 + noise), 100 * (1 + noise)], [100 * (1 - noise), 200 * (1 - noise)]
+    factor = math.exp(1.96 * 0.05)
+    upper, lower = [200 * factor, 100 * factor], [100 / factor, 200 / factor]
     assert figures["absolute"]["data"][NOISE]["y"] == pytest.approx(upper + lower)
     assert figures["absolute"]["data"][NOISE]["x"] == [0, 6, 6, 0]
-    of_both = noise * 2**0.5  # the first score's noise as well
-    assert figures["relative"]["data"][NOISE]["y"] == pytest.approx([1, 0.5 * (1 + of_both), 0.5 * (1 - of_both), 1])
+    of_both = factor ** (2**0.5)  # the first score's noise as well
+    assert figures["relative"]["data"][NOISE]["y"] == pytest.approx([1, 0.5 * of_both, 0.5 / of_both, 1])
     assert figures["absolute"]["layout"]["yaxis"]["range"][1] == pytest.approx(HEADROOM * upper[0])
+
+
+@pytest.mark.parametrize(("score", "is_noise"), [(83, True), (82, False), (120, True), (122, False)])
+def test_a_change_is_noise_where_the_band_holds_the_first_score(patient, score, is_noise):
+    time_point(patient, 0, 100.0)
+    time_point(patient, 6, score)
+    Analysis.objects.update(score_variation=0.07)
+    points = trend(patient)
+    _, upper, lower, _ = trend_figures(points)["days"]["relative"]["data"][NOISE]["y"]
+    assert points[1].since_first.is_noise == (lower <= 1 <= upper) == is_noise
 
 
 def test_no_band_is_drawn_where_the_noise_of_a_point_is_not_known(patient):

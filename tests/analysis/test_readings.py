@@ -7,6 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.db.models import RestrictedError
 from django.urls import reverse
+from django.utils.translation import override
 from pypdf import PdfReader
 
 from analysis import readings
@@ -52,6 +53,40 @@ def test_a_draft_is_saved_again_and_signed_once(browser, user, study, analysis):
     assert Study.objects.get().reader == user  # nobody had been asked to read it
 
 
+def test_the_same_signature_twice_is_one(browser, study, analysis):
+    fields = seen(study) | {"suspected": "yes", "impression": "Ground-glass."}
+    assert "Version 1 is signed." in post(browser, study, "sign", **fields)
+    again = post(browser, study, "sign", **fields)
+    assert "Somebody else wrote" not in again
+    assert "not saved yet" not in again
+    assert Reading.objects.count() == 1
+    assert "Somebody else wrote" in post(browser, study, "sign", **fields | {"impression": "Another text."})
+
+
+def test_a_signature_keeps_its_name(browser, user, study, analysis):
+    post(browser, study, "sign")
+    user.username = "married"
+    user.save()
+    assert "signed by ward on" in browser.get(study_page(analysis)).content.decode()
+    Reading.objects.update(reader=None)  # as when the user is deleted
+    assert "signed by ward on" in browser.get(study_page(analysis)).content.decode()
+
+
+def test_a_report_without_a_decision_is_not_taken(browser, study):
+    fields = seen(study) | {"impression": "Ground-glass.", "action": "sign"}
+    assert browser.post(reverse("pages:save_reading", args=[study.pk]), fields).status_code == 404
+    assert not Reading.objects.exists()
+
+
+def test_what_could_not_be_saved_waits_for_its_own_page(browser, patient, study, analysis, tmp_path):
+    other = finished_analysis(patient, tmp_path / "other", date=DAY + datetime.timedelta(days=3))
+    fields = seen(study) | {"seen": "old", "suspected": "yes", "impression": "What I typed.", "action": "sign"}
+    browser.post(reverse("pages:save_reading", args=[study.pk]), fields)
+    assert "What I typed." not in browser.get(study_page(other)).content.decode()
+    assert "What I typed." in browser.get(study_page(analysis)).content.decode()
+    assert "What I typed." not in browser.get(study_page(analysis)).content.decode()
+
+
 def test_a_signature_reads_the_same_on_page_and_paper_in_the_time_of_the_site(browser, site, study, analysis):
     site.time_zone = "Europe/Berlin"
     site.save()
@@ -94,7 +129,8 @@ def test_what_a_colleague_wrote_meanwhile_is_neither_overwritten_nor_signed_nor_
 
 def test_an_unsaved_text_waits_for_the_page_whatever_its_moving_parts_ask(browser, study, analysis):
     address = reverse("pages:save_reading", args=[study.pk])
-    browser.post(address, {"action": "save", "impression": "My own text.", "seen": "another", "result": analysis.pk})
+    fields = {"suspected": "yes", "impression": "My own text.", "seen": "another", "result": analysis.pk}
+    browser.post(address, fields | {"action": "save"})
     parts = browser.get(
         study_page(analysis), {"seen": "old", "on_show": f"{analysis.pk}-{analysis.series_id}"}, headers=HTMX
     )
@@ -211,6 +247,27 @@ def test_the_proposed_text_says_what_the_numbers_say(patient, analysis, tmp_path
         "lung, lower third (7.1 × 6.8 mm).",
         "Compared with 5 Mar 2020: lesions 1 grown, 1 resolved, 1 part of another.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("language", "scores", "said"),
+    [
+        ("en", (100, 140), "Corona score 140.0 cm³ (+40 % since the last CT)."),
+        ("en", (100, 105), "Corona score 105.0 cm³ (+5 % since the last CT, which is within the measurement noise)."),
+        ("en", (2, 3), "Corona score 3.0 cm³ (as low as in healthy lungs, like that of the last CT)."),
+        ("de", (100, 140), "Corona-Score 140,0 cm³ (+40 % gegenüber der Voruntersuchung)."),
+        ("de", (100, 105), "Corona-Score 105,0 cm³ (+5 % gegenüber der Voruntersuchung, innerhalb des Messrauschens)."),
+        ("de", (2, 3), "Corona-Score 3,0 cm³ (so niedrig wie bei gesunden Lungen, wie in der Voruntersuchung)."),
+    ],
+)
+def test_the_proposed_text_says_whether_a_change_means_something(patient, tmp_path, language, scores, said):
+    for number, score in enumerate(scores):
+        day = DAY + datetime.timedelta(days=9 * number)
+        result = finished_analysis(patient, tmp_path / str(number), date=day)
+        Analysis.objects.filter(pk=result.pk).update(corona_score_cm3=score, score_variation=0.05)
+    points = trend(patient)
+    with override(language):
+        assert proposed(points[1], points, None).splitlines()[1] == said
 
 
 def test_the_proposed_text_of_healthy_lungs_is_short_and_warns_of_a_bad_scan(patient, tmp_path):

@@ -1,6 +1,7 @@
 """The course drawn for print."""
 
 import datetime
+import math
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -88,8 +89,8 @@ def test_the_measurement_noise_lies_around_the_line_as_on_the_page():
     ends = list(zip(band.points[::2], band.points[1::2], strict=True))
     assert [across for across, _ in ends] == [each.cx for each in (zero, second, third, third, second, zero)]
     height = second.cy - zero.cy  # of 100 cm³
-    assert ends[1][1] - second.cy == pytest.approx(NORMAL_95 * 0.1 * height)
-    assert second.cy - ends[4][1] == pytest.approx(NORMAL_95 * 0.1 * height)
+    assert ends[1][1] - second.cy == pytest.approx((math.exp(NORMAL_95 * 0.1) - 1) * height)
+    assert second.cy - ends[4][1] == pytest.approx((1 - math.exp(-NORMAL_95 * 0.1)) * height)
     assert max(up for _, up in ends) < drawing.height
     assert "measurement noise (95 %)" in [part.text for part in parts(drawing, String)]
 
@@ -100,7 +101,7 @@ def test_a_relative_score_has_the_noise_of_both_and_the_first_none():
     first, second, *_ = ups = band.points[1::2]
     one = parts(drawing, Circle)[0].cy
     assert first == one
-    assert second - one == pytest.approx(2**0.5 * NORMAL_95 * 0.1 * (one - BOTTOM))
+    assert second - one == pytest.approx((math.exp(2**0.5 * NORMAL_95 * 0.1) - 1) * (one - BOTTOM))
     assert len(ups) == 4
 
 

@@ -1,6 +1,7 @@
 """The pages' answers: who sees what, and what lists and timelines say."""
 
 import datetime
+from pathlib import Path
 
 from django.urls import reverse
 
@@ -262,3 +263,34 @@ def test_two_scores_of_healthy_lungs_show_no_change(browser, patient, tmp_path):
     text = browser.get(reverse("pages:patients")).content.decode()
     assert "as low as healthy lungs" in text
     assert "110 % higher" not in text
+
+
+def test_a_damaged_stored_file_is_left_out_of_reports_and_not_there_for_the_viewer(browser, analysis):
+    for instance in analysis.series.instances.all():
+        Path(instance.file.path).write_bytes(b"garbage" * 100)
+    for pages in ("", "?pages=all"):
+        assert browser.get(reverse("report_pdf", args=[analysis.pk]) + pages).status_code == 200
+    for address in (
+        reverse("pages:thumbnail", args=[analysis.pk, analysis.pk]),
+        reverse("pages:instance_file", args=[instance.pk]),
+        reverse("pages:instance_image", args=[instance.pk]),
+    ):
+        assert browser.get(address).status_code == 404
+
+
+def test_a_number_that_no_row_can_have_names_nothing(browser, analysis):
+    huge = "9" * 30
+    choose = reverse("pages:choose_series", args=[analysis.series.study_id])
+    assert browser.post(choose, {"series": huge}).status_code == 404
+    ticked = {"action": "assign", "study": huge}
+    assert "Tick the studies first." in browser.post(reverse("pages:worklist_act"), ticked, follow=True).content.decode()
+
+
+def test_a_course_whose_first_ct_is_still_at_work_says_no_change_since(browser, patient, analysis, tmp_path):
+    finished_analysis(patient, tmp_path / "later", date=DAY + datetime.timedelta(days=3), activation_cm2={5: 12.0})
+    page = browser.get(patient_page(patient)).content.decode()
+    assert "since the first CT</span>" in page
+    Analysis.objects.filter(pk=analysis.pk).update(state="RUNNING", report=None, corona_score_cm3=None)
+    page = browser.get(patient_page(patient))
+    assert page.status_code == 200
+    assert "since the" not in page.content.decode().partition('class="time-points"')[2]

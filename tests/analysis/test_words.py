@@ -242,7 +242,7 @@ def test_the_full_report_has_no_english_left(client, user, course):
 def test_a_reader_who_is_gone_is_named_in_the_case_that_the_sentence_asks_for(client, user, course):
     gone = User.objects.create_user("gone")
     say_of(course.second, user=gone, number=1, present=True)
-    signed_reading(course.second, gone, reason="Atelektase.", impression="Frei.")
+    signed_reading(course.second, gone, reason="Atelektase.", impression="Frei.", signed_by="")
     gone.delete()
     client.force_login(user)
     text, _ = report_of(client, course.second, pages="all")
