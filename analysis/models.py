@@ -366,7 +366,7 @@ class SavedFilter(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_filters")
     name = models.CharField(max_length=40)
-    address = models.CharField(max_length=1200, help_text="As worklist.Filter writes it: show=suspected&site=main")
+    address = models.TextField(help_text="As worklist.Filter writes it: show=suspected&site=main")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "name"], name="saved_filter_name_once")]

@@ -4,13 +4,13 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext, ngettext, pgettext
 from reportlab.lib.colors import white
 from reportlab.platypus import Flowable, Spacer, Table
 
 from patients.models import Patient, Study
 
-from . import finding_reviews, formats, lesion_words
+from . import finding_reviews, formats, lesion_words, words
 from .models import Analysis, Comparison
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
@@ -39,13 +39,12 @@ PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: WIDTH * 0.3}  # by number o
 SMALLEST = 0.6  # of that, where the page holds much else
 AROUND_PICTURES = 60.0  # points: title and captions
 SHA256_DIGITS = 12
-SEXES = {"M": gettext_lazy("male"), "F": gettext_lazy("female"), "O": pgettext_lazy("sex", "other")}
-NO_SEX = gettext_lazy("sex not given")
 
 
 def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> list[Flowable]:
     """The page's parts, which are ``height`` points high if they can; ``points``: the patient's time points, from
-    ``trend.trend``."""
+    ``trend.trend``. What readers wrote is whole: where it is long, the method gives way, then pictures but the first.
+    """
     patient = analysis.series.study.patient
     mismatch = analysis.series.study.accepted_mismatch
     images = key_images(analysis)
@@ -64,9 +63,19 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
         *overruled_slices(analysis),
         *_since_last(since_last(points, analysis)),
     ]
-    below = [*course_section(marked, points), *_method_section(analysis)]
-    room = height - sum(part.wrap(WIDTH, height)[1] for part in [*above, *below])
-    return [*above, *_image_section(analysis, images, room), *below]
+    course = course_section(marked, points)
+    for brief, shown in ((False, images), (True, images), (True, images[:1])):
+        below = [*course, *_method_section(analysis, brief=brief)]
+        room = height - sum(part.wrap(WIDTH, height)[1] for part in [*above, *below])
+        if room >= _least_height(len(shown)):
+            break
+    return [*above, *_image_section(analysis, shown, room), *below]
+
+
+def _least_height(pictures: int) -> float:
+    """Points that so many key slices need; a sentence where there are none."""
+    rows = min(2, pictures)
+    return AROUND_PICTURES + (rows * SMALLEST * PICTURE_WIDTH[pictures] / ASPECT if pictures else 0)
 
 
 def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
@@ -84,7 +93,7 @@ def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
         (gettext("Patient"), name),
         (gettext("Patient ID"), short(patient.patient_id) + issuer),
         (gettext("Born"), formats.date_text(patient.birth_date) if patient.birth_date else gettext("not given")),
-        (gettext("Age, sex"), f"{_age(patient, study)}, {SEXES.get(patient.sex, NO_SEX)}"),
+        (gettext("Age, sex"), f"{_age(patient, study)}, {words.SEXES.get(patient.sex, words.NO_SEX)}"),
     ]
     right = [
         (pgettext("date", "CT of"), taken),
@@ -128,18 +137,18 @@ def _unprintable_name(patient: Patient) -> list[Flowable]:
 def _decision(analysis: Analysis) -> Table:
     """What a reader signed leads; the networks' word stays beside it."""
     headline = gettext("Suspected") if analysis.suspected else gettext("Not suspected")
-    words = formats.decision_words(analysis)
+    said = formats.decision_words(analysis)
     reader = analysis.overruled
     if reader is not None:
-        words = (
+        said = (
             gettext("The networks: suspected. %(words)s")
             if analysis.suspected
             else gettext("The networks: not suspected. %(words)s")
-        ) % {"words": words}
+        ) % {"words": said}
         headline = gettext("Reader: suspected") if reader else gettext("Reader: not suspected")
     colour = SUSPECTED if (analysis.suspected if reader is None else reader) else NOT_SUSPECTED
     return table(
-        [[paragraph(headline, 10.5, white, bold=True), paragraph(words, 8.5, white)]],
+        [[paragraph(headline, 10.5, white, bold=True), paragraph(said, 8.5, white)]],
         [WIDTH * 0.2, WIDTH * 0.8],
         ("BACKGROUND", (0, 0), (-1, -1), colour),
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
@@ -258,7 +267,8 @@ def _caption(analysis: Analysis, image: SliceImage) -> list[str]:
     return [*lines, said]
 
 
-def _method_section(analysis: Analysis) -> list[Flowable]:
+def _method_section(analysis: Analysis, *, brief: bool) -> list[Flowable]:
+    """``brief``: without the method, which the full report and the help page tell too."""
     report = analysis.report
     method = gettext(
         "A U-Net finds the lungs, and a ResNet rates each slice of them and draws its heat map (0 to 1); the Corona "
@@ -284,8 +294,7 @@ def _method_section(analysis: Analysis) -> list[Flowable]:
     return [
         *heading(gettext("Quality of the scan")),
         *(paragraph(sentence, 8) for sentence in quality),
-        *heading(gettext("How the numbers were computed")),
-        paragraph(method, 7.5),
+        *([] if brief else [*heading(gettext("How the numbers were computed")), paragraph(method, 7.5)]),
         Spacer(0, 2),
         paragraph(made, 7.5, FAINT),
     ]

@@ -1,6 +1,6 @@
 """What users and their programs can ask for: the one way in and the one way to queue an analysis.
 
-Page, API, command and (later) the PACS listener call these functions; the worker calls
+Page, API and command call these functions; the worker calls
 :func:`work_off` and :func:`run`.
 """
 
@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from patients import ingest
+from patients.dicom import EARLIEST_SCAN
 from patients.models import Patient, Series, Site, Study, Upload, UploadPart
 
 from . import comparisons, network_sets, queue, series_choice, storage
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_SECONDS = 0.5
-EARLIEST_CT = date(1970, 1, 1)  # the first patient was scanned in 1971
 PLEASE_CHECK = gettext_noop("Please check: {mismatch!s}")
 NOTHING_STORED = gettext_noop("No file could be stored: see the reason beside each.")
 NO_FILES = gettext_noop(
@@ -287,8 +287,8 @@ def date_study(study: Study, day: date) -> None:
     """A user says when a CT was taken whose files do not. Refusal where they do, or the day makes no sense."""
     if day > study.patient.site.today:
         raise Refusal(_("This day is yet to come: enter the day on which the CT was taken."))
-    if day < EARLIEST_CT:
-        raise Refusal(TOO_EARLY.format(year=EARLIEST_CT.year))
+    if day < EARLIEST_SCAN:
+        raise Refusal(TOO_EARLY.format(year=EARLIEST_SCAN.year))
     with transaction.atomic():
         open_to_users = Study.objects.filter(Q(study_date=None) | Q(dated_by_hand=True), pk=study.pk)
         if not open_to_users.update(study_date=day, dated_by_hand=True):

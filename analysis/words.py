@@ -103,3 +103,7 @@ REPORT_STATES = {  # of worklist.Row.report
     "signed": pgettext_lazy("report", "signed"),
     "addendum begun": pgettext_lazy("report", "addendum begun"),
 }
+
+SEXES = {"F": gettext_lazy("female"), "M": gettext_lazy("male"), "O": pgettext_lazy("sex", "other")}
+SEX_LETTERS = {"F": pgettext_lazy("sex", "F"), "M": pgettext_lazy("sex", "M"), "O": pgettext_lazy("sex", "O")}
+NO_SEX = gettext_lazy("sex not given")

@@ -8,9 +8,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .access import visible
+from .dicom import EARLIEST_BIRTH
 from .models import Patient, PatientEvent, Site
 
-EARLIEST_BIRTH = date(1880, 1, 1)
 SEXES = [("", _("Not given")), ("F", _("Female")), ("M", _("Male")), ("O", _("Other"))]
 
 

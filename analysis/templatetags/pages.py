@@ -4,10 +4,10 @@ from datetime import date
 
 from django import template
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from patients.models import Patient, name_text
 
+from .. import words
 from ..models import Analysis
 from ..stored_text import stored_text
 
@@ -24,7 +24,6 @@ STAGES = {
 }
 """The pipeline's stages in words."""
 
-SEX_LETTERS = {"F": pgettext_lazy("sex", "F"), "M": pgettext_lazy("sex", "M"), "O": pgettext_lazy("sex", "O")}
 """By what DICOM writes; tables have no room for the word."""
 
 FINAL_WORDS = {"DONE": _("Analysis done"), "FAILED": _("Analysis failed"), "CANCELLED": _("Analysis cancelled")}
@@ -53,7 +52,13 @@ def age_on(patient: Patient, day: date | None) -> int | None:
 @register.filter
 def sex_letter(patient: Patient) -> str:
     """Nothing where the sex is not given."""
-    return str(SEX_LETTERS.get(patient.sex, ""))
+    return str(words.SEX_LETTERS.get(patient.sex, ""))
+
+
+@register.filter
+def sex_word(patient: Patient) -> str:
+    """Nothing where the sex is not given."""
+    return str(words.SEXES.get(patient.sex, ""))
 
 
 @register.filter

@@ -144,6 +144,11 @@ def test_the_table_marks_what_a_reader_rejected_and_keeps_it(browser, patient, c
     assert '<span class="is-rejected">2.00</span>' in text
 
 
+def test_a_lesion_is_marked_as_new_where_it_appeared_alone(browser, patient, course):
+    text = page_of(browser, patient)
+    assert re.findall(r'>([\d.]+)</span></a> <span class="lane-new">(.*?)</span>', text) == [("1.00", "new")]
+
+
 def test_the_smaller_lesions_can_be_opened(browser, patient, course, monkeypatch):
     assert "smaller one" not in page_of(browser, patient)
     monkeypatch.setattr(lesions, "OPEN", 1)

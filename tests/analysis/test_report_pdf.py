@@ -234,6 +234,19 @@ def test_a_report_and_a_comparison_beside_all_else_leave_one_page(patient, user,
     assert text_of(analysis).count("of 20, z") == 3
 
 
+@pytest.mark.parametrize(("characters", "slices"), [(300, 3), (1500, 3), (2000, 1)])
+def test_a_long_report_of_a_long_course_leaves_one_page(patient, user, tmp_path, characters, slices):
+    for number in range(8):
+        day = FIRST + datetime.timedelta(days=7 * number)
+        analysis = finished_analysis(patient, tmp_path / str(number), date=day, activation_cm2=MANY)
+    impression = ("The heart is of normal size and the vessels are fine. " * 40)[:characters].strip()
+    signed_reading(analysis, user, suspected=True, impression=impression)
+    assert len(pdf_of(analysis).pages) == 1
+    text = text_of(analysis)
+    assert text.count("of 20, z") == slices
+    assert text.count("The heart is of") == impression.count("The heart is of")
+
+
 def test_images_that_cannot_be_read_are_left_out(patient, tmp_path):
     analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     for instance in analysis.series.instances.all():

@@ -103,7 +103,7 @@ def test_a_result_of_an_earlier_version_is_shown_with_what_it_has(browser, analy
 def test_both_reports_and_the_numbers_are_offered(browser, analysis):
     page = browser.get(study_page(analysis)).content.decode()
     pages = []
-    assert "The report is one page for the ward. The full report adds" in page
+    assert "The report is one page for the ward, more where readers wrote a lot. The full report adds" in page
     for address in ("report.pdf", "report.pdf?pages=all"):
         whole = f"/api/v1/analyses/{analysis.pk}/{address}"
         assert f'href="{whole}" download' in page

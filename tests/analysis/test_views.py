@@ -283,7 +283,9 @@ def test_a_number_that_no_row_can_have_names_nothing(browser, analysis):
     choose = reverse("pages:choose_series", args=[analysis.series.study_id])
     assert browser.post(choose, {"series": huge}).status_code == 404
     ticked = {"action": "assign", "study": huge}
-    assert "Tick the studies first." in browser.post(reverse("pages:worklist_act"), ticked, follow=True).content.decode()
+    assert (
+        "Tick the studies first." in browser.post(reverse("pages:worklist_act"), ticked, follow=True).content.decode()
+    )
 
 
 def test_a_course_whose_first_ct_is_still_at_work_says_no_change_since(browser, patient, analysis, tmp_path):

@@ -283,6 +283,19 @@ def test_lists_abbreviate_the_sex(client, user, course, sex, english, german):
             assert f'<td class="number">40 {letter}</td>' in page
 
 
+@pytest.mark.parametrize(("sex", "english", "german"), [("F", "female", "weiblich"), ("O", "other", "divers")])
+def test_page_and_paper_write_the_sex_alike(client, user, course, sex, english, german):
+    client.force_login(user)
+    Patient.objects.update(sex=sex)
+    for headers, word in (({}, english), (GERMAN, german)):
+        page = client.get(reverse("pages:patient", args=[course.patient.pk]), headers=headers).content.decode()
+        assert f"<span>{word}</span>" in page
+        paper = PdfReader(
+            io.BytesIO(client.get(reverse("report_pdf", args=[course.second.pk]), headers=headers).content)
+        )
+        assert f", {word}" in paper.pages[0].extract_text()
+
+
 def test_the_list_of_patients_counts_what_waits(client, user, course):
     client.force_login(user)
     for waiting, said in ((2, "und 1 weitere wartet<"), (3, "und 2 weitere warten<")):

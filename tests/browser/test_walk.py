@@ -78,7 +78,19 @@ def _heat_map_can_be_toggled(page: Page) -> None:
     page.keyboard.press("H")  # as with Caps Lock
     wait_until(lambda: _picture(page) == shown, 10, "the heat map to come back")
     assert coloured_pixels(page) > 100
-    page.locator("input[name=threshold]").fill("100")
+    threshold = page.locator("input[name=threshold]")
+    box = threshold.bounding_box()
+    assert box
+    areas = [coloured_pixels(page)]
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + box["height"] / 2)  # where it stands
+    page.mouse.down()
+    for share in (0.5, 0.8):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        page.wait_for_timeout(200)
+        areas.append(coloured_pixels(page))
+    page.mouse.up()
+    assert areas[0] > areas[1] > areas[2] > 0
+    threshold.fill("100")
     page.wait_for_timeout(200)
     assert coloured_pixels(page) == 0
     page.locator(".screen").focus()
