@@ -19,6 +19,7 @@ WIDTHS = {1440: 900, 390: 844}
 PORTRAIT = 1536, 2048  # a reading screen of 3 megapixels
 ON_PORTRAIT = ("worklist", "timeline", "study")
 THEMES = ("light", "dark")
+DRAWN_WITHIN_MS = 180_000  # 3D without a graphics card
 VIEWS = {"planes": "study-planes", "3d": "study-3d"}  # of the study's page, beside its slices
 PATIENT = "DEMO-02"  # worse, then better
 ASKED = "DEMO-03"  # to whom somebody else's scan was sent
@@ -57,7 +58,7 @@ def _all_pages(browser: BrowserContext, stack: Stack, pages: dict[str, str], suf
     for view, name in VIEWS.items():
         _settle(page)
         page.locator(f"button[data-view='{view}']").click()
-        page.wait_for_selector("[data-volume=ready]", timeout=60_000)
+        page.wait_for_selector("[data-volume=ready]", timeout=DRAWN_WITHIN_MS)
         _take(page, ALL / f"{name}-{suffix}.png")
     send_what_is_refused(stack, page, folder / f"refused-{suffix}")
     _take(page, ALL / f"upload-outcomes-{suffix}.png")
@@ -118,7 +119,7 @@ def _settle(page: Page) -> None:
 
 def _take(page: Page, path: Path, *, full_page: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=path, full_page=full_page)
+    page.screenshot(path=path, full_page=full_page, timeout=DRAWN_WITHIN_MS)
 
 
 if __name__ == "__main__":
