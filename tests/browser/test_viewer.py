@@ -1,6 +1,7 @@
 """The viewer's first image, the viewer of a PC without a graphics card, and the tools."""
 
 import io
+import json
 import re
 
 import numpy as np
@@ -78,6 +79,43 @@ def test_the_servers_image_and_the_viewers_lie_at_the_same_place(stack: Stack, s
         page.wait_for_timeout(300)
         assert np.abs(_screen(page) - second).mean() > 10
         assert complaints == []
+
+
+@pytest.mark.parametrize("webgl", [True, False])
+def test_over_the_image_lies_what_belongs_to_it_where_the_next_slice_cannot_be_loaded(
+    stack: Stack, study: str, webgl: bool
+):
+    with chromium(*SMALL, webgl=webgl) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.route(_file_of_slice(page, study, 4), lambda route: route.abort())
+        open_viewer(page, study)
+        place = page.locator("[data-viewer]")
+        said = page.locator("[data-viewer-message]")
+        expect(place).to_have_attribute("data-slice-index", "5")
+        heat = coloured_pixels(page)
+        assert heat > 100
+        page.keyboard.press("ArrowDown")
+        expect(place).to_have_attribute("data-slice-index", "6")
+        page.keyboard.press("ArrowUp")
+        expect(place).to_have_attribute("data-slice-index", "5")
+        said.evaluate("said => said.textContent = ''")
+        page.keyboard.press("ArrowUp")
+        expect(said).to_have_text("Slice 5 could not be loaded. Reload the page to try again.")
+        page.keyboard.press("h")
+        assert coloured_pixels(page) == 0
+        page.keyboard.press("h")
+        assert coloured_pixels(page) == heat  # slice 5 has none
+        expect(place).to_have_attribute("data-slice-index", "5")
+        expect(page.locator("[data-corner=slice]")).to_have_text("Slice 6 / 20")
+        page.keyboard.press("ArrowUp")  # past it
+        expect(place).to_have_attribute("data-slice-index", "3")
+
+
+def _file_of_slice(page: Page, study: str, index: int) -> str:
+    """The address of the DICOM file of a slice."""
+    page.goto(study, wait_until="domcontentloaded")
+    return f"**{json.loads(page.locator('#scan').text_content() or '')['slices'][index]['file']}"
 
 
 def test_the_viewer_speaks_german_where_the_page_does(stack: Stack, study: str):

@@ -23,6 +23,7 @@ export interface CtEvents {
   sliced(index: number): void;
   /** `all`: as many as will be loaded ahead. */
   loaded(count: number, all: number): void;
+  /** A slice could not be loaded; the one before stays on show. */
   broken(index: number): void;
   /** A length was measured, changed or taken away; `lengths`: all that are there, the one measured or changed last at the end. */
   measured?(lengths: Length[]): void;
@@ -46,6 +47,7 @@ export class Ct implements Shown {
     private readonly viewport: Types.IStackViewport,
     readonly imageIds: string[],
     private readonly events: CtEvents,
+    private shown: number,
   ) {}
 
   /** When every slice that is loaded ahead is there, or known to be broken. */
@@ -68,7 +70,7 @@ export class Ct implements Shown {
     engine.enableElement({ viewportId: name, type: Enums.ViewportType.STACK, element });
     const viewport = engine.getViewport(name) as Types.IStackViewport;
     const imageIds = files.map((file) => `wadouri:${new URL(file, location.href).href}`);
-    const ct = new Ct(element, engine, viewport, imageIds, events);
+    const ct = new Ct(element, engine, viewport, imageIds, events, start);
     ct.bindTools();
     ct.listen();
     await viewport.setStack(imageIds, start);
@@ -77,13 +79,15 @@ export class Ct implements Shown {
     return ct;
   }
 
+  /** Of the slice that is drawn; Cornerstone's own is that of the slice which is being loaded, or could not be. */
   get index(): number {
-    return this.viewport.getCurrentImageIdIndex();
+    return this.shown;
   }
 
   async go(index: number): Promise<void> {
     const wanted = Math.max(0, Math.min(this.imageIds.length - 1, index));
-    if (wanted !== this.viewport.getTargetImageIdIndex()) await this.viewport.setImageIdIndex(wanted);
+    if (wanted === this.viewport.getTargetImageIdIndex()) return;
+    await this.viewport.setImageIdIndex(wanted).catch(() => undefined); // `broken` tells it
   }
 
   step(by: number): Promise<void> {
@@ -185,7 +189,7 @@ export class Ct implements Shown {
 
   /** Direction cosines (DICOM patient coordinates, LPS) of the row and the column on screen. */
   orientation(): { row: Types.Point3; column: Types.Point3 } | null {
-    const plane = metaData.get('imagePlaneModule', this.viewport.getCurrentImageId()) as
+    const plane = metaData.get('imagePlaneModule', this.imageIds[this.index]!) as
       | { rowCosines?: Types.Point3; columnCosines?: Types.Point3 }
       | undefined;
     return plane?.rowCosines && plane.columnCosines ? { row: plane.rowCosines, column: plane.columnCosines } : null;
@@ -202,7 +206,14 @@ export class Ct implements Shown {
     const drawn = (): void => events.drawn();
     element.addEventListener(Enums.Events.IMAGE_RENDERED, drawn);
     element.addEventListener(Enums.Events.CAMERA_MODIFIED, drawn);
-    element.addEventListener(Enums.Events.STACK_NEW_IMAGE, () => events.sliced(this.index));
+    element.addEventListener(Enums.Events.STACK_NEW_IMAGE, (event) => {
+      this.shown = (event as CustomEvent<{ imageIdIndex: number }>).detail.imageIdIndex;
+      events.sliced(this.index);
+    });
+    eventTarget.addEventListener(Enums.Events.IMAGE_LOAD_FAILED, ({ detail: { imageId } }: CustomEvent<{ imageId: string }>) => {
+      const index = this.imageIds.indexOf(imageId);
+      if (index >= 0) events.broken(index);
+    });
     element.addEventListener(Enums.Events.VOI_MODIFIED, (event) => {
       const { range } = (event as CustomEvent<{ range: Types.VOIRange }>).detail;
       events.windowed({ centre: (range.lower + range.upper) / 2, width: range.upper - range.lower });
@@ -243,11 +254,7 @@ export class Ct implements Shown {
     let done = 0;
     const work = async (): Promise<void> => {
       for (let index = order.shift(); index !== undefined; index = order.shift()) {
-        try {
-          await imageLoader.loadAndCacheImage(this.imageIds[index]!);
-        } catch {
-          this.events.broken(index);
-        }
+        await imageLoader.loadAndCacheImage(this.imageIds[index]!).catch(() => undefined); // `broken` tells it
         if (++done % PREFETCH_AT_ONCE === 0 || done === all) this.events.loaded(done, all);
       }
     };
