@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.browser import chromium, complaints_of, log_in
 from tests.browser.test_accessibility import axe_faults
-from tests.browser.viewing import coloured_pixels
+from tests.browser.viewing import KEEP_CONTEXTS, SMALL, coloured_pixels, lose_graphics_card
 from tests.servers import wait_until
 from tests.stack import Stack
 
@@ -68,10 +68,13 @@ def _made(stack: Stack, folder: Path) -> list[int]:
 
 
 @contextmanager
-def comparison(stack: Stack, course: list[int], width: int = 1440, height: int = 900) -> Iterator[Page]:
+def comparison(
+    stack: Stack, course: list[int], width: int = 1440, height: int = 900, *, webgl: bool = False
+) -> Iterator[Page]:
     """A page with all three CTs; in the end nothing may have been complained of."""
-    with chromium(width, height, webgl=False) as browser:
+    with chromium(width, height, webgl=webgl) as browser:
         page = browser.new_page()
+        page.add_init_script(KEEP_CONTEXTS)
         complaints = complaints_of(page)
         log_in(page, stack.url)
         page.goto(_address(stack, course))
@@ -256,6 +259,15 @@ def test_the_first_images_do_not_wait_for_the_viewers_library(stack: Stack, cour
         _opened(page)
         expect(page.locator(".still")).to_have_count(0)
         assert _drawn(page, "heatmap") == [True, False, True]
+
+
+def test_where_the_graphics_card_is_lost_no_image_stays_and_each_ct_says_so(stack: Stack, course: list[int]):
+    with comparison(stack, course, *SMALL, webgl=True) as page:
+        lose_graphics_card(page)
+        for number in range(3):
+            expect(_pane(page, number).locator("[data-viewer-message]")).to_contain_text("has lost the graphics card")
+            for hidden in ("[data-ct]", "[data-overlay=heatmap]", "[data-corner=slice]"):
+                expect(_pane(page, number).locator(hidden)).to_be_hidden()
 
 
 @pytest.mark.parametrize(("width", "columns"), [(1440, 3), (1000, 2), (390, 1)])

@@ -16,6 +16,7 @@ from tests.browser.viewing import (
     SMALL,
     coloured_pixels,
     drag,
+    lose_graphics_card,
     measured,
     measurements,
     open_viewer,
@@ -116,6 +117,18 @@ def _file_of_slice(page: Page, study: str, index: int) -> str:
     """The address of the DICOM file of a slice."""
     page.goto(study, wait_until="domcontentloaded")
     return f"**{json.loads(page.locator('#scan').text_content() or '')['slices'][index]['file']}"
+
+
+def test_where_the_graphics_card_is_lost_no_image_stays_and_the_page_says_so(stack: Stack, study: str):
+    with viewer(stack, study, webgl=True, size=SMALL) as page:
+        page.keyboard.press("ArrowDown")
+        expect(page.locator("[data-viewer]")).to_have_attribute("data-slice-index", "6")
+        expect(page.locator("[data-ct]")).to_be_visible()
+        lose_graphics_card(page)
+        expect(page.locator("[data-viewer-message]")).to_contain_text("has lost the graphics card")
+        page.keyboard.press("ArrowUp")
+        for hidden in ("[data-ct]", "[data-overlay=heatmap]", "[data-corner=slice]"):
+            expect(page.locator(hidden)).to_be_hidden()
 
 
 def test_the_viewer_speaks_german_where_the_page_does(stack: Stack, study: str):

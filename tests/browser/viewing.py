@@ -17,6 +17,21 @@ DRAWN_WITHIN_S = 30  # beside other tests
 SMALL = (820, 480)  # WebGL without a graphics card takes its time for each pixel
 FAR = {0: 60, 1: 30}  # above the letters' orange and the lines' blue; a finding lies over grey
 
+KEEP_CONTEXTS = """
+const get = HTMLCanvasElement.prototype.getContext
+window.webglContexts = []
+HTMLCanvasElement.prototype.getContext = function (name, ...rest) {
+  const context = get.call(this, name, ...rest)
+  if (context && name.startsWith('webgl')) window.webglContexts.push(context)
+  return context
+}
+"""
+"""Remembers what the page draws with, which lies outside of its document."""
+
+
+def lose_graphics_card(page: Page) -> None:
+    page.evaluate("webglContexts.forEach((context) => context.getExtension('WEBGL_lose_context')?.loseContext())")
+
 
 def open_viewer(page: Page, study: str) -> None:
     page.goto(study)
@@ -29,6 +44,7 @@ def viewer(stack: Stack, study: str, *, webgl: bool = False, size: tuple[int, in
     """A page with the viewer of a CT, all slices loaded; in the end nothing may have been complained of."""
     with chromium(*size, webgl=webgl) as browser:
         page = browser.new_page()
+        page.add_init_script(KEEP_CONTEXTS)
         complaints = complaints_of(page)
         log_in(page, stack.url)
         open_viewer(page, study)

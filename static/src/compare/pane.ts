@@ -11,7 +11,7 @@ import { nearest } from '../viewer/scan';
 import type { Scan } from '../viewer/scan';
 import { Still } from '../viewer/still';
 import { Strip, brokenSlice } from '../viewer/strip';
-import { PRESETS } from '../viewer/view';
+import { LOST, PRESETS } from '../viewer/view';
 import type { View, Window } from '../viewer/view';
 import { fromReference, toReference } from './match';
 import type { Match } from './match';
@@ -133,6 +133,10 @@ export class Pane {
         },
         loaded: (count, all) => this.loaded(count, all),
         broken: (slice) => this.say(brokenSlice(slice)),
+        lost: () => {
+          this.root.dataset.lost = 'true'; // which hides the image, and what lies over it
+          this.say(LOST);
+        },
       },
       { name: this.root.dataset.pane!, of },
     );

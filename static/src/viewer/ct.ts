@@ -25,6 +25,8 @@ export interface CtEvents {
   loaded(count: number, all: number): void;
   /** A slice could not be loaded; the one before stays on show. */
   broken(index: number): void;
+  /** The browser has lost the graphics card: what is on screen stays, whatever is shown next. */
+  lost(): void;
   /** A length was measured, changed or taken away; `lengths`: all that are there, the one measured or changed last at the end. */
   measured?(lengths: Length[]): void;
 }
@@ -214,6 +216,7 @@ export class Ct implements Shown {
       const index = this.imageIds.indexOf(imageId);
       if (index >= 0) events.broken(index);
     });
+    eventTarget.addEventListener(Enums.Events.WEBGL_CONTEXT_LOST, () => events.lost());
     element.addEventListener(Enums.Events.VOI_MODIFIED, (event) => {
       const { range } = (event as CustomEvent<{ range: Types.VOIRange }>).detail;
       events.windowed({ centre: (range.lower + range.upper) / 2, width: range.upper - range.lower });

@@ -1,4 +1,8 @@
 /** How a slice is shown: window, zoom, place on screen. */
+import { gettext } from '../words';
+
+/** What is said where the browser has lost the graphics card. */
+export const LOST = gettext('The browser has lost the graphics card, so no images can be drawn any more. Reload the page to see them again.');
 
 /** Window centre and width, HU. */
 export interface Window {

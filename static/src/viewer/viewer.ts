@@ -12,7 +12,7 @@ import { Steering } from './steering';
 import { STILL_WITHIN_MS, Still } from './still';
 import { Strip, brokenSlice } from './strip';
 import { listenToToolbar, pressTool, pressedTool } from './toolbar';
-import { PRESETS } from './view';
+import { LOST, PRESETS } from './view';
 import type { DragTool, Window } from './view';
 import { Views } from './views';
 import type { ViewName } from './views';
@@ -155,6 +155,10 @@ export class Viewer {
         sliced: (index) => this.sliced(index),
         loaded: (count, all) => this.loaded(count, all),
         broken: (index) => this.say(brokenSlice(index)),
+        lost: () => {
+          this.root.dataset.lost = 'true'; // which hides the image, and what lies over it
+          this.say(LOST);
+        },
         measured: offer,
       },
     );
