@@ -13,15 +13,35 @@ import './styles/study.css';
 import './styles/reading.css';
 import './styles/compare.css';
 import htmx from 'htmx.org';
+import { gettext } from './words';
 
 // The content security policy forbids eval; the indicator's styles are not used.
 htmx.config.allowEval = false;
 htmx.config.includeIndicatorStyles = false;
 htmx.config.historyCacheSize = 0; // no patient data in the browser's storage
 
+const POLLS = '[hx-trigger^="every"]';
 document.body.addEventListener('htmx:beforeRequest', (event) => {
   const { elt } = (event as CustomEvent<{ elt: HTMLElement }>).detail;
-  if (document.hidden && elt.matches('[data-poll]')) event.preventDefault();
+  if (document.hidden && elt.matches(POLLS)) event.preventDefault();
+});
+
+// What the server did not do, or does not tell any more, is said.
+const NOT_DONE = gettext('This was not done: the server could not be reached, or refused it. Please try again.');
+const OLD = gettext('The server does not answer: what you see may be old.');
+const OLD_AFTER = 3; // questions without an answer
+const notice = document.getElementById('connection')!;
+let unanswered = 0;
+function say(words: string): void {
+  notice.textContent = words;
+  notice.hidden = words === '';
+}
+document.body.addEventListener('htmx:afterRequest', (event) => {
+  const { elt, successful } = (event as CustomEvent<{ elt: HTMLElement; successful?: boolean }>).detail;
+  if (!elt.matches(POLLS)) return say(successful ? '' : NOT_DONE);
+  unanswered = successful ? 0 : unanswered + 1;
+  if (unanswered === OLD_AFTER) say(OLD);
+  else if (successful && notice.textContent === OLD) say('');
 });
 
 // The session has ended: the log-in page takes the whole window, not the place of a moving part.

@@ -243,6 +243,6 @@ def test_the_pages_say_what_broke_off_and_forget_it_when_asked(browser, upload, 
     assert "begun 4 Mar 2020, 05:30 JST" in text
     assert "50 % arrived" in text
     assert "0000.dcm …" in text
-    assert "data-poll" not in text
+    assert "hx-trigger" not in text
     assert "nothing was stored" in browser.post(f"{address}discard/").content.decode()
     assert address not in browser.get("/upload/").content.decode()

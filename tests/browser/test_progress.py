@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.browser import chromium, log_in
 from tests.dicom_series import make_series
@@ -93,3 +93,53 @@ def test_a_page_whose_session_has_ended_shows_the_log_in_page(stack: Stack) -> N
         log_in(page, stack.url)
         browser.clear_cookies()
         page.wait_for_url(f"{stack.url}/accounts/login/**", timeout=10_000)
+
+
+def test_a_page_says_that_it_may_be_old_as_long_as_the_server_does_not_answer(stack: Stack) -> None:
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        notice = page.get_by_text("The server does not answer: what you see may be old.")
+        browser.set_offline(True)
+        expect(notice).to_be_visible(timeout=10_000)
+        browser.set_offline(False)
+        expect(notice).to_be_hidden(timeout=10_000)
+        page.route("**/?page=*", lambda route: route.fulfill(status=502))
+        expect(notice).to_be_visible(timeout=10_000)
+
+
+@pytest.mark.parametrize("status", [None, 404, 503])
+def test_a_button_that_could_not_act_says_so_until_it_can(
+    stack: Stack, analysis: dict[str, Any], status: int | None
+) -> None:
+    _write(stack, analysis["id"], state="FAILED", error="The disk was full.")
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/studies/{analysis['study']}/")
+        page.route("**/retry/", lambda route: route.fulfill(status=status) if status else route.abort())
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("alert").filter(has_text="This was not done")).to_be_in_viewport()
+        page.wait_for_timeout(1500)  # what asks by itself is answered, which says nothing of the button
+        expect(page.get_by_text("This was not done")).to_be_visible()
+        page.unroute("**/retry/")
+        page.route("**/retry/", lambda route: route.fulfill(status=204))
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_text("This was not done")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("user", "address"), [("clinician", "/"), ("admin", "/system/")])
+def test_a_page_out_of_sight_asks_nothing(stack: Stack, user: str, address: str) -> None:
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url, user)
+        page.goto(stack.url + address)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.wait_for_timeout(6000)
+        assert asked
+        page.evaluate("Object.defineProperty(document, 'hidden', { value: true })")
+        page.wait_for_timeout(500)
+        asked.clear()
+        page.wait_for_timeout(6000)
+        assert asked == []

@@ -10,7 +10,6 @@ type Point = [number, number, number];
 const RING = 'rgb(64 255 128)';
 const RING_WIDTH = 2; // CSS pixels
 const HOW_TO_ADD = gettext('Missed one? Measure its long axis in the image (D), then add it.');
-const LOST = gettext('The connection broke, so this was not saved. Please try again.');
 
 /** The list is answered anew after each word of a reader, so it is looked for each time. */
 const list = (): HTMLElement | null => document.getElementById('findings');
@@ -92,12 +91,4 @@ export function listenToReviews(): void {
     added.add(measured.uid);
     measured = null;
   });
-  for (const name of ['htmx:sendError', 'htmx:responseError']) {
-    document.body.addEventListener(name, (event) => {
-      if (!(event as CustomEvent<{ elt: Element }>).detail.elt.closest('#findings')) return;
-      const place = list()!.querySelector<HTMLElement>('[data-review-problem]')!;
-      place.textContent = LOST;
-      place.hidden = false;
-    });
-  }
 }
