@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.browser import chromium, log_in
+from tests.browser.viewing import drag, measurements, open_viewer
 from tests.dicom_series import make_series
+from tests.servers import wait_until
 from tests.stack import Stack
 
 WITHIN_SECONDS = 2
@@ -85,6 +87,22 @@ def test_a_run_is_followed_on_every_page_within_two_seconds_without_a_reload(
                 _wait_for_words(pages[address], selector, words, until)
         for address, page in pages.items():
             assert page.evaluate("window.loadedOnce"), f"{address} was loaded anew"
+
+
+def test_the_first_result_comes_to_a_page_on_which_something_was_measured(
+    stack: Stack, analysis: dict[str, Any]
+) -> None:
+    _write(stack, analysis["id"], state="RUNNING")
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        open_viewer(page, f"{stack.url}/studies/{analysis['study']}/")
+        page.evaluate("window.loadedOnce = true")
+        page.keyboard.press("d")
+        drag(page, (0.3, 0.5), (0.4, 0.5))
+        wait_until(lambda: measurements(page) == 1, 10, "the length")
+        page.route("**/?seen=*", lambda route: route.fulfill(status=204, headers={"HX-Trigger": "result-changed"}))
+        page.wait_for_function("() => !window.loadedOnce", timeout=10_000)
 
 
 def test_a_page_whose_session_has_ended_shows_the_log_in_page(stack: Stack) -> None:

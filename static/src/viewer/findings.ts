@@ -58,8 +58,8 @@ export function offer(lengths: Length[]): void {
   offerAgain();
 }
 
-/** Whether a length is measured that may become a finding. */
-export const offers = (): boolean => measured !== null;
+/** Whether a length is measured that may become a finding; before the first result none may. */
+export const offers = (): boolean => measured !== null && list() !== null;
 
 /** The list has been answered anew: what is measured is still on offer, unless it was added. */
 export function offerAgain(): void {
