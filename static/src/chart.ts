@@ -83,7 +83,7 @@ class Choice {
 }
 
 /** One chart with its switches; a click on a point calls `open` with the point's address. */
-export class TrendChart {
+class TrendChart {
   private readonly figures: ChartData;
   private readonly canvas: HTMLElement;
   private readonly axis: Choice;

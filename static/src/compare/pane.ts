@@ -37,7 +37,7 @@ interface Given {
 }
 
 /** Told of what the user does to a CT. */
-export interface Moved {
+interface Moved {
   sliced(pane: Pane): void;
   windowed(pane: Pane, window: Window): void;
   viewed(pane: Pane, view: View): void;

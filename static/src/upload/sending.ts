@@ -25,7 +25,7 @@ interface OpenUpload {
 /** What ended the sending; the message is for the user. */
 export class SendingFailed extends Error {}
 
-export interface Listener {
+interface Listener {
   /** `broken`: there is no connection, and the sending goes on when there is. */
   progress(sentBytes: number, broken: boolean): void;
 }

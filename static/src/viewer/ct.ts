@@ -16,7 +16,7 @@ const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
 const NARROWEST_HU = 50; // of windows, by keys
 const AHEAD_OF_ALL = 1000; // slices that several CTs side by side load ahead: about 1 MB each, with its file
 
-export interface CtEvents {
+interface CtEvents {
   /** Something on screen moved: slice, zoom, pan, size. */
   drawn(): void;
   windowed(window: Window): void;

@@ -2,7 +2,7 @@
 
 const PAGE_OF_SLICES = 10;
 
-export interface Slices {
+interface Slices {
   step(by: number): void;
   go(index: number): void;
   readonly last: number;

@@ -6,7 +6,7 @@ import type { Shown } from './view';
 const DETAIL = 4; // pixels of the outline's plane per pixel of the map
 const THICK = 3; // times the others' lines, where one label is singled out
 
-export type Rgb = readonly [number, number, number];
+type Rgb = readonly [number, number, number];
 /** The colour of a label from 1 on; null for one that is not drawn. */
 export type Colouring = (label: number) => Rgb | null;
 

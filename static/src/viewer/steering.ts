@@ -12,7 +12,7 @@ const CURSOR_PX = { near: 1, far: 10 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] } as const;
 
 /** What keys do to what is on show; to the right and down. */
-export interface Steered {
+interface Steered {
   /** An arrow key without a cursor. */
   arrow(x: number, y: number): void;
   /** By CSS pixels. */

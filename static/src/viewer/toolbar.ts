@@ -14,7 +14,7 @@ export function pressTool(viewer: HTMLElement, tool: DragTool): void {
   }
 }
 
-export interface Toolbar {
+interface Toolbar {
   setWindow(window: Window): void;
   setDragTool(tool: DragTool): void;
   /** Gives the keys to the image. */

@@ -20,7 +20,7 @@ import { decimal, gettext, interpolate } from '../words';
 import type { DragTool, Measure } from './view';
 
 const { MouseBindings } = ToolEnums;
-export type ToolGroup = NonNullable<ReturnType<typeof ToolGroupManager.createToolGroup>>;
+type ToolGroup = NonNullable<ReturnType<typeof ToolGroupManager.createToolGroup>>;
 export type Measurement = ToolTypes.Annotation;
 /** What can be measured on. */
 export type Surface = Types.IStackViewport | Types.IVolumeViewport;

@@ -30,7 +30,7 @@ const TURN_DEGREES = 10; // by a key
 const STEP_MM = 1; // of the cross, by a key
 const PAUSE_MS = 400; // after the last key, before the place of the cross is announced
 
-export interface ViewsEvents {
+interface ViewsEvents {
   say(sentence: string): void;
   windowed(window: Window): void;
   /** Planes cross at another point: what they show is new. */

@@ -29,7 +29,7 @@ const LAYERS: Record<Layer, [number, number, number]> = { opacity: [1, 0.25, 0.2
 const LAYER_OPACITY = 0.5;
 
 /** Told of what the mouse did in the planes. */
-export interface VolumeEvents {
+interface VolumeEvents {
   windowed(window: Window): void;
   /** The planes cross at another point. */
   crossed(): void;
