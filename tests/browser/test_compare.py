@@ -270,6 +270,15 @@ def test_where_the_graphics_card_is_lost_no_image_stays_and_each_ct_says_so(stac
                 expect(_pane(page, number).locator(hidden)).to_be_hidden()
 
 
+def test_each_strip_is_hatched_by_a_pattern_of_its_own(stack: Stack, course: list[int]):
+    with comparison(stack, course) as page:
+        ids = page.locator("[id]").evaluate_all("elements => elements.map(({ id }) => id)")
+        assert len(set(ids)) == len(ids)
+        fills = page.locator(".strip-positive").evaluate_all("bars => bars.map((bar) => getComputedStyle(bar).fill)")
+        assert {re.sub(".*#|[\"')]", "", fill) for fill in fills} <= set(ids)
+        assert len(set(fills)) == 3
+
+
 @pytest.mark.parametrize(("width", "columns"), [(1440, 3), (1000, 2), (390, 1)])
 def test_the_cts_stand_side_by_side_as_many_as_fit(stack: Stack, course: list[int], width: int, columns: int):
     with comparison(stack, course, width, 844) as page:

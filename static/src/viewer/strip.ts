@@ -16,7 +16,10 @@ function svg<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
+let strips = 0; // on the page, each with a hatch of its own
+
 export class Strip {
+  private readonly hatch = `hatch-${(strips += 1)}`;
   private readonly drawing: SVGSVGElement;
   private readonly signs = svg('g', {});
   private readonly marker = svg('rect', { class: 'strip-marker', y: 0, height: HEIGHT });
@@ -28,6 +31,7 @@ export class Strip {
     private readonly go: (index: number) => void,
   ) {
     this.drawing = svg('svg', { 'aria-hidden': 'true', height: HEIGHT, width: '100%' });
+    this.drawing.style.setProperty('--hatch', `url(#${this.hatch})`);
     root.append(this.drawing);
     root.setAttribute('aria-valuemin', '1');
     root.setAttribute('aria-valuemax', String(slices.length));
@@ -72,7 +76,7 @@ export class Strip {
     if (width === this.width || width === 0) return;
     this.width = width;
     const step = width / this.slices.length;
-    const hatch = svg('pattern', { id: 'hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' });
+    const hatch = svg('pattern', { id: this.hatch, width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' });
     hatch.append(svg('rect', { width: 5, height: 5, class: 'strip-hatch-ground' }), svg('rect', { width: 1.6, height: 5, class: 'strip-hatch-line' }));
     const defs = svg('defs', {});
     defs.append(hatch);
