@@ -52,8 +52,8 @@ class Comparison {
     await Promise.race([stills, new Promise((resolve) => setTimeout(resolve, STILL_WITHIN_MS))]);
     await Promise.all(this.panes.map((pane) => this.openCt(pane)));
     await stills;
-    this.leader = this.newest;
-    if (this.newest.ct) this.viewedAs(this.newest, this.newest.ct.view);
+    this.leader = this.opened;
+    if (this.leader.ct) this.viewedAs(this.leader, this.leader.ct.view);
     this.root.dataset.ready = 'true';
   }
 
@@ -70,6 +70,11 @@ class Comparison {
 
   private get newest(): Pane {
     return this.panes.at(-1)!;
+  }
+
+  /** The newest that could be opened. */
+  private get opened(): Pane {
+    return this.panes.findLast(({ ct }) => ct) ?? this.newest;
   }
 
   private others(pane: Pane): Pane[] {
@@ -93,9 +98,9 @@ class Comparison {
     }
   }
 
-  /** The pane that keys are meant for: the one in focus, else the newest. */
+  /** The pane that keys are meant for: the one in focus, else the newest that could be opened. */
   private lead(): Pane {
-    this.leader = this.focused ?? this.newest;
+    this.leader = this.focused ?? this.opened;
     return this.leader;
   }
 
@@ -159,8 +164,8 @@ class Comparison {
     }
     this.root.querySelector('[data-reset]')!.addEventListener('click', () => {
       this.steering.endCursor();
-      this.leader = this.newest;
-      this.newest.ct?.reset();
+      this.leader = this.opened;
+      this.leader.ct?.reset();
     });
     listenToToolbar(this.viewer, {
       setWindow: (window) => this.lead().ct?.setWindow(window),
@@ -168,7 +173,7 @@ class Comparison {
         this.steering.endCursor();
         for (const { ct } of this.panes) ct?.setDragTool(tool);
       },
-      focusImage: () => (this.focused ?? this.leader ?? this.newest).focus(),
+      focusImage: () => (this.focused ?? this.leader ?? this.opened).focus(),
     });
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-go-z]')) {
       button.addEventListener('click', () => {
@@ -184,7 +189,7 @@ class Comparison {
       last: Infinity, // that of the CT that is led
     };
     listenForKeys(this.viewer, slices, {
-      Delete: () => this.newest.ct?.removeMeasurement(), // of any of them
+      Delete: () => this.opened.ct?.removeMeasurement(), // of any of them
       '<': () => this.shift(-1),
       '>': () => this.shift(1),
       ...this.steering.keys,

@@ -1,6 +1,7 @@
 """CTs side by side: they move together by registered positions, each with its own offset, by mouse and by keys."""
 
 import datetime
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -268,6 +269,30 @@ def test_where_the_graphics_card_is_lost_no_image_stays_and_each_ct_says_so(stac
             expect(_pane(page, number).locator("[data-viewer-message]")).to_contain_text("has lost the graphics card")
             for hidden in ("[data-ct]", "[data-overlay=heatmap]", "[data-corner=slice]"):
                 expect(_pane(page, number).locator(hidden)).to_be_hidden()
+
+
+def test_where_the_newest_ct_cannot_be_shown_keys_are_meant_for_the_one_before(stack: Stack, course: list[int]):
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(_address(stack, course), wait_until="domcontentloaded")
+        newest = json.loads(_pane(page, 2).locator("script").text_content() or "")["scan"]["slices"]
+        for each in newest:
+            page.route(f"**{each['file']}", lambda route: route.abort())
+        page.goto(_address(stack, course))
+        expect(_pane(page, 2).locator("[data-viewer-message]")).to_contain_text("could not be", timeout=60_000)
+        expect(page.locator("[data-compare]")).to_have_attribute("data-ready", "true", timeout=60_000)
+        middle = _pane(page, 1)
+        before = _slices(page)[1]
+        page.keyboard.press("ArrowDown")
+        expect(middle).to_have_attribute("data-slice-index", str(before + 1))
+        page.keyboard.press("d")
+        for key in ("Enter", "Enter", "Shift+ArrowRight", "Enter"):
+            page.keyboard.press(key)
+        drawn = middle.locator(".svg-layer [data-annotation-uid]")
+        expect(drawn).not_to_have_count(0)
+        page.keyboard.press("Delete")
+        expect(drawn).to_have_count(0)
 
 
 def test_each_strip_is_hatched_by_a_pattern_of_its_own(stack: Stack, course: list[int]):
