@@ -40,11 +40,18 @@ class UploadForm {
     document.addEventListener('drop', (event) => {
       event.preventDefault();
       zone.classList.remove('is-over');
-      if (event.dataTransfer) void dropped(event.dataTransfer).then((picked) => this.send(picked));
+      if (event.dataTransfer?.types.includes('Files')) void this.sendDropped(event.dataTransfer);
     });
     window.addEventListener('beforeunload', (event) => {
       if (this.sending) event.preventDefault(); // the browser asks whether to leave
     });
+  }
+
+  private async sendDropped(transfer: DataTransfer): Promise<void> {
+    const picked = await dropped(transfer).catch(() => null);
+    if (!picked) this.fail(gettext('Nothing was sent: a file or folder among these cannot be read. Check that it is still there and that you may open it.'));
+    else if (picked.length === 0) this.fail(gettext('Nothing was sent: there is no file in what you dropped.'));
+    else await this.send(picked);
   }
 
   private async send(picked: Picked[]): Promise<void> {

@@ -222,3 +222,23 @@ def _drop(page: Page, paths: list[Path]) -> None:
     devtools = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
         devtools.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
+
+
+def test_an_empty_folder_and_one_that_cannot_be_read_are_said(stack: Stack, tmp_path: Path):
+    (tmp_path / "empty" / "inside").mkdir(parents=True)
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        status = page.locator("#upload-status")
+        _drop(page, [tmp_path / "empty"])
+        expect(status).to_contain_text("Nothing was sent: there is no file in what you dropped.")
+        page.evaluate(UNREADABLE)
+        _drop(page, [tmp_path / "empty"])
+        expect(status).to_contain_text("Nothing was sent: a file or folder among these cannot be read.")
+
+
+UNREADABLE = """
+const file = (_, fail) => fail(new DOMException('No.', 'NotReadableError'))
+DataTransferItem.prototype.webkitGetAsEntry = () => ({ isFile: true, fullPath: '/one', file })
+"""
