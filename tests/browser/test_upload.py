@@ -242,3 +242,23 @@ UNREADABLE = """
 const file = (_, fail) => fail(new DOMException('No.', 'NotReadableError'))
 DataTransferItem.prototype.webkitGetAsEntry = () => ({ isFile: true, fullPath: '/one', file })
 """
+
+
+def test_files_of_one_name_in_another_order_are_sent_from_where_it_broke(stack: Stack, worker: None, large: Path):
+    small = large.parent / "other" / large.name
+    small.parent.mkdir()
+    small.write_text("no scan")
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        Line(page, breaks_after=3)
+        _send(page, [small, large])
+        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken", timeout=SENT_WITHIN_MS)
+        page.close()
+        page = browser.new_page()
+        page.goto(f"{stack.url}/upload/")
+        line = Line(page, breaks_after=-1)
+        _send(page, [large, small])
+        expect(page.locator("#upload-status")).to_contain_text("2 not stored", timeout=WORKED_OFF_WITHIN_MS)
+        assert line.requests == 2  # the small one and two pieces had come

@@ -47,7 +47,7 @@ export class Sending {
     // In one order, however they were chosen: the server knows files that it has by their place in the list.
     this.picked = picked
       .map(({ file, name }) => ({ file, name: name.slice(-SHOWN_NAME) }))
-      .sort((one, other) => (one.name < other.name ? -1 : 1));
+      .sort(inOrder);
     this.totalBytes = picked.reduce((sum, { file }) => sum + file.size, 0);
   }
 
@@ -171,6 +171,12 @@ export class Sending {
       this.stopWaiting = done;
     });
   }
+}
+
+/** By name; files of one name by size and age. */
+function inOrder(one: Picked, other: Picked): number {
+  if (one.name !== other.name) return one.name < other.name ? -1 : 1;
+  return one.file.size - other.file.size || one.file.lastModified - other.file.lastModified;
 }
 
 function formOf(pieces: Piece[], blobs: Blob[]): FormData {
