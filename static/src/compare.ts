@@ -54,6 +54,7 @@ class Comparison {
     await stills;
     this.leader = this.opened;
     if (this.leader.ct) this.viewedAs(this.leader, this.leader.ct.view);
+    this.slicedAs(this.newest); // what an offset was set to meanwhile
     this.root.dataset.ready = 'true';
   }
 

@@ -255,11 +255,14 @@ def test_the_first_images_do_not_wait_for_the_viewers_library(stack: Stack, cour
         expect(page.locator(".still")).to_have_count(3)
         assert _drawn(page, "heatmap") == [True, False, True]
         assert page.locator("[data-compare]").get_attribute("data-ready") is None
+        _pane(page, 0).locator("[data-move='1']").click()
+        assert _drawn(page, "heatmap") == [True, False, True]  # of the slice that is still on show
         (library,) = held
         library.continue_()
         _opened(page)
         expect(page.locator(".still")).to_have_count(0)
-        assert _drawn(page, "heatmap") == [True, False, True]
+        _until(page, 6 + OLDEST_FURTHER, 5 + MIDDLE_FURTHER, 5)
+        assert _drawn(page, "heatmap") == [False, False, True]
 
 
 def test_where_the_graphics_card_is_lost_no_image_stays_and_each_ct_says_so(stack: Stack, course: list[int]):

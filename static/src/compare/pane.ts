@@ -87,11 +87,11 @@ export class Pane {
     return toReference(this.match, this.height(this.index - this.offset));
   }
 
-  /** Shows the slice at a height of the newest CT, mm, and the offset. */
+  /** Shows the slice at a height of the newest CT, mm, and the offset; once it can, where the server's image is still on show. */
   follow(referenceZ: number): void {
     const index = nearest(this.scan, fromReference(this.match, referenceZ)) + this.offset;
     if (this.ct) void this.ct.go(index);
-    else this.sliced(Math.max(0, Math.min(this.scan.slices.length - 1, index)));
+    else if (!this.still) this.sliced(Math.max(0, Math.min(this.scan.slices.length - 1, index)));
   }
 
   /** Shifts it against the newest CT by slices. */
