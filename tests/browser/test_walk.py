@@ -78,26 +78,32 @@ def _heat_map_can_be_toggled(page: Page) -> None:
     page.keyboard.press("H")  # as with Caps Lock
     wait_until(lambda: _picture(page) == shown, 10, "the heat map to come back")
     assert coloured_pixels(page) > 100
-    threshold = page.locator("input[name=threshold]")
-    box = threshold.bounding_box()
-    assert box
-    areas = [coloured_pixels(page)]
-    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + box["height"] / 2)  # where it stands
-    page.mouse.down()
-    for share in (0.5, 0.8):
-        page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
-        page.wait_for_timeout(200)
-        areas.append(coloured_pixels(page))
-    page.mouse.up()
-    assert areas[0] > areas[1] > areas[2] > 0
-    threshold.fill("100")
-    page.wait_for_timeout(200)
-    assert coloured_pixels(page) == 0
+    _the_threshold_narrows_the_heat_map(page)
     page.locator(".screen").focus()
     for _ in range(20):
         page.keyboard.press(",")
     expect(page.locator("input[name=threshold]")).to_have_value("0")
     assert coloured_pixels(page) > 100
+
+
+def _the_threshold_narrows_the_heat_map(page: Page) -> None:
+    """Dragged step by step to the right: less and less is drawn, in the end nothing."""
+    slider = page.locator("input[name=threshold]")
+    slider.fill("0")
+    areas = [coloured_pixels(page)]
+    box = slider.bounding_box()
+    assert box
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 0.05 * box["width"], y)
+    page.mouse.down()
+    for share in (0.25, 0.5, 0.75, 1):
+        page.mouse.move(box["x"] + share * box["width"], y, steps=3)
+        areas.append(coloured_pixels(page))
+        if share == 0.5:
+            expect(slider).to_have_value("50")
+    page.mouse.up()
+    assert areas == sorted(areas, reverse=True)
+    assert areas[0] > areas[2] > areas[-1] == 0
 
 
 def _picture(page: Page) -> str:
@@ -199,7 +205,14 @@ def _two_scans_move_together(page: Page, address: str) -> None:
     page.keyboard.press("h")
     for pane, shown in zip((now, then), pictures, strict=True):
         wait_until(lambda pane=pane, shown=shown: _pane_picture(pane) != shown, 10, "the heat map to go")
-    page.locator("[data-go-z]").first.click()
+    page.keyboard.press("End")
+    lesion = page.locator("[data-go-z]").first
+    pane = page.locator(f"[data-pane='{lesion.get_attribute('data-go-pane')}']")
+    slices = json.loads(pane.locator("script").text_content() or "")["scan"]["slices"]
+    z_mm = float(lesion.get_attribute("data-go-z") or "")
+    nearest = min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - z_mm))
+    lesion.click()
+    expect(pane).to_have_attribute("data-slice-index", str(nearest))
 
 
 def _pane_picture(pane: Locator) -> str:
