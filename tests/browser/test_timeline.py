@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.browser import moved
+from tests.servers import wait_until
 from tests.stack import Stack
 
 MAKE_COURSE = """
@@ -114,7 +115,7 @@ def test_the_course_fits_the_window_and_nothing_of_it_jumps(page: Page, course: 
     page.goto(course.page)  # the typeface is there by now
     expect(page.locator(f"[data-chart] {POINTS}")).to_have_count(3)
     assert moved(page, "main") == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wait_until(lambda: page.evaluate("document.documentElement.scrollWidth") <= width, 5, "the chart to fit")
     for part in ("[data-chart] .main-svg", ".thumbnail", ".panel:has(.lanes)", "[data-drop-zone]"):
         box = page.locator(part).first.bounding_box()
         assert box, part
