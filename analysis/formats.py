@@ -137,6 +137,22 @@ def finding_words(finding: dict[str, Any]) -> str:
     return ", ".join(map(str, (what, *calcified, where)))
 
 
+def no_findings_words(analysis: "Analysis") -> str:
+    """What stands where no finding was outlined: that excludes none where other disease or thick slices hide it."""
+    if not hides_findings(analysis):
+        return gettext("No nodule or focal opacity of 4 mm or more was found.")
+    return gettext(
+        "No nodule or focal opacity was outlined by itself, which excludes none: masses and large opacities may be in "
+        "the heat map alone, and thick slices hide small nodules."
+    )
+
+
+def hides_findings(analysis: "Analysis") -> bool:
+    """Whether a finding may be there though none was outlined: abnormal slices, opacity, or thick slices."""
+    opacity, thick = analysis.report["opacity"], any(flag["code"] == "thick_slices" for flag in analysis.quality)
+    return bool(analysis.suspected or (opacity and diffuse_opacity(opacity)) or thick)
+
+
 def findings_count(findings: Sequence[Any]) -> str:
     """How many of ``finding_reviews.reviewed`` count, and how many do not: ``2``, ``2, 1 rejected``."""
     counting = sum(each.present for each in findings)

@@ -76,7 +76,8 @@ def _findings(analysis: Analysis) -> str:
     """Those that count: without the rejected ones, with those that readers marked."""
     findings = [each for each in reviewed(analysis) if each.present]
     if not findings:
-        return "" if analysis.report["findings"] is None else gettext("No nodule or focal opacity of 4 mm or more.")
+        says_nothing = analysis.report["findings"] is None or formats.hides_findings(analysis)
+        return "" if says_nothing else gettext("No nodule or focal opacity of 4 mm or more.")
     largest = sorted(findings, key=lambda each: -each.long_axis_mm)[:MAX_FINDINGS]
     named = "; ".join(formats.finding_in_short(each) for each in largest)
     if len(findings) > MAX_FINDINGS:

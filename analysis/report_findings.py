@@ -37,8 +37,9 @@ def findings_in_short(analysis: Analysis) -> list[Flowable]:
             count,
         )
         words.append(sentence % {"count": count})
-    named = "; ".join(words) or gettext("no nodule or focal opacity")
-    return [Spacer(0, GAP / 2), paragraph(gettext("Findings: %(named)s.") % {"named": named}, 8)]
+    if not words:
+        return [Spacer(0, GAP / 2), paragraph(formats.no_findings_words(analysis), 8)]
+    return [Spacer(0, GAP / 2), paragraph(gettext("Findings: %(named)s.") % {"named": "; ".join(words)}, 8)]
 
 
 def _largest(findings: Sequence[ReviewedFinding], most: int) -> list[ReviewedFinding]:
@@ -56,7 +57,7 @@ def findings_section(analysis: Analysis) -> list[Flowable]:
     """All findings, those that a reader rejected too, with measures and a picture of the largest."""
     findings = reviewed(analysis)
     if not findings:
-        none = gettext("No nodule or focal opacity of 4 mm or more was found.")
+        none = formats.no_findings_words(analysis)
         if analysis.report["findings"] is None:
             none = gettext("Not looked for by the networks of that time.")
         return [*heading(gettext("Findings")), paragraph(none)]

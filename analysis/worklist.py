@@ -157,16 +157,18 @@ def rows_of(found: Iterable[Study]) -> list[Row]:
 
 
 def _of(user: Any) -> QuerySet[Study]:
-    """Studies with what the order and the states go by: the current run's numbers (``trend.current``).
+    """Studies with what the order and the states go by: the current run's numbers (``trend.current``), and what a
+    reader signed before what the networks say.
 
     ``arriving``: an upload that brings images of it is still being read; a run is made at its end.
     """
     runs = Analysis.objects.filter(series=OuterRef("chosen_series")).exclude(state=Analysis.State.CANCELLED)
     done = runs.filter(state=Analysis.State.DONE)
+    signed = Reading.objects.filter(study=OuterRef("pk"), state=Reading.State.SIGNED).order_by("-version")
     arriving = Instance.objects.filter(upload__state__in=(Upload.State.RECEIVED, Upload.State.WORKING))
     return visible(Study, user).annotate(
         newest_state=Subquery(runs.values("state")[:1]),
-        suspected=Subquery(done.values("suspected")[:1]),
+        suspected=Coalesce(Subquery(signed.values("suspected")[:1]), Subquery(done.values("suspected")[:1])),
         score=Subquery(done.values("corona_score_cm3")[:1]),
         check=Coalesce(Subquery(done.values("needs_check")[:1]), Value(False)),
         running=Exists(runs.filter(state__in=ACTIVE)),

@@ -20,6 +20,7 @@ for written in (
     formats.finding_words,
     formats.finding_measures,
     formats.findings_count,
+    formats.no_findings_words,
     formats.review_words,
     lesion_words.lesions_by_status,
     lesion_words.lesion_words,

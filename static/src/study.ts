@@ -74,6 +74,13 @@ function proposeAnew(findings: Element): void {
 let typed = false;
 document.addEventListener('input', ({ target }) => (typed ||= (target as HTMLElement).closest('.reading, #findings') !== null));
 listenToReviews();
+let unsaved = false; // of the report: the browser asks before it is lost
+const report = document.querySelector('.reading form');
+report?.addEventListener('input', () => (unsaved = true));
+report?.addEventListener('submit', () => (unsaved = false));
+window.addEventListener('beforeunload', (event) => {
+  if (unsaved) event.preventDefault();
+});
 document.body.addEventListener('result-changed', () => {
   if (typed || offers()) document.getElementById('newer-result')!.hidden = false;
   else location.replace(atLevel(location.pathname));

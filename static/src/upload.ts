@@ -78,6 +78,7 @@ class UploadForm {
       progress: (bytes, broken) => this.show(what, Math.min(bytes, sending.totalBytes), sending.totalBytes, broken),
     });
     this.sending = sending;
+    this.form.scrollIntoView({ block: 'center' }); // a drop anywhere on the page counts
     this.show(what, 0, sending.totalBytes, false);
     try {
       this.follow(await sending.send(fields));
@@ -114,6 +115,7 @@ class UploadForm {
     alert.className = 'notice notice-problem';
     alert.textContent = words;
     this.status.replaceChildren(alert);
+    alert.scrollIntoView({ block: 'center' });
   }
 }
 

@@ -47,4 +47,4 @@ document.addEventListener('keydown', (event) => {
   act();
 });
 
-showTicked(); // the browser may have kept what was ticked
+window.addEventListener('pageshow', showTicked); // the browser may have kept what was ticked

@@ -4,7 +4,7 @@ import pytest
 from django.template import Context, Template
 
 from analysis import formats, lesion_words
-from analysis.models import Finding
+from analysis.models import Analysis, Finding
 
 
 @pytest.mark.parametrize(
@@ -176,3 +176,20 @@ def test_lesions_that_changed_come_first():
     assert [each["number"] for each in lesion_words.lesions_by_status(change)] == [3, 4, 1, 2]
     assert lesion_words.lesion_counts(change) == "2 new, 1 stable, 1 unclear"
     assert lesion_words.lesion_counts({"lesions": []}) == lesion_words.NO_LESION
+
+
+@pytest.mark.parametrize(
+    ("suspected", "percent", "flags", "hidden"),
+    [
+        (False, 0.2, [], False),
+        (True, 0.2, [], True),
+        (False, 4.0, [], True),
+        (False, 0.2, ["thick_slices"], True),
+        (False, 0.2, ["noise"], False),
+    ],
+)
+def test_no_finding_excludes_none_where_disease_or_thick_slices_hide_it(suspected, percent, flags, hidden):
+    report = {"opacity": {"percent_of_lung": percent, "regions": []}}
+    quality = [{"code": code, "message": "", "severe": False} for code in flags]
+    analysis = Analysis(suspected=suspected, report=report, quality=quality)
+    assert ("excludes none" in formats.no_findings_words(analysis)) == formats.hides_findings(analysis) == hidden

@@ -242,7 +242,7 @@ def test_a_result_without_parts_says_which_are_missing(patient, tmp_path):
         assert words in text
     poor.report["findings"] = []
     poor.save()
-    assert "No nodule or focal opacity of 4 mm or more was found." in further(poor)
+    assert "No nodule or focal opacity was outlined by itself" in further(poor)
 
 
 def test_without_its_images_the_numbers_stand_alone(analysis):

@@ -70,7 +70,7 @@ def test_findings_are_listed_with_place_size_and_confidence(browser, analysis):
 def test_no_findings_is_not_the_same_as_not_looked_for(browser, analysis):
     analysis.report["findings"] = []
     analysis.save()
-    assert "No nodule or focal opacity of 4 mm or more was found." in browser.get(study_page(analysis)).content.decode()
+    assert "No nodule or focal opacity was outlined by itself" in browser.get(study_page(analysis)).content.decode()
     analysis.report["findings"] = None
     analysis.save()
     assert "Not looked for by the networks of that time." in browser.get(study_page(analysis)).content.decode()

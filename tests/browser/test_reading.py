@@ -103,7 +103,17 @@ def test_to_overrule_the_networks_takes_a_reason_and_their_decision_stays(page: 
     signed = reading.locator("article.signed")
     expect(signed).to_contain_text("The reader decides: not suspected, otherwise than the networks.")
     expect(signed).to_contain_text("Dependent atelectasis.")
-    expect(page.locator("#headline .decision-line")).to_have_text("Suspected")
+    expect(page.locator("#headline .decision-line")).to_have_text("Reader: not suspected")
+    expect(page.locator("#headline")).to_contain_text("networks: suspected")
+
+
+def test_the_browser_asks_before_what_was_typed_is_left(page: Page):
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.locator("#reading").get_by_label("Impression", exact=True).press_sequentially("Mine.")
+    page.get_by_role("link", name="Worklist", exact=True).click()
+    page.wait_for_url(lambda url: "/studies/" not in url)
+    assert asked == ["beforeunload"]
 
 
 def test_a_draft_is_discarded_and_the_proposed_text_is_back(page: Page):

@@ -208,7 +208,9 @@ def test_a_folder_and_a_zip_are_dropped_together(stack: Stack, worker: None, sca
         page = browser.new_page()
         log_in(page, stack.url)
         page.goto(f"{stack.url}/upload/")
+        page.evaluate("scrollTo(0, 0)")
         _drop(page, [scan[0].parent, packed])
+        expect(page.locator("[data-drop-zone]")).to_be_in_viewport()
         status = page.locator("#upload-status")
         expect(status).to_contain_text("9 stored", timeout=WORKED_OFF_WITHIN_MS)
 

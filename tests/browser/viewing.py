@@ -74,7 +74,9 @@ def press(page: Page, key: str, times: int) -> None:
 def said(page: Page, pattern: str) -> str:
     """What screen readers are told."""
     said = page.locator("#announcer")
-    return wait_until(lambda: re.search(pattern, said.text_content() or ""), DRAWN_WITHIN_S, f"{pattern} to be announced")[1]
+    return wait_until(
+        lambda: re.search(pattern, said.text_content() or ""), DRAWN_WITHIN_S, f"{pattern} to be announced"
+    )[1]
 
 
 def measured(page: Page) -> str:
