@@ -103,8 +103,8 @@ def test_to_overrule_the_networks_takes_a_reason_and_their_decision_stays(page: 
     signed = reading.locator("article.signed")
     expect(signed).to_contain_text("The reader decides: not suspected, otherwise than the networks.")
     expect(signed).to_contain_text("Dependent atelectasis.")
-    expect(page.locator("#headline .decision-line")).to_have_text("Reader: not suspected")
-    expect(page.locator("#headline")).to_contain_text("networks: suspected")
+    expect(page.locator("#headline .decision-line")).to_have_text("Not suspected")
+    expect(page.locator("#headline")).to_contain_text("reader; networks: suspected")
 
 
 def test_the_browser_asks_before_what_was_typed_is_left(page: Page):
