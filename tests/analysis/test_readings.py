@@ -175,7 +175,7 @@ def test_to_decide_otherwise_takes_a_reason_and_the_networks_decision_stays(brow
     assert 'name="reason" value="Dependent atelectasis."' in page  # an addendum overrules the networks as well
     analysis.refresh_from_db()
     assert analysis.suspected is True
-    assert "Reader: not suspected" in page
+    assert "reader; networks: suspected" in page
     printed = pdf(browser, analysis)
     assert "Reader: not suspected" in printed
     assert "The networks: suspected." in printed
