@@ -18,7 +18,15 @@ from django.utils.translation import gettext, gettext_lazy, pgettext
 
 from patients.models import PatientEvent, Study
 
-from .formats import change_words, date_text, decision_text, quality_text, relative_text, score_text
+from .formats import (
+    change_words,
+    date_text,
+    decision_text,
+    opacity_text,
+    quality_text,
+    relative_text,
+    score_text,
+)
 from .trend import TimePoint, noise_band
 
 MARKER_SIZE = 13
@@ -244,11 +252,13 @@ def _markers(points: Sequence[TimePoint], axis: Axis, value: Number, decision: s
 
 def _hover_template() -> str:
     relative = gettext("relative %(score)s") % {"score": "%{customdata[3]}"}
-    return f"<b>%{{customdata[1]}}</b><br>%{{customdata[2]}}<br>{relative}<br>%{{customdata[4]}}<extra></extra>"
+    lines = ["<b>%{customdata[1]}</b>", "%{customdata[2]}", relative, "%{customdata[5]}", "%{customdata[4]}"]
+    return "<br>".join(lines) + "<extra></extra>"
 
 
 def _hover(point: TimePoint, decision: str) -> list[str]:
-    """What a point says: its address (for the click), date, score, relative score with change, decision and flags."""
+    """What a point says: its address (for the click), date, score, relative score with change, decision and flags,
+    opacity."""
     relative = relative_text(point.relative_corona_score)
     if point.relative_corona_score is not None:
         relative += f" ({change_words(point.since_first)})"
@@ -258,4 +268,5 @@ def _hover(point: TimePoint, decision: str) -> list[str]:
         score_text(point.corona_score_cm3),
         relative,
         " · ".join(filter(None, [decision, quality_text(point.analysis.quality)])),
+        gettext("opacity %(share)s") % {"share": opacity_text(point.analysis.opacity_percent)},
     ]

@@ -91,7 +91,7 @@ class TrendChart {
   private listens = false;
 
   constructor(
-    root: HTMLElement,
+    private readonly root: HTMLElement,
     private readonly open: (address: string) => void,
   ) {
     this.figures = JSON.parse(root.querySelector('script[type="application/json"]')?.textContent ?? '') as ChartData;
@@ -101,7 +101,9 @@ class TrendChart {
   }
 
   async draw(): Promise<void> {
-    const figure = this.figures[this.axis.show()]![this.measure.show()]!;
+    const measure = this.measure.show();
+    this.root.dataset.shows = measure;
+    const figure = this.figures[this.axis.show()]![measure]!;
     const plot = await drawFigure(this.canvas, figure, TREND_COLOURS);
     if (this.listens) return;
     this.listens = true;

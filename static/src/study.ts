@@ -78,6 +78,13 @@ let unsaved = false; // of the report: the browser asks before it is lost
 const report = document.querySelector('.reading form');
 report?.addEventListener('input', () => (unsaved = true));
 report?.addEventListener('submit', () => (unsaved = false));
+// What a signature needs is asked for before the question whether to sign.
+report?.querySelector('[popovertarget="sign-for-good"]:not([popovertargetaction])')?.addEventListener('click', (event) => {
+  const reason = report.querySelector<HTMLInputElement>('#reason')!;
+  reason.required = reason.checkVisibility();
+  report.querySelector<HTMLTextAreaElement>('#impression')!.required = true;
+  if (!(report as HTMLFormElement).reportValidity()) event.preventDefault();
+});
 window.addEventListener('beforeunload', (event) => {
   if (unsaved) event.preventDefault();
 });

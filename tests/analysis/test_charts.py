@@ -60,7 +60,7 @@ def test_a_point_says_date_score_and_change_and_leads_to_its_study(patient):
     second = time_point(patient, 6, 300.0)
     address, *words = trend_figures(trend(patient))["days"]["relative"]["data"][SUSPECTED]["customdata"][1]
     assert address == f"/studies/{second.pk}/"
-    assert words == ["7 Mar 2020 · day 6", "300.0 cm³", "1.50 (+50 %)", "suspected"]
+    assert words == ["7 Mar 2020 · day 6", "300.0 cm³", "1.50 (+50 %)", "suspected", "opacity –"]
 
 
 def test_the_band_holds_95_percent_of_what_the_noise_would_give(patient):
@@ -98,7 +98,7 @@ def test_a_point_says_what_stands_against_it(patient):
     time_point(patient, 0, 200.0)
     Analysis.objects.update(quality=[{"code": "lungs_cut_off", "message": "The scan ends inside the lungs."}])
     words = trend_figures(trend(patient))["days"]["relative"]["data"][SUSPECTED]["customdata"][0]
-    assert words[-1] == "suspected · check: lungs cut off"
+    assert words[4] == "suspected · check: lungs cut off"
 
 
 def test_undated_failed_and_waiting_studies_are_no_points(patient):
