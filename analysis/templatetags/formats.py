@@ -13,7 +13,6 @@ for written in (
     formats.relative_text,
     formats.change_text,
     formats.volume_text,
-    formats.area_text,
     formats.opacity_text,
     formats.opacity_note,
     formats.diffuse_opacity,
@@ -35,7 +34,6 @@ for written in (
     lesion_words.rejection_words,
     lesion_words.rejected_note,
     lesion_words.opacity_change_words,
-    formats.position_text,
     formats.spacing_text,
     formats.date_text,
     formats.moment_text,
@@ -47,6 +45,5 @@ for written in (
     formats.decided_words,
     formats.signer_words,
     formats.relative_words,
-    formats.relative_note,
 ):
     register.filter(written.__name__, written)
