@@ -98,7 +98,7 @@ class Analysis(Job):
     def overruled(self) -> bool | None:
         """What a reader last signed of the study, suspected or not, where the networks say otherwise; else None."""
         signed = Reading.objects.filter(study=self.series.study_id, state=Reading.State.SIGNED).first()
-        return signed.suspected if signed and signed.suspected != self.suspected else None
+        return signed.overruling(self) if signed else None
 
     @property
     def is_active(self) -> bool:
@@ -270,7 +270,11 @@ class Reading(models.Model):
     @property
     def overrules(self) -> bool:
         """Whether the reader decides otherwise than the result in view."""
-        return self.suspected != self.analysis.suspected
+        return self.overruling(self.analysis) is not None
+
+    def overruling(self, result: Analysis) -> bool | None:
+        """What the reader decides, suspected or not, where it is not what a result says; else None."""
+        return self.suspected if self.suspected != result.suspected else None
 
     @property
     def token(self) -> str:

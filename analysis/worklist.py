@@ -118,7 +118,7 @@ class Row:
     def overruled(self) -> bool | None:
         """What the signed report decides where it is not what the result on show does; else None."""
         signed = next((each for each in self.readings if each.state == Reading.State.SIGNED), None)
-        return signed.suspected if signed and self.done and signed.suspected != self.done.suspected else None
+        return signed.overruling(self.done) if signed and self.done else None
 
     @property
     def change(self) -> ScoreChange | None:
