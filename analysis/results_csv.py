@@ -6,7 +6,10 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
+from patients.models import Patient, Site, Study
+
 from .models import Analysis, SliceCorrection
+from .trend import TimePoint
 from .worklist import Row
 
 USE = "Research use only, not for diagnosis"
@@ -63,7 +66,7 @@ def render(analysis: Analysis) -> str:
         }
         for number, each in enumerate(report["slices"], start=1)
     ]
-    return _written(rows)
+    return _written(rows, list(rows[0]))
 
 
 def _of_reader(said: SliceCorrection | None) -> dict[str, Any]:
@@ -78,7 +81,14 @@ def _of_reader(said: SliceCorrection | None) -> dict[str, Any]:
 
 def of_studies(rows: Iterable[Row]) -> str:
     """A row per study, as the worklist orders them; its numbers are those of its current result."""
-    return _written([_of_study(row) for row in rows])
+    return _written(map(_of_study, rows), _columns_of_studies())
+
+
+def _columns_of_studies() -> list[str]:
+    """Also where there is no row to name them."""
+    study = Study(patient=Patient(site=Site()))
+    point = TimePoint(study, analysis=None, pending=None, failed=None, days_since_first=None)
+    return list(_of_study(Row(study, point, finding_counts={}, readings=())))
 
 
 def _of_study(row: Row) -> dict[str, Any]:
@@ -117,13 +127,11 @@ def _models(models: Iterable[dict[str, Any]]) -> str:
     return "; ".join(f"{model['name']} {model['version']} {model['sha256'][:12]}" for model in models)
 
 
-def _written(rows: list[dict[str, Any]]) -> str:
-    """The table; without rows not even a header, as nothing has named the columns."""
+def _written(rows: Iterable[dict[str, Any]], columns: list[str]) -> str:
     text = io.StringIO()
-    if rows:
-        table = csv.DictWriter(text, fieldnames=list(rows[0]))
-        table.writeheader()
-        table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    table = csv.DictWriter(text, fieldnames=columns)
+    table.writeheader()
+    table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 

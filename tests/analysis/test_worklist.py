@@ -169,7 +169,8 @@ def test_studies_of_other_sites_are_neither_shown_nor_touched(client, stranger, 
     assert not Study.objects.exclude(reader=None).exists()
     assert not Analysis.objects.filter(state="QUEUED").exists()
     fields = {"action": "export", "study": [five[0].pk]}
-    assert client.post(reverse("pages:worklist_act"), fields).content == b""
+    table = client.post(reverse("pages:worklist_act"), fields).content.decode()
+    assert len(table.splitlines()) == 1  # the header
 
 
 def test_the_list_is_a_table_of_all_pages_without_names(browser, site, five):
@@ -220,3 +221,10 @@ def test_pages_of_50_take_as_many_queries_as_one_line(browser, site, django_asse
     assert queries() == few
     assert len(shown(browser)) == 50
     assert len(shown(browser, page=2)) == 11
+
+
+def test_a_table_without_rows_has_the_header_of_one_with_rows(browser, five):
+    full, empty = (
+        browser.get(reverse("pages:worklist_csv"), {"q": words}).content.decode() for words in ("", "nobody")
+    )
+    assert empty == full.splitlines(keepends=True)[0]
