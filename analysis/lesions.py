@@ -11,7 +11,7 @@ from .finding_reviews import rejected_among
 from .models import Comparison, Finding
 from .trend import TimePoint, compared
 
-SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown, as in pipeline/change.py
+SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown: pipeline/change.py is for workers alone
 OPEN = 15  # rows of a table that are open, the largest first; the others are folded
 NOT_COMPARED = "not compared"
 UNCLEAR = "unclear"

@@ -8,6 +8,7 @@ import pytest
 from analysis import lesions
 from analysis.lesions import Became, comparisons, followed
 from analysis.models import Analysis, Comparison, Finding, FindingReview
+from analysis.pipeline import change
 from analysis.trend import trend
 from patients.models import Series, Study
 from tests.analysis.finished import FINDINGS
@@ -189,3 +190,7 @@ def test_an_open_timeline_is_told_of_a_comparison(browser, patient, course):
     assert browser.get(patient_page(patient), news[0], headers=news[1]).status_code == 204
     Comparison.objects.filter(analysis=course[1]).update(state="FAILED", change=None)
     assert browser.get(patient_page(patient), news[0], headers=news[1]).status_code == 200
+
+
+def test_pages_call_a_lesion_grown_from_the_factor_on_that_comparisons_do():
+    assert lesions.SIGNIFICANT == change.SIGNIFICANT
