@@ -228,3 +228,15 @@ def test_a_table_without_rows_has_the_header_of_one_with_rows(browser, five):
         browser.get(reverse("pages:worklist_csv"), {"q": words}).content.decode() for words in ("", "nobody")
     )
     assert empty == full.splitlines(keepends=True)[0]
+
+
+def test_progress_moves_in_its_cell_and_the_list_stays(browser, site, five):
+    a_study(site, 6, state="QUEUED")
+    page = browser.get(HOME)
+    cell = reverse("pages:analysis_progress", args=[Analysis.objects.get(state="RUNNING").pk])
+    assert page.content.decode().count(f'hx-get="{cell}"') == page.content.decode().count("/progress/") == 1
+    Analysis.objects.filter(state="RUNNING").update(stage="slices", progress=0.5)
+    assert browser.get(HOME, {"seen": page.context["seen"]}, headers=HTMX).status_code == 204
+    assert "50 %" in browser.get(cell, headers=HTMX).content.decode()
+    Analysis.objects.filter(state="QUEUED").update(state="RUNNING")
+    assert browser.get(HOME, {"seen": page.context["seen"]}, headers=HTMX).status_code == 200
