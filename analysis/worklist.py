@@ -165,7 +165,8 @@ def _of(user: Any) -> QuerySet[Study]:
     runs = Analysis.objects.filter(series=OuterRef("chosen_series")).exclude(state=Analysis.State.CANCELLED)
     done = runs.filter(state=Analysis.State.DONE)
     signed = Reading.objects.filter(study=OuterRef("pk"), state=Reading.State.SIGNED).order_by("-version")
-    arriving = Instance.objects.filter(upload__state__in=(Upload.State.RECEIVED, Upload.State.WORKING))
+    uploads = Upload.objects.filter(state__in=(Upload.State.RECEIVED, Upload.State.WORKING))
+    arriving = Instance.objects.filter(upload__in=uploads)  # joined, SQLite would go through all images there are
     return visible(Study, user).annotate(
         newest_state=Subquery(runs.values("state")[:1]),
         suspected=Coalesce(Subquery(signed.values("suspected")[:1]), Subquery(done.values("suspected")[:1])),
