@@ -122,7 +122,8 @@ def test_a_page_says_that_it_may_be_old_as_long_as_the_server_does_not_answer(st
         expect(notice).to_be_visible(timeout=10_000)
         browser.set_offline(False)
         expect(notice).to_be_hidden(timeout=10_000)
-        page.route("**/?page=*", lambda route: route.fulfill(status=502))
+        for asked in ("**/?page=*", "**/progress/"):
+            page.route(asked, lambda route: route.fulfill(status=502))
         expect(notice).to_be_visible(timeout=10_000)
 
 
