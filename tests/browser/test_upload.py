@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import Page, Route, expect
 
 from analysis.piecewise import PIECE_BYTES
 from tests.browser.browser import chromium, log_in
@@ -114,18 +114,22 @@ def test_a_broken_connection_costs_one_piece(stack: Stack, worker: None, large: 
         assert large.stat().st_size < line.bytes < large.stat().st_size + 4000
 
 
+def _send_until_the_line_breaks(browser: BrowserContext, stack: Stack, files: list[Path]) -> None:
+    """Three requests arrive, and then the page is closed."""
+    page = browser.new_page()
+    log_in(page, stack.url)
+    page.goto(f"{stack.url}/upload/")
+    Line(page, breaks_after=3)
+    _send(page, files)
+    expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken", timeout=SENT_WITHIN_MS)
+    page.close()
+
+
 def test_files_chosen_again_on_a_page_opened_anew_are_sent_from_where_it_broke(stack: Stack, worker: None, large: Path):
     small = large.with_name("small")
     small.write_text("no scan")
     with chromium(webgl=False) as browser:
-        page = browser.new_page()
-        log_in(page, stack.url)
-        page.goto(f"{stack.url}/upload/")
-        Line(page, breaks_after=3)
-        _send(page, [small, large])
-        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken", timeout=SENT_WITHIN_MS)
-        page.close()
-
+        _send_until_the_line_breaks(browser, stack, [small, large])
         page = browser.new_page()
         page.goto(f"{stack.url}/upload/")
         status = page.locator("#upload-status")
@@ -251,13 +255,7 @@ def test_files_of_one_name_in_another_order_are_sent_from_where_it_broke(stack: 
     small.parent.mkdir()
     small.write_text("no scan")
     with chromium(webgl=False) as browser:
-        page = browser.new_page()
-        log_in(page, stack.url)
-        page.goto(f"{stack.url}/upload/")
-        Line(page, breaks_after=3)
-        _send(page, [small, large])
-        expect(page.locator("[data-upload-words]")).to_contain_text("The connection is broken", timeout=SENT_WITHIN_MS)
-        page.close()
+        _send_until_the_line_breaks(browser, stack, [small, large])
         page = browser.new_page()
         page.goto(f"{stack.url}/upload/")
         line = Line(page, breaks_after=-1)
