@@ -18,7 +18,9 @@ from analysis.pipeline.report import Finding
 MIN_DIAMETER_MM = 4.0
 """Of the ball of the same volume; smaller ones are not reported (Fleischner Society, MacMahon et al. 2017, asks for no
 follow-up below 6 mm)."""
-MASS_MM = 30.0  # a longer nodule is a mass (Hansell et al. 2008, Fleischner glossary)
+MASS_MM = 30.0
+"""A longer nodule is a mass where it is solid (Hansell et al. 2008, Fleischner glossary: above 3 cm, mostly solid).
+What is rounded, longer and ground-glass for a part is a focal opacity: in opacity_masks it is COVID-19."""
 ROUND_NARROW, ROUND_COMPACT = 0.5, 0.8
 """Shortest ÷ longest axis, and volume ÷ that of the ellipsoid with the same moments, from which an opacity is called
 rounded: a nodule or a mass."""
@@ -52,7 +54,7 @@ def find_findings(
     affine_lps: npt.NDArray[np.float64],
     model: NoduleModel,
 ) -> tuple[tuple[Finding, ...], npt.NDArray[np.uint16]]:
-    """The findings, the surest first, and their label map uint16 (slice, row, column): k of the k-th, 0 elsewhere.
+    """The findings, the longest first, and their label map uint16 (slice, row, column): k of the k-th, 0 elsewhere.
 
     ``hu`` and ``lungs``: (slice, row, column), upright, the lungs not empty; ``of_zone``: from ``zones``;
     ``affine_lps``: as in Volume.
@@ -63,14 +65,18 @@ def find_findings(
         confidence = model.confidence(features(candidate.outlined))
         if confidence >= model.threshold:
             found.append((confidence, candidate))
-    labels = np.zeros(hu.shape, np.uint16)
-    findings: list[Finding] = []
-    for confidence, candidate in sorted(found, key=lambda one: -one[0]):
-        here = labels[candidate.box]
+    taken = np.zeros(hu.shape, bool)
+    chosen: list[tuple[Finding, Candidate]] = []
+    for confidence, candidate in sorted(found, key=lambda one: -one[0]):  # of two that overlap the surer one
+        here = taken[candidate.box]
         if not here[candidate.mask].any():
-            findings.append(_finding(candidate, of_zone, affine_lps, confidence))
-            here[candidate.mask] = len(findings)
-    return tuple(findings), labels
+            here |= candidate.mask
+            chosen.append((_finding(candidate, of_zone, affine_lps, confidence), candidate))
+    chosen.sort(key=lambda one: -one[0].long_axis_mm)
+    labels = np.zeros(hu.shape, np.uint16)
+    for number, (_, candidate) in enumerate(chosen, 1):
+        labels[candidate.box][candidate.mask] = number
+    return tuple(finding for finding, _ in chosen), labels
 
 
 def candidates(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) -> Iterator[Candidate]:
@@ -145,9 +151,10 @@ def _finding(
     long_mm, short_mm = axial_diameters(outlined.mask, outlined.step_mm)
     x, y, z = (affine_lps @ [*candidate.centroid[::-1], 1.0])[:3].tolist()
     lung, zone = _place(candidate, of_zone)
+    texture = _texture(outlined)
     return Finding(
-        kind=_kind(outlined, long_mm),
-        texture=_texture(outlined),
+        kind=_kind(outlined, long_mm, texture),
+        texture=texture,
         centroid_mm=(x, y, z),
         volume_ml=outlined.volume_ml,
         long_axis_mm=long_mm,
@@ -174,11 +181,12 @@ def axial_diameters(mask: Mask, step_mm: float) -> tuple[float, float]:
     return best
 
 
-def _kind(outlined: Outlined, long_mm: float) -> str:
+def _kind(outlined: Outlined, long_mm: float, texture: str) -> str:
     axes_mm, compact = ellipsoid(outlined.mask, outlined.step_mm)
-    if axes_mm[0] < ROUND_NARROW * axes_mm[2] or compact < ROUND_COMPACT:
-        return "focal opacity"
-    return "mass" if long_mm > MASS_MM else "nodule"
+    rounded = axes_mm[0] >= ROUND_NARROW * axes_mm[2] and compact >= ROUND_COMPACT
+    if rounded and long_mm <= MASS_MM:
+        return "nodule"
+    return "mass" if rounded and texture == "solid" else "focal opacity"
 
 
 def _texture(outlined: Outlined) -> str:

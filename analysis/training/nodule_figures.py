@@ -40,6 +40,7 @@ class Found:
         findings, _ = find_findings(
             volume.hu, scan.lungs, zones(scan.lungs, volume.hu), volume.affine_lps, model.at(LEAST_CONFIDENCE)
         )
+        findings = tuple(sorted(findings, key=lambda one: -one.confidence))
         hits: list[int] = []
         for finding in findings:
             at = [k for k, nodule in enumerate(scan.nodules) if nodule.holds(finding.centroid_mm)]
