@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from django.urls import reverse
 from django.utils.formats import get_format
@@ -120,16 +121,17 @@ def _figure(
             marker={"symbol": "circle-open", "size": 2 * MARKER_SIZE, "line": {"width": 2}},
         ),
     ]
-    highest = [noise_band(value(point) or 0, noise(point) or 0)[1] for point in drawn]
+    top = HEADROOM * max((noise_band(value(point) or 0, noise(point) or 0)[1] for point in drawn), default=0) or 1
     days = _days(drawn, events)
-    figure = go.Figure(traces, _layout(axis, days, highest, measure.title))
+    figure = go.Figure(traces, _layout(axis, days, top, measure.title))
     if measure is MEASURES["relative"]:
         figure.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
     if drawn:
         for day in sorted({event.date for event in events}):
             x = axis.at(day)
             figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line={"dash": "dash", "width": 1})
-        for day, text, at_top in _notes(events, EVENT_ROOM * (max(days) - min(days))):
+        line = [(point.date.toordinal(), (value(point) or 0) / top) for point in drawn]
+        for day, text, at_top in _notes(events, EVENT_ROOM * (max(days) - min(days)), line):
             _add_note(figure, axis.at(day), text, at_top=at_top)
     return figure.to_plotly_json()
 
@@ -143,13 +145,16 @@ def _days(drawn: Sequence[TimePoint], events: Events) -> list[date]:
     return days + [event.date for event in events if min(days) - span <= event.date <= max(days) + span]
 
 
-def _notes(events: Events, room: timedelta) -> Iterator[tuple[date, str, bool]]:
-    """The words of each day, and whether they stand at the top: at the bottom where they would touch those before, and
-    with those before where they would touch these too."""
+def _notes(events: Events, room: timedelta, line: Sequence[tuple[int, float]]) -> Iterator[tuple[date, str, bool]]:
+    """The words of each day, and whether they stand at the top: where the ``line`` (ordinal of a day, part of the
+    chart's height) leaves more room, on the other side where they would touch those before, and with those before where
+    they would touch these too."""
     notes: list[tuple[date, list[str], bool]] = []
+    of_line = tuple(zip(*line, strict=True))
     for event in sorted(events, key=lambda event: event.date):
         last = {at_top: day for day, _, at_top in notes}  # in each row
-        rows = [at_top for at_top in (True, False) if at_top not in last or event.date - last[at_top] >= room]
+        roomy = bool(np.interp(event.date.toordinal(), *of_line) < 0.5)
+        rows = [at_top for at_top in (roomy, not roomy) if at_top not in last or event.date - last[at_top] >= room]
         if notes and (event.date == notes[-1][0] or not rows):
             notes[-1][1].append(event.text)
         else:
@@ -199,7 +204,7 @@ def _date_ticks() -> str:
     return pgettext("dates on the chart's axis, as d3-time-format has it", "%-d %b %Y")
 
 
-def _layout(axis: Axis, dates: Sequence[date], values: Sequence[float], title: str) -> dict[str, Any]:
+def _layout(axis: Axis, dates: Sequence[date], top: float, title: str) -> dict[str, Any]:
     return {
         "template": None,
         "margin": {"l": 58, "r": 12, "t": 8, "b": 44},
@@ -218,7 +223,7 @@ def _layout(axis: Axis, dates: Sequence[date], values: Sequence[float], title: s
         },
         "yaxis": {
             "title": {"text": str(title), "standoff": 10, "font": {"size": TITLE_SIZE}},
-            "range": [0, HEADROOM * max(values, default=0) or 1],
+            "range": [0, top],
             "nticks": 6,
             "fixedrange": True,
         },

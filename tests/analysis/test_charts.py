@@ -164,10 +164,21 @@ def test_notes_of_days_close_together_do_not_lie_over_each_other(patient):
     ]
     notes = trend_figures(trend(patient), events=happened)["days"]["absolute"]["layout"]["annotations"]
     assert [(note["x"], note["text"], note["yanchor"]) for note in notes] == [
-        (20, "Admitted; Steroids", "top"),
-        (22, "Intubated; Prone", "bottom"),
-        (60, "Discharged", "top"),
+        (20, "Admitted; Steroids", "bottom"),
+        (22, "Intubated; Prone", "top"),
+        (60, "Discharged", "bottom"),
     ]
+
+
+def test_notes_stand_where_the_curve_leaves_room(patient):
+    time_point(patient, 0, 200.0)
+    time_point(patient, 100, 2.0)
+    first = trend(patient)[0].date
+    happened = [
+        PatientEvent(patient=patient, date=first + datetime.timedelta(days=day), text="Steroids") for day in (10, 90)
+    ]
+    notes = trend_figures(trend(patient), events=happened)["days"]["absolute"]["layout"]["annotations"]
+    assert [(note["x"], note["yanchor"]) for note in notes] == [(10, "bottom"), (90, "top")]
 
 
 def test_what_happened_long_ago_does_not_squeeze_the_course(patient):
