@@ -10,7 +10,7 @@ from reportlab.lib.colors import HexColor
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
-from patients.models import PatientEvent
+from patients.models import Patient
 
 from .formats import (
     DASH,
@@ -29,6 +29,7 @@ from .report_style import FAINT, FONT, GAP, INK, PALE, RULE, WIDTH, heading, par
 from .trend import TimePoint, noise_band
 
 MAX_ROWS = 8  # time points in the table; the chart shows all
+MAX_NOTES = 6  # of what happened to the patient, on the ward's page
 CHART_HEIGHT, WIDE_CHART_HEIGHT = 118.0, 170.0  # points, as all sizes here
 LINE, BAND = HexColor("#1f5f8b"), HexColor("#dbe7f0")
 LABEL_SIZE = 6.5
@@ -63,16 +64,31 @@ WHOLE_HEAD = (
 WHOLE_SHARES = (0.115, 0.05, 0.11, 0.085, 0.1, 0.09, 0.085, 0.115, 0.11, 0.14)
 
 
-def course_section(marked: TimePoint | None, points: Sequence[TimePoint]) -> list[Flowable]:
-    """Heading, chart and table side by side; ``marked``: the time point of this report."""
+def course_section(marked: TimePoint | None, points: Sequence[TimePoint], patient: Patient) -> list[Flowable]:
+    """Heading, chart and table side by side, and what happened; ``marked``: the time point of this report."""
     chart_width = WIDTH * 0.47
     chart = trend_drawing(points, marked, width=chart_width, height=CHART_HEIGHT) or paragraph(NO_TREND, 8, FAINT)
     body = table([[chart, _points_table(marked, points, WIDTH - chart_width - 2 * GAP)]], [chart_width + 2 * GAP, None])
-    return [*heading(gettext("Course")), body]
+    happened = _happened(patient)
+    if len(happened) > MAX_NOTES:
+        more = gettext("%(count)s more in CoronaTrend") % {"count": len(happened) - MAX_NOTES}
+        happened = [*happened[:MAX_NOTES], more]
+    notes = [Spacer(0, 3), paragraph("; ".join(happened), 7.5)] if happened else []
+    return [*heading(gettext("Course")), body, *notes]
+
+
+def _happened(patient: Patient) -> list[str]:
+    """The first symptoms and what is noted, the newest first."""
+    notes = [(event.date, f"{date_text(event.date)}: {event.text}") for event in patient.events.all()]
+    if patient.symptom_onset:
+        notes.append(
+            (patient.symptom_onset, gettext("%(day)s: first symptoms") % {"day": date_text(patient.symptom_onset)})
+        )
+    return [words for _, words in sorted(notes, reverse=True)]
 
 
 def whole_course_section(
-    marked: TimePoint | None, points: Sequence[TimePoint], events: Sequence[PatientEvent], decided: dict[int, bool]
+    marked: TimePoint | None, points: Sequence[TimePoint], patient: Patient, decided: dict[int, bool]
 ) -> list[Flowable]:
     """The chart over the whole width, every time point with its measures, and what happened to the patient.
 
@@ -98,7 +114,7 @@ def whole_course_section(
     )
     networks = {point.analysis.weights for point in points if point.in_trend and point.corona_score_cm3 is not None}
     notes = [VERSIONS_DIFFER] if len(networks) > 1 else []
-    notes += [f"{date_text(event.date)}: {event.text}" for event in events]
+    notes += _happened(patient)
     charted = KeepTogether([*heading(gettext("All time points")), chart])
     return [charted, grid, Spacer(0, 3), *(paragraph(note, 7.5) for note in notes)]
 

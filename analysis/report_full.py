@@ -34,7 +34,7 @@ def sections(analysis: Analysis, points: Sequence[TimePoint]) -> list[Flowable]:
         findings_section(analysis),
         _sheet_section(analysis),
         _opacity_section(analysis),
-        whole_course_section(marked, points, list(study.patient.events.all()), decided),
+        whole_course_section(marked, points, study.patient, decided),
         change_section(since_last(points, analysis)),
         words_section(analysis),
         _origin_section(analysis),

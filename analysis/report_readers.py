@@ -23,16 +23,19 @@ SHARES = (0.14, 0.2, 0.14, 0.22, 0.3)  # of the width, for each column
 
 
 def signed_readings(analysis: Analysis) -> list[Flowable]:
-    """What readers signed, the report first; no draft."""
+    """What readers signed, the report first, or that nobody signed anything; no draft."""
     parts: list[Flowable] = []
+    decided = ""
     for each in _signed(analysis):
-        reason = f" {each.reason}" if each.overrules else ""
-        parts += [
-            paragraph(_signature(analysis, each), 7.5, FAINT),
-            paragraph(f"{formats.decided_words(each, analysis)}{reason}", 8.5, bold=True),
-            *(paragraph(line, 8.5) for line in each.impression.splitlines()),
-        ]
-    return [Spacer(0, GAP / 2), *parts] if parts else []
+        parts.append(paragraph(_signature(analysis, each), 7.5, FAINT))
+        before, decided = decided, f"{formats.decided_words(each, analysis)} {each.reason if each.overrules else ''}"
+        if decided != before:  # an addendum mostly keeps the decision
+            parts.append(paragraph(decided, 8.5, bold=True))
+        parts += [paragraph(line, 8.5) for line in each.impression.splitlines()]
+    if not parts:
+        sentence = gettext("No reader has reported on this CT yet: what stands here is what the networks say.")
+        parts.append(paragraph(sentence, 8.5, bold=True))
+    return [Spacer(0, GAP / 2), *parts]
 
 
 def _signature(analysis: Analysis, signed: Reading) -> str:

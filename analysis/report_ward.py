@@ -63,7 +63,7 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
         *overruled_slices(analysis),
         *_since_last(since_last(points, analysis)),
     ]
-    course = course_section(marked, points)
+    course = course_section(marked, points, patient)
     for brief, shown in ((False, images), (True, images), (True, images[:1])):
         below = [*course, *_method_section(analysis, brief=brief)]
         room = height - sum(part.wrap(WIDTH, height)[1] for part in [*above, *below])

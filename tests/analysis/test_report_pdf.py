@@ -222,6 +222,33 @@ def test_slices_that_readers_overrule_are_named(patient, user, tmp_path):
     assert "2 slices overruled by readers: 2 normal (slices 4, 6)." in text_of(analysis)
 
 
+def test_that_nobody_reported_is_said_and_an_addendum_does_not_repeat_the_decision(patient, user, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    unread = "No reader has reported on this CT yet"
+    assert unread in text_of(analysis)
+    signed_reading(analysis, user, reason="Motion.", impression="As before.")
+    signed_reading(analysis, user, version=2, reason="Motion.", impression="A typing mistake mended.")
+    text = text_of(analysis)
+    assert unread not in text
+    assert text.count("The reader decides: not suspected, otherwise than the networks. Motion.") == 1
+    assert "A typing mistake mended." in text
+    signed_reading(analysis, user, version=3, suspected=True, impression="Seen again.")
+    assert "The reader decides: suspected." in text_of(analysis)
+
+
+def test_what_happened_stands_below_the_course_the_newest_first(patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST)
+    patient.symptom_onset = FIRST - datetime.timedelta(days=3)
+    patient.save()
+    patient.events.create(date=FIRST + datetime.timedelta(days=1), text="Steroids")
+    assert "4 Mar 2020: Steroids; 29 Feb 2020: first symptoms" in text_of(analysis)
+    for day in range(2, 9):
+        patient.events.create(date=FIRST + datetime.timedelta(days=day), text="Seen")
+    text = text_of(analysis)
+    assert "first symptoms" not in text
+    assert "3 more in CoronaTrend" in text
+
+
 def test_a_report_and_a_comparison_beside_all_else_leave_one_page(patient, user, tmp_path):
     prior = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     analysis = finished_analysis(patient, tmp_path, date=SECOND, activation_cm2=MANY)
