@@ -1,6 +1,6 @@
 """What readers say of findings, and the findings that they mark themselves: the networks' result stays as it is."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,14 @@ class ReviewedFinding:
         return self.review is None or self.review.present
 
 
+@dataclass(frozen=True)
+class FindingsInShort:
+    """How many findings of a result count, and the long axis of the largest."""
+
+    count: int = 0
+    largest_mm: float | None = None
+
+
 def reviewed(analysis: Analysis) -> list[ReviewedFinding]:
     """The report's findings in their order, then the readers' own."""
     reviews = analysis.finding_reviews.all()
@@ -61,14 +69,23 @@ def rejected_among(analyses: Sequence[int]) -> set[tuple[int, int]]:
     return {key for key, review in newest.items() if not review.present}
 
 
-def counts(analyses: Sequence[int]) -> Counter[int]:
-    """How many findings of each of these analyses count: the networks' that no reader rejected, and readers' own."""
-    by_networks = Counter(Finding.objects.filter(analysis__in=analyses).values_list("analysis", flat=True))
-    counted = by_networks.copy()
-    for (analysis, number), review in _newest(FindingReview.objects.filter(analysis__in=analyses)).items():
-        is_own = number > by_networks[analysis]
-        counted[analysis] += review.present - (not is_own)
-    return counted
+def in_short(analyses: Sequence[int]) -> dict[int, FindingsInShort]:
+    """The findings that count, of each of these analyses that has or had some: the networks' that no reader rejected,
+    and readers' own."""
+    axes_mm: dict[int, dict[int, float]] = defaultdict(dict)  # by analysis and number
+    of_networks = Finding.objects.filter(analysis__in=analyses).values_list("analysis", "number", "long_axis_mm")
+    for analysis, number, long_axis_mm in of_networks:
+        axes_mm[analysis][number] = long_axis_mm
+    reviews = FindingReview.objects.filter(analysis__in=analyses)
+    marks = {(each.analysis_id, each.number): each.long_axis_mm or 0.0 for each in reviews if each.centroid_mm}
+    for (analysis, number), review in _newest(reviews).items():
+        if not review.present:
+            axes_mm[analysis].pop(number, None)
+        elif (analysis, number) in marks:
+            axes_mm[analysis][number] = marks[analysis, number]
+    return {
+        analysis: FindingsInShort(len(each), max(each.values(), default=None)) for analysis, each in axes_mm.items()
+    }
 
 
 def reviewed_change(comparison: Comparison | None) -> dict[str, Any] | None:

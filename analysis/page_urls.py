@@ -10,6 +10,7 @@ urlpatterns = [
     path("", worklist_views.worklist, name="home"),
     path("worklist.csv", worklist_views.worklist_csv, name="worklist_csv"),
     path("worklist/", worklist_views.act, name="worklist_act"),
+    path("worklist/next/", worklist_views.next_study, name="next_study"),
     path("worklist/filters/", worklist_views.save_filter, name="save_filter"),
     path("worklist/filters/<int:pk>/forget/", worklist_views.forget_filter, name="forget_filter"),
     path("about/", views.about, name="about"),

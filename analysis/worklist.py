@@ -18,6 +18,7 @@ from patients.models import Instance, Patient, Study, Upload
 from patients.search import searchable
 
 from . import finding_reviews
+from .finding_reviews import FindingsInShort
 from .models import ACTIVE, Analysis, Reading
 from .trend import ScoreChange, TimePoint, trends
 
@@ -75,18 +76,23 @@ class Filter:
         """Whether it hides anything for other reasons than the state."""
         return bool(replace(self, show="").address)
 
+    @property
+    def is_backwards(self) -> bool:
+        """Whether it begins after it ends, so that no day is in it."""
+        return self.since is not None and self.until is not None and self.since > self.until
+
     def showing(self, show: str) -> "Filter":
         return replace(self, show=show)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One study, with its place in the patient's course. ``finding_counts``: of each analysis that has some, after
-    what readers say; ``readings``: of the study, the newest first."""
+    """One study, with its place in the patient's course. ``findings_in_short``: of each analysis that has some,
+    after what readers say; ``readings``: of the study, the newest first."""
 
     study: Study
     point: TimePoint
-    finding_counts: Mapping[int, int]
+    findings_in_short: Mapping[int, FindingsInShort]
     readings: Sequence[Reading]
 
     @property
@@ -100,11 +106,11 @@ class Row:
         return analysis if analysis and analysis.state == Analysis.State.DONE else None
 
     @property
-    def findings(self) -> int | None:
+    def findings(self) -> FindingsInShort | None:
         """None where neither the networks looked for any nor a reader marked one."""
         if self.done is None:
             return None
-        return self.finding_counts.get(self.done.pk, 0 if self.done.findings_map else None)
+        return self.findings_in_short.get(self.done.pk, FindingsInShort() if self.done.findings_map else None)
 
     @property
     def report(self) -> str:
@@ -143,17 +149,26 @@ def counts(user: Any, filter: Filter) -> dict[str, int]:
     return {show: counted[f"of_{show}"] for show in SHOWN}
 
 
+def next_to_report(user: Any, after: int) -> int | None:
+    """The study that the user may report on after this one, in the worklist's order and from its top again at the end;
+    None where no other waits. What is another reader's is not offered."""
+    waiting = studies(user, Filter(show="unreported")).filter(Q(reader=user) | Q(reader=None))
+    pks = list(waiting.values_list("pk", flat=True))
+    place = pks.index(after) if after in pks else -1
+    return next((pk for pk in pks[place + 1 :] + pks[: max(place, 0)] if pk != after), None)
+
+
 def rows_of(found: Iterable[Study]) -> list[Row]:
     """The lines of studies, with a few queries for all of them."""
     found = list(found)
     patients = {study.patient_id: study.patient for study in found}
     points = {point.study.pk: point for own in trends(patients.values()).values() for point in own}
     runs = [point.analysis.pk for point in points.values() if point.analysis]
-    finding_counts = finding_reviews.counts(runs)
+    findings_in_short = finding_reviews.in_short(runs)
     readings: dict[int, list[Reading]] = defaultdict(list)
     for reading in Reading.objects.filter(study__in=found):
         readings[reading.study_id].append(reading)
-    return [Row(study, points[study.pk], finding_counts, readings[study.pk]) for study in found]
+    return [Row(study, points[study.pk], findings_in_short, readings[study.pk]) for study in found]
 
 
 def _of(user: Any) -> QuerySet[Study]:

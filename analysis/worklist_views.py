@@ -22,7 +22,7 @@ from patients.models import Site, Study
 from . import results_csv, services
 from .live import live, state
 from .models import PRIORITY_BATCH, SavedFilter
-from .worklist import SHOWN, Filter, Row, counts, in_parts, rows_of, studies
+from .worklist import SHOWN, Filter, Row, counts, in_parts, next_to_report, rows_of, studies
 
 STUDIES_A_PAGE = 50
 AT_ONCE = 500  # studies of one action: each is looked at in the request
@@ -81,6 +81,17 @@ def worklist_csv(request: HttpRequest) -> HttpResponse:
 def _csv(found: QuerySet[Study]) -> HttpResponse:
     headers = {"Content-Disposition": 'attachment; filename="worklist.csv"', "Cache-Control": "private, no-store"}
     return HttpResponse(results_csv.of_studies(in_parts(found)), content_type="text/csv", headers=headers)
+
+
+@require_safe
+@never_cache
+def next_study(request: HttpRequest) -> HttpResponse:
+    """From the study ``after`` to the next one to report on; to the worklist where none waits."""
+    pk = next_to_report(request.user, pk_of(request.GET.get("after", "")) or 0)
+    if pk:
+        return redirect("pages:study", pk)
+    messages.info(request, _("No other CT waits for your report."))
+    return redirect("pages:home")
 
 
 @require_POST

@@ -12,7 +12,7 @@ from analysis.impression import proposed
 from analysis.models import Analysis, Comparison, FindingReview
 from analysis.services import Refusal
 from analysis.trend import trend
-from tests.analysis.finished import finished_analysis
+from tests.analysis.finished import FINDINGS, finished_analysis
 from tests.analysis.pages import DAY, HTMX, study_page
 from tests.analysis.test_comparisons import CHANGE
 from tests.analysis.test_report_pdf import text_of
@@ -38,22 +38,25 @@ def test_a_reader_rejects_a_finding_marks_another_and_the_result_stays(analysis,
     assert analysis.findings.count() == 2
 
 
-def test_the_worklist_counts_what_readers_leave_and_add(analysis, user, browser):
+def test_the_worklist_counts_what_readers_leave_and_add_and_names_the_largest(analysis, user, browser):
     def counted():
         (row,) = browser.get(reverse("pages:home")).context["rows"]
-        return row.findings
+        return row.findings.count, row.findings.largest_mm
 
-    assert counted() == 2
+    first_mm, second_mm = (each["long_axis_mm"] for each in FINDINGS)
+    assert first_mm > second_mm
+    assert counted() == (2, first_mm)
     say_of(analysis, user=user, number=1, present=True)
-    assert counted() == 2
+    assert counted() == (2, first_mm)
     say_of(analysis, user=user, number=1, present=False)
-    assert counted() == 1
+    assert counted() == (1, second_mm)
     seen = browser.get(reverse("pages:home")).context["seen"]
     mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=8)
-    assert counted() == 2
+    assert counted() == (2, 8)
     assert browser.get(reverse("pages:home"), {"seen": seen}, headers=HTMX).status_code == 200
     say_of(analysis, user=user, number=3, present=False)
-    assert counted() == 1
+    say_of(analysis, user=user, number=2, present=False)
+    assert counted() == (0, None)
 
 
 def test_the_newest_word_counts_and_all_are_kept(analysis, user):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from analysis.models import Analysis, SavedFilter
 from analysis.worklist import Filter
 from patients.models import Instance, Membership, Patient, Series, Site, Study, Upload
+from tests.analysis.finished import signed_reading
 from tests.analysis.pages import DAY, HTMX
 
 HOME = reverse("pages:home")
@@ -48,6 +49,30 @@ def shown(browser, **query):
 def test_suspected_studies_come_first_then_those_without_a_result(browser, five):
     normal, low, high, failed, running = (study.pk for study in five)
     assert shown(browser) == [high, low, running, failed, normal]
+
+
+def test_the_next_ct_to_report_follows_the_worklist_and_leaves_out_what_others_read(browser, user, stranger, five):
+    normal, low, high, _, _ = five
+
+    def after(study):
+        return browser.get(reverse("pages:next_study"), {"after": study.pk}).url
+
+    at = {study.pk: reverse("pages:study", args=[study.pk]) for study in five}
+    assert [after(each) for each in (high, low, normal)] == [at[low.pk], at[normal.pk], at[high.pk]]
+    Study.objects.filter(pk=low.pk).update(reader=stranger)
+    assert after(high) == at[normal.pk]
+    Study.objects.filter(pk=low.pk).update(reader=user)
+    assert after(high) == at[low.pk]
+    signed_reading(high.chosen_series.analyses.get(), user)
+    assert after(high) == at[low.pk]
+    assert after(normal) == at[low.pk]
+
+
+def test_where_no_other_ct_waits_the_worklist_says_so(browser, site):
+    only = a_study(site, 1, score=2.0, suspected=False)
+    page = browser.get(reverse("pages:next_study"), {"after": only.pk}, follow=True)
+    assert page.redirect_chain == [(HOME, 302)]
+    assert "No other CT waits for your report." in page.text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ interface Slices {
   readonly last: number;
 }
 
-/** `viewer` holds the buttons; `others` are keys without a button, letters small, with `Shift+` where that makes another key of it. */
+/** Arrows and the like act where `viewer` has the focus or nothing has; `others` are keys without a button, letters small, with `Shift+` where that makes another key of it. */
 export function listenForKeys(viewer: HTMLElement, slices: Slices, others: Record<string, () => void> = {}): void {
   const actions: Record<string, () => void> = {
     ArrowUp: () => slices.step(-1),
@@ -31,15 +31,15 @@ export function listenForKeys(viewer: HTMLElement, slices: Slices, others: Recor
     if (event.key === 'Enter' && target.closest('button, summary, a')) return; // it presses them
     const key = named ? event.key : event.key.toLowerCase(); // letters also under Caps Lock
     const shifted = event.shiftKey ? actions[`Shift+${key}`] : undefined;
-    const action = shifted ?? actions[key] ?? onButton(viewer, key);
+    const action = shifted ?? actions[key] ?? onButton(key);
     if (!action) return;
     event.preventDefault();
     action();
   });
 }
 
-/** What the button of a key does. */
-function onButton(viewer: HTMLElement, key: string): (() => void) | null {
-  const button = viewer.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
+/** What the button of a key does, or the link. */
+function onButton(key: string): (() => void) | null {
+  const button = document.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
   return button && button.getClientRects().length > 0 ? () => button.click() : null; // none where it is not on show
 }
