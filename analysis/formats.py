@@ -129,12 +129,18 @@ def opacity_rows(opacity: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
 
 def finding_words(finding: dict[str, Any]) -> str:
     """What and where: ``Solid nodule, calcified, right lung, upper third``."""
+    return f"{finding_kind(finding)}, {finding_place(finding)}"
+
+
+def finding_kind(finding: dict[str, Any]) -> str:
+    """``Solid nodule, calcified``."""
     calcified = [pgettext("finding", "calcified")] if finding["calcified"] else []
-    what, where = (
-        words.FINDINGS[finding["texture"], finding["kind"]],
-        words.PLACES[finding["lung"], finding["zone"]],
-    )
-    return ", ".join(map(str, (what, *calcified, where)))
+    return ", ".join(map(str, (words.FINDINGS[finding["texture"], finding["kind"]], *calcified)))
+
+
+def finding_place(finding: dict[str, Any]) -> str:
+    """``right lung, upper third``."""
+    return str(words.PLACES[finding["lung"], finding["zone"]])
 
 
 def no_findings_words(analysis: "Analysis") -> str:
