@@ -1,7 +1,7 @@
 /** The study page: the viewer beside the findings, the report and the trend. */
 import { drawCharts } from './chart';
 import { gettext } from './words';
-import { listenToReviews, offers, pointOf } from './viewer/findings';
+import { listed, listenToReviews, offers, pointOf } from './viewer/findings';
 import { nearest, readScan, sliceAt } from './viewer/scan';
 import type { Scan } from './viewer/scan';
 import { Viewer } from './viewer/viewer';
@@ -45,10 +45,13 @@ document.addEventListener('click', (event) => {
   event.preventDefault();
   openAtLevel(link.href);
 });
-for (const event of ['pointerover', 'focusin']) {
-  document.addEventListener(event, ({ target }) => {
-    const finding = (target as HTMLElement).closest<HTMLElement>('[data-finding]');
-    viewer?.single(finding ? Number(finding.dataset.finding) : null);
+// The finding that is pointed at is singled out, else the one in focus: the last that was clicked.
+const singled: Record<'pointed' | 'focused', HTMLElement | null> = { pointed: null, focused: null };
+for (const [event, how] of [['pointerover', 'pointed'], ['focusin', 'focused'], ['focusout', 'focused']] as const) {
+  document.addEventListener(event, ({ type, target }) => {
+    singled[how] = type === 'focusout' ? null : (target as HTMLElement).closest<HTMLElement>('[data-finding]');
+    const finding = singled.pointed ?? singled.focused;
+    viewer?.single(finding && listed(finding));
   });
 }
 // The chart's library comes after the images.

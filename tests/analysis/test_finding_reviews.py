@@ -179,7 +179,7 @@ def test_the_page_lists_what_was_said(browser, analysis, findings_address):
     browser.post(findings_address, {"review": "2 yes"}, headers=HTMX)
     text = " ".join(browser.get(study_page(analysis)).content.decode().split())
     assert "3. Marked by a reader" in text
-    assert 'data-own="11.3"' in text
+    assert 'data-own data-finding-mm="11.3"' in text
     assert "data-said" not in text
     assert "ward: agreed" in text
 

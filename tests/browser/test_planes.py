@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from playwright.sync_api import FloatRect, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from tests.browser.test_accessibility import axe_faults
 from tests.browser.viewing import SMALL, drag, measurements, pixels_of, plane_picture, press, said, viewer
@@ -42,6 +42,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.wait_for_timeout(1000)
         for name in ("axial", "coronal", "sagittal"):
             assert pixels_of(plane_picture(page, name), 1) > 3, f"the finding is not on the {name} plane"
+        _is_ringed_while_it_is_pointed_at(page, finding)
         page.keyboard.press("f")
         wait_until(lambda: pixels_of(plane_picture(page, "axial"), 1) == 0, 20, "the finding to go from the planes")
         page.keyboard.press("f")
@@ -62,6 +63,9 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         for unused in (".drags", ".presets", ".layers"):  # all that does nothing in 3D
             expect(page.locator(f".viewer {unused}")).to_be_hidden()
         wait_until(lambda: pixels_of(plane_picture(page, "3d"), 1) > 20, 120, "the findings in 3D")
+        finding.hover()
+        expect(page.locator("[data-plane='3d'] .finding-ring")).to_be_visible()
+        page.locator("h1").hover()
         assert pixels_of(plane_picture(page, "3d"), 0) > 20, "no red for the opacities"
         turned = plane_picture(page, "3d")
         box = page.locator("[data-plane='3d']").bounding_box()
@@ -107,6 +111,36 @@ def test_without_webgl_there_are_slices_alone_and_the_page_says_so(stack: Stack,
         expect(page.locator("button[data-view=slices]")).to_have_attribute("aria-pressed", "true")
 
 
+def _is_ringed_while_it_is_pointed_at(page: Page, finding: Locator) -> None:
+    """``finding``: of the list, just clicked, so that the planes cross in it."""
+    rings = [page.locator(f"[data-plane='{name}'] .finding-ring") for name in ("axial", "coronal", "sagittal")]
+    for ring in rings:
+        expect(ring).to_be_visible()
+    ring, axial = rings[0].bounding_box(), page.locator("[data-plane='axial']").bounding_box()
+    bar = page.locator(".plane:has([data-plane='axial']) .scale-bar").bounding_box()
+    assert ring
+    assert axial
+    assert bar
+    long_axis_mm = float(finding.get_attribute("data-finding-mm") or "")
+    assert ring["width"] == pytest.approx(long_axis_mm * bar["width"] / 50 + 10, abs=1)
+    down, right = _cross_at(page)
+    assert ring["x"] + ring["width"] / 2 - axial["x"] == pytest.approx(right, abs=1.5)
+    assert ring["y"] + ring["height"] / 2 - axial["y"] == pytest.approx(down, abs=1.5)
+    page.locator("h1").hover()
+    expect(rings[0]).to_be_visible()  # it has the focus
+    page.locator(".plane:has([data-plane='axial'])").focus()
+    for each in rings:
+        expect(each).to_be_hidden()
+    page.keyboard.press("Home")  # the axial plane goes to the head
+    finding.hover()
+    expect(rings[1]).to_be_visible()
+    expect(rings[0]).to_be_hidden()
+    finding.click()
+    expect(rings[0]).to_be_visible()
+    page.locator(".plane:has([data-plane='axial'])").focus()
+    page.locator("h1").hover()
+
+
 def _planes_say_where_they_are_and_are_measured(page: Page, scan: Path) -> None:
     for name, letters in (("axial", "RLAP"), ("coronal", "RLHF"), ("sagittal", "APHF")):
         sides = page.locator(f".plane:has([data-plane='{name}']) .side")
@@ -122,7 +156,7 @@ def _planes_say_where_they_are_and_are_measured(page: Page, scan: Path) -> None:
         wait_until(lambda there=there: _cross_mm(page) == pytest.approx(there, abs=0.11), 10, f"{key} to act")
     page.keyboard.press("PageDown")  # through the plane, away from the eye
     wait_until(lambda: _cross_mm(page) == pytest.approx([x + 1, y + 10, z - 1], abs=0.11), 10, "Page Down to act")
-    hu = said(page, r"^x .+ mm \(LPS\), (−?\d+) HU$")
+    hu = said(page, rf"^x .+ {y + 10:.1f}, .+ mm \(LPS\), (−?\d+) HU$")
     assert int(hu.replace("−", "-")) in _hu_around(scan, *_cross_mm(page))
     one = pydicom.dcmread(next(path for path in scan.rglob("*") if path.is_file()))
     front, back = one.ImagePositionPatient[1], one.ImagePositionPatient[1] + (one.Rows - 1) * one.PixelSpacing[0]

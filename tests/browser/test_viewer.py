@@ -352,16 +352,21 @@ def test_the_list_of_findings_leads_to_opacity_that_is_no_finding(stack: Stack, 
 def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: str):
     with viewer(stack, analysed) as page:
         found = page.locator("[data-finding]").count()
-        page.locator("[data-finding]").first.click()
-        wait_until(lambda: coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
+        page.locator("[data-finding]").last.click()
         reason = page.get_by_label("Reason for what you say of a finding, optional")
+        reason.hover()
+        reason.focus()  # else the finding is singled out
+        wait_until(lambda: coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
+        page.wait_for_timeout(300)
+        outlined = coloured_pixels(page, "findings")
         reason.fill("A vessel")
         reason.press("Enter")  # says nothing of any finding
         page.wait_for_timeout(300)
         expect(page.locator("#findings [aria-pressed=true]")).to_have_count(0)
-        page.get_by_role("button", name="Finding 1: reject").click()
+        page.get_by_role("button", name=f"Finding {found}: reject").click()
         expect(page.locator("#findings .is-rejected")).to_contain_text("clinician: no finding (A vessel)")
-        wait_until(lambda: coloured_pixels(page, "findings") == 0, 10, "its outline to go")
+        wait_until(lambda: coloured_pixels(page, "findings") < outlined, 10, "its outline to go")
+        expect(page.locator("[data-finding]").last).to_be_in_viewport()  # the list stays where it was
 
         expect(page.locator("[data-add-finding]")).to_be_disabled()
         page.keyboard.press("d")
@@ -378,7 +383,7 @@ def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: st
         wait_until(lambda: coloured_pixels(page, "marks") > 10, 10, "the mark's slice")
         page.get_by_role("button", name=f"Finding {found + 1}: withdraw").click()
         wait_until(lambda: coloured_pixels(page, "marks") == 0, 10, "the ring to go")
-        page.get_by_role("button", name="Finding 1: agree").click()
+        page.get_by_role("button", name=f"Finding {found}: agree").click()
         expect(page.locator("#findings .is-rejected")).to_have_count(1)
         assert axe_faults(page) == []
 

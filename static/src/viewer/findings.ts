@@ -2,7 +2,7 @@
 import { announce } from '../announcer';
 import { decimal, gettext, interpolate } from '../words';
 import type { Ct } from './ct';
-import type { Mark } from './scan';
+import type { ListedFinding, Mark } from './scan';
 import type { Length } from './view';
 
 type Point = [number, number, number];
@@ -23,10 +23,16 @@ export function pointOf(element: HTMLElement): Point | null {
   return element.dataset.findingAt ? (element.dataset.findingAt.trim().split(' ').map(Number) as Point) : null;
 }
 
+/** A finding of the list. */
+export function listed(element: HTMLElement): ListedFinding {
+  const { finding, findingMm } = element.dataset;
+  return { number: Number(finding), centroid_mm: pointOf(element)!, long_axis_mm: Number(findingMm) };
+}
+
 /** The findings that readers marked. */
 export function marked(): Mark[] {
   const own = list()?.querySelectorAll<HTMLElement>('li:not(.is-rejected) [data-own]') ?? [];
-  return [...own].map((element) => ({ centroid_mm: pointOf(element)!, long_axis_mm: Number(element.dataset.own) }));
+  return [...own].map(listed);
 }
 
 /** Draws the readers' marks that the slice at `z` cuts, as the rings that it cuts from their balls. */
@@ -79,11 +85,18 @@ export function offerAgain(): void {
   form.querySelector('[data-add-words]')!.textContent = words;
 }
 
-/** Says what became of a reader's word: after the swap the list is another element. */
+/** Says what became of a reader's word: after the swap the list is another element, which begins where the old one did. */
 export function listenToReviews(): void {
+  const scrolled = (): Element | null | undefined => list()?.querySelector('.findings');
+  let top = 0;
+  document.body.addEventListener('htmx:beforeSwap', ({ target }) => {
+    if (target === list()) top = scrolled()?.scrollTop ?? 0;
+  });
   document.body.addEventListener('htmx:afterSettle', ({ target }) => {
+    if (target !== list()) return;
+    scrolled()?.scrollTo({ top, behavior: 'instant' });
     const { said } = (target as HTMLElement).dataset;
-    if (target === list() && said) announce(said);
+    if (said) announce(said);
   });
   document.body.addEventListener('htmx:beforeRequest', (event) => {
     const { elt, requestConfig } = (event as CustomEvent<{ elt: Element; requestConfig: { parameters: { review?: string } } }>).detail;

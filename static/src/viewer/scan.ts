@@ -32,6 +32,11 @@ export interface Mark {
   long_axis_mm: number;
 }
 
+/** A finding as the list beside the viewer has it: of the networks or of a reader. */
+export interface ListedFinding extends Mark {
+  number: number;
+}
+
 export interface Scan {
   slices: Slice[];
   /** Numbers of the findings that a reader rejected before the page was opened. */

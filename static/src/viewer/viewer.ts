@@ -7,7 +7,7 @@ import { listenForKeys } from './keys';
 import { Layers } from './layers';
 import type { LayerSettings } from './layers';
 import { levelOf, mostAffected, nearest } from './scan';
-import type { Scan } from './scan';
+import type { ListedFinding, Scan } from './scan';
 import { Steering } from './steering';
 import { STILL_WITHIN_MS, Still } from './still';
 import { Strip, brokenSlice } from './strip';
@@ -106,9 +106,10 @@ export class Viewer {
     this.layers.reviewed();
   }
 
-  /** Singles out a finding, by its number in the list, where its slice is on show; null for none. */
-  single(finding: number | null): void {
-    this.layers.single(finding);
+  /** Singles out a finding of the list where it is on show; null for none. */
+  single(finding: ListedFinding | null): void {
+    this.layers.single(finding?.number ?? null);
+    this.views.single(finding);
   }
 
   /** Shows the slice of a finding, or the planes through its middle (LPS, mm), with the outlines of findings. */

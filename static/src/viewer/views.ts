@@ -6,7 +6,7 @@ import type { Cursor } from './cursor';
 import { marked, rejected } from './findings';
 import type { HeatmapSettings } from './heatmap';
 import { nearest } from './scan';
-import type { Scan } from './scan';
+import type { Mark, Scan } from './scan';
 import { pressedTool } from './toolbar';
 import type { DragTool, Measure, Window } from './view';
 import type { Plane, Volume } from './volume';
@@ -107,6 +107,11 @@ export class Views {
   /** A reader has said something of a finding; `update` then draws it. */
   reviewed(): void {
     this.volume?.setFindings(rejected(), marked());
+  }
+
+  /** Rings a finding in planes and 3D; null for none. */
+  single(finding: Mark | null): void {
+    this.volume?.single(finding);
   }
 
   /** Shows the whole of what is on show; the planes keep their point while 3D is, and the other way round. */

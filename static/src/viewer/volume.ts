@@ -13,6 +13,7 @@ import type { HeatmapSettings } from './heatmap';
 import { Lungs } from './lungs';
 import { loadMap } from './overlay';
 import { label } from './plane';
+import { Ring } from './ring';
 import type { Mark, Scan } from './scan';
 import { huOf, makeGroup, setDragTool } from './tools';
 import type { DragTool, Measure, Window } from './view';
@@ -39,6 +40,7 @@ export class Volume {
   /** What is shown and hidden together. */
   private readonly actors: Record<string, Types.VolumeActor[]> = {};
   private lungs: Lungs | null = null;
+  private rings: Ring[] = [];
   private heat: Uint8Array = new Uint8Array();
   private opacities: Uint8Array = new Uint8Array();
   /** The number of the finding at each voxel, and what is drawn there. */
@@ -61,6 +63,7 @@ export class Volume {
     enable(place);
     await volume.showPlanes(scan);
     await volume.showLungs(scan, ct);
+    volume.rings = [...PLANES, LUNGS].map((name) => new Ring(viewportOf(name), name !== LUNGS));
     listen(events);
     bindTools();
     return volume;
@@ -111,6 +114,11 @@ export class Volume {
     for (const mark of marks) paint(drawn, this.grid, mark);
     cache.getVolume('findings')!.modified();
     this.lungs?.setFindings(left, marks);
+  }
+
+  /** Rings a finding on the planes that cut it, and in 3D; null for none. */
+  single(finding: Mark | null): void {
+    for (const ring of this.rings) ring.set(finding);
   }
 
   /** The point of the patient (LPS, mm) where the planes cross. */
