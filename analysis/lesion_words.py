@@ -5,7 +5,6 @@ A lesion of a comparison is one of ``finding_reviews.reviewed_change``.
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext
@@ -45,8 +44,9 @@ def instead_words(status: str) -> str:
 
 
 def kinds_words(findings: Sequence["Finding"]) -> str:
-    """What a lesion is, as the page of each of its CTs says it: ``mass → nodule`` where it became another."""
-    return " → ".join(str(words.KINDS[kind]) for kind, _ in groupby(finding.kind for finding in findings))
+    """What a lesion is on the first and on the last of its CTs: ``mass → nodule`` where it became another."""
+    ends = (findings[0].kind, findings[-1].kind)
+    return " → ".join(str(words.KINDS[kind]) for kind in dict.fromkeys(ends))
 
 
 def places_words(findings: Sequence["Finding"]) -> str:
