@@ -311,7 +311,8 @@ def _persisting(index: int, finding: Finding, before: int, prior: Finding, days:
     factor = finding.volume_ml / prior.volume_ml
     status = GROWN if factor >= SIGNIFICANT else SHRUNK if factor <= 1 / SIGNIFICANT else STABLE
     doubling_days = None
-    if days is not None and days >= MIN_DAYS and status == GROWN and finding.kind != "focal opacity":
+    is_nodule = {finding.kind, prior.kind} != {"focal opacity"}
+    if days is not None and days >= MIN_DAYS and status == GROWN and is_nodule:
         doubling_days = float(days * np.log(2) / np.log(factor))  # Schwartz 1961
     return LesionChange(
         status=status,

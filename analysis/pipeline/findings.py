@@ -19,11 +19,11 @@ MIN_DIAMETER_MM = 4.0
 """Of the ball of the same volume; smaller ones are not reported (Fleischner Society, MacMahon et al. 2017, asks for no
 follow-up below 6 mm)."""
 MASS_MM = 30.0
-"""A longer nodule is a mass where it is solid (Hansell et al. 2008, Fleischner glossary: above 3 cm, mostly solid).
-What is rounded, longer and ground-glass for a part is a focal opacity: in opacity_masks it is COVID-19."""
+"""A longer rounded opacity is a mass (Hansell et al. 2008, Fleischner glossary: above 3 cm, usually solid or partly
+solid). The glossary asks for no density; here what on average is not denser than SOLID_HU stays a focal opacity."""
 ROUND_NARROW, ROUND_COMPACT = 0.5, 0.8
 """Shortest ÷ longest axis, and volume ÷ that of the ellipsoid with the same moments, from which an opacity is called
-rounded: a nodule or a mass."""
+rounded."""
 SOLID_HU = -350.0  # denser is solid: ground-glass lies below −300, blurred by its edge
 PART_SOLID = (0.02, 0.6)  # share of solid cells in the inside of a part-solid nodule
 CALCIFIED_HU = 200.0  # of the core (Ko et al. 2003 and others take 200)
@@ -151,15 +151,15 @@ def _finding(
     long_mm, short_mm = axial_diameters(outlined.mask, outlined.step_mm)
     x, y, z = (affine_lps @ [*candidate.centroid[::-1], 1.0])[:3].tolist()
     lung, zone = _place(candidate, of_zone)
-    texture = _texture(outlined)
+    mean_hu = float(outlined.hu[outlined.mask].mean())
     return Finding(
-        kind=_kind(outlined, long_mm, texture),
-        texture=texture,
+        kind=_kind(outlined, long_mm, mean_hu),
+        texture=_texture(outlined),
         centroid_mm=(x, y, z),
         volume_ml=outlined.volume_ml,
         long_axis_mm=long_mm,
         short_axis_mm=short_mm,
-        mean_hu=float(outlined.hu[outlined.mask].mean()),
+        mean_hu=mean_hu,
         calcified=outlined.core_hu > CALCIFIED_HU,
         confidence=confidence,
         lung=lung,
@@ -181,12 +181,12 @@ def axial_diameters(mask: Mask, step_mm: float) -> tuple[float, float]:
     return best
 
 
-def _kind(outlined: Outlined, long_mm: float, texture: str) -> str:
+def _kind(outlined: Outlined, long_mm: float, mean_hu: float) -> str:
     axes_mm, compact = ellipsoid(outlined.mask, outlined.step_mm)
     rounded = axes_mm[0] >= ROUND_NARROW * axes_mm[2] and compact >= ROUND_COMPACT
     if rounded and long_mm <= MASS_MM:
         return "nodule"
-    return "mass" if rounded and texture == "solid" else "focal opacity"
+    return "mass" if rounded and mean_hu > SOLID_HU else "focal opacity"
 
 
 def _texture(outlined: Outlined) -> str:

@@ -70,11 +70,22 @@ def test_the_vessel_of_a_ball_is_not_measured_with_it(model):
     assert len(findings) == 1
 
 
-@pytest.mark.parametrize(("hu", "kind"), [(30.0, "mass"), (GROUND_GLASS_HU, "focal opacity")])
-def test_only_what_is_solid_and_longer_than_3_cm_is_a_mass(hu, kind, model):
+@pytest.mark.parametrize(
+    ("core_mm", "texture", "kind"),
+    [
+        (18, "solid", "mass"),
+        (14, "part-solid", "mass"),
+        (7, "part-solid", "focal opacity"),
+        (0, "ground-glass", "focal opacity"),
+    ],
+)
+def test_what_is_longer_than_3_cm_and_mostly_solid_is_a_mass(core_mm, texture, kind, model):
     lungs = LungBlock()
-    lungs.ball((*MIDDLE_MM, LEFT_MM), 18.0, hu)
+    lungs.ball((*MIDDLE_MM, LEFT_MM), 18.0, GROUND_GLASS_HU)
+    if core_mm:
+        lungs.ball((*MIDDLE_MM, LEFT_MM), core_mm)
     (finding,), _ = found_in(lungs, model)
+    assert finding.texture == texture
     assert finding.long_axis_mm > 30
     assert finding.kind == kind
 
