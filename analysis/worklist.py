@@ -150,12 +150,14 @@ def counts(user: Any, filter: Filter) -> dict[str, int]:
 
 
 def next_to_report(user: Any, after: int) -> int | None:
-    """The study that the user may report on after this one, in the worklist's order and from its top again at the end;
-    None where no other waits. What is another reader's is not offered."""
-    waiting = studies(user, Filter(show="unreported")).filter(Q(reader=user) | Q(reader=None))
-    pks = list(waiting.values_list("pk", flat=True))
-    place = pks.index(after) if after in pks else -1
-    return next((pk for pk in pks[place + 1 :] + pks[: max(place, 0)] if pk != after), None)
+    """The study that waits for the user's report after this one, in the worklist's order and from its top again at the
+    end; None where no other does. What another reader was asked to read, or has begun, is not offered."""
+    begun = Reading.objects.filter(state=Reading.State.DRAFT).exclude(reader=user).values("study")
+    waiting = studies(user, Filter(show="unreported")).filter(Q(reader=user) | Q(reader=None)).exclude(pk__in=begun)
+    wanted = set(waiting.values_list("pk", flat=True)) - {after}
+    pks = list(studies(user, Filter()).values_list("pk", flat=True))
+    place = pks.index(after) if after in pks else 0
+    return next((pk for pk in pks[place:] + pks[:place] if pk in wanted), None)
 
 
 def rows_of(found: Iterable[Study]) -> list[Row]:

@@ -7,7 +7,7 @@ import io
 import pytest
 from django.urls import reverse
 
-from analysis.models import Analysis, SavedFilter
+from analysis.models import Analysis, Reading, SavedFilter
 from analysis.worklist import Filter
 from patients.models import Instance, Membership, Patient, Series, Site, Study, Upload
 from tests.analysis.finished import signed_reading
@@ -63,9 +63,25 @@ def test_the_next_ct_to_report_follows_the_worklist_and_leaves_out_what_others_r
     assert after(high) == at[normal.pk]
     Study.objects.filter(pk=low.pk).update(reader=user)
     assert after(high) == at[low.pk]
-    signed_reading(high.chosen_series.analyses.get(), user)
-    assert after(high) == at[low.pk]
-    assert after(normal) == at[low.pk]
+    signed_reading(low.chosen_series.analyses.get(), user, suspected=True)
+    assert after(low) == at[normal.pk]  # not the top, which was passed over
+    begun = Reading.objects.create(
+        study=normal, analysis=normal.chosen_series.analyses.get(), version=1, reader=stranger, suspected=False
+    )
+    assert after(low) == at[high.pk]
+    Reading.objects.filter(pk=begun.pk).update(reader=user)
+    assert after(low) == at[normal.pk]
+
+
+def test_the_next_ct_is_none_of_another_site(browser, five):
+    elsewhere = Site.objects.create(code="south", name="South hospital")
+    a_study(elsewhere, 9, score=900.0, suspected=True)
+    assert browser.get(reverse("pages:next_study")).url == reverse("pages:study", args=[five[2].pk])
+
+
+def test_a_filter_that_begins_after_its_end_says_so(browser, five):
+    page = browser.get(HOME, {"since": "2020-03-09", "until": "2020-03-01"})
+    assert "The first day asked for lies after the last one." in page.text
 
 
 def test_where_no_other_ct_waits_the_worklist_says_so(browser, site):
