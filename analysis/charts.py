@@ -147,8 +147,8 @@ def _days(drawn: Sequence[TimePoint], events: Events) -> list[date]:
 
 def _notes(events: Events, room: timedelta, line: Sequence[tuple[int, float]]) -> Iterator[tuple[date, str, bool]]:
     """The words of each day, and whether they stand at the top: where the ``line`` (ordinal of a day, part of the
-    chart's height) leaves more room, on the other side where they would touch those before, and with those before where
-    they would touch these too."""
+    chart's height) lies low on that day. On the other side where they would touch those before, and with those before
+    where they would touch these too."""
     notes: list[tuple[date, list[str], bool]] = []
     of_line = tuple(zip(*line, strict=True))
     for event in sorted(events, key=lambda event: event.date):

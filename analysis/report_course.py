@@ -29,7 +29,7 @@ from .report_style import FAINT, FONT, GAP, INK, PALE, RULE, WIDTH, heading, par
 from .trend import TimePoint, noise_band
 
 MAX_ROWS = 8  # time points in the table; the chart shows all
-MAX_NOTES = 6  # of what happened to the patient, on the ward's page
+MAX_NOTES = 3  # of what happened to the patient, on the ward's page
 CHART_HEIGHT, WIDE_CHART_HEIGHT = 118.0, 170.0  # points, as all sizes here
 LINE, BAND = HexColor("#1f5f8b"), HexColor("#dbe7f0")
 LABEL_SIZE = 6.5
@@ -65,11 +65,14 @@ WHOLE_SHARES = (0.115, 0.05, 0.11, 0.085, 0.1, 0.09, 0.085, 0.115, 0.11, 0.14)
 
 
 def course_section(marked: TimePoint | None, points: Sequence[TimePoint], patient: Patient) -> list[Flowable]:
-    """Heading, chart and table side by side, and what happened; ``marked``: the time point of this report."""
+    """Heading, chart and table side by side, and what happened, the newest first.
+
+    ``marked``: the time point of this report.
+    """
     chart_width = WIDTH * 0.47
     chart = trend_drawing(points, marked, width=chart_width, height=CHART_HEIGHT) or paragraph(NO_TREND, 8, FAINT)
     body = table([[chart, _points_table(marked, points, WIDTH - chart_width - 2 * GAP)]], [chart_width + 2 * GAP, None])
-    happened = _happened(patient)
+    happened = _happened(patient)[::-1]
     if len(happened) > MAX_NOTES:
         more = gettext("%(count)s more in CoronaTrend") % {"count": len(happened) - MAX_NOTES}
         happened = [*happened[:MAX_NOTES], more]
@@ -78,13 +81,13 @@ def course_section(marked: TimePoint | None, points: Sequence[TimePoint], patien
 
 
 def _happened(patient: Patient) -> list[str]:
-    """The first symptoms and what is noted, the newest first."""
+    """The first symptoms and what is noted, the oldest first."""
     notes = [(event.date, f"{date_text(event.date)}: {event.text}") for event in patient.events.all()]
     if patient.symptom_onset:
         notes.append(
             (patient.symptom_onset, gettext("%(day)s: first symptoms") % {"day": date_text(patient.symptom_onset)})
         )
-    return [words for _, words in sorted(notes, reverse=True)]
+    return [words for _, words in sorted(notes, key=lambda note: note[0])]
 
 
 def whole_course_section(

@@ -33,8 +33,7 @@ def signed_readings(analysis: Analysis) -> list[Flowable]:
             parts.append(paragraph(decided, 8.5, bold=True))
         parts += [paragraph(line, 8.5) for line in each.impression.splitlines()]
     if not parts:
-        sentence = gettext("No reader has reported on this CT yet: what stands here is what the networks say.")
-        parts.append(paragraph(sentence, 8.5, bold=True))
+        parts.append(paragraph(gettext("No reader has signed a report on this CT yet."), 8.5, bold=True))
     return [Spacer(0, GAP / 2), *parts]
 
 

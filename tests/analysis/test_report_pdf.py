@@ -224,7 +224,7 @@ def test_slices_that_readers_overrule_are_named(patient, user, tmp_path):
 
 def test_that_nobody_reported_is_said_and_an_addendum_does_not_repeat_the_decision(patient, user, tmp_path):
     analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
-    unread = "No reader has reported on this CT yet"
+    unread = "No reader has signed a report on this CT yet"
     assert unread in text_of(analysis)
     signed_reading(analysis, user, reason="Motion.", impression="As before.")
     signed_reading(analysis, user, version=2, reason="Motion.", impression="A typing mistake mended.")
@@ -246,7 +246,7 @@ def test_what_happened_stands_below_the_course_the_newest_first(patient, tmp_pat
         patient.events.create(date=FIRST + datetime.timedelta(days=day), text="Seen")
     text = text_of(analysis)
     assert "first symptoms" not in text
-    assert "3 more in CoronaTrend" in text
+    assert "6 more in CoronaTrend" in text
 
 
 def test_a_report_and_a_comparison_beside_all_else_leave_one_page(patient, user, tmp_path):
@@ -266,6 +266,7 @@ def test_a_long_report_of_a_long_course_leaves_one_page(patient, user, tmp_path,
     for number in range(8):
         day = FIRST + datetime.timedelta(days=7 * number)
         analysis = finished_analysis(patient, tmp_path / str(number), date=day, activation_cm2=MANY)
+        patient.events.create(date=day, text="Oxygen by mask, 6 litres a minute; steroids, the third day")
     impression = ("The heart is of normal size and the vessels are fine. " * 40)[:characters].strip()
     signed_reading(analysis, user, suspected=True, impression=impression)
     assert len(pdf_of(analysis).pages) == 1
