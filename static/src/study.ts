@@ -45,10 +45,11 @@ document.addEventListener('click', (event) => {
   event.preventDefault();
   openAtLevel(link.href);
 });
-// The finding that is pointed at is singled out, else the one in focus: the last that was clicked.
+// The finding that is pointed at is singled out, else the one in focus; a resting pointer gives way to the keyboard.
 const singled: Record<'pointed' | 'focused', HTMLElement | null> = { pointed: null, focused: null };
 for (const [event, how] of [['pointerover', 'pointed'], ['focusin', 'focused'], ['focusout', 'focused']] as const) {
   document.addEventListener(event, ({ type, target }) => {
+    if (type === 'focusin') singled.pointed = null;
     singled[how] = type === 'focusout' ? null : (target as HTMLElement).closest<HTMLElement>('[data-finding]');
     const finding = singled.pointed ?? singled.focused;
     viewer?.single(finding && listed(finding));

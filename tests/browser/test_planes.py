@@ -64,8 +64,10 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
             expect(page.locator(f".viewer {unused}")).to_be_hidden()
         wait_until(lambda: pixels_of(plane_picture(page, "3d"), 1) > 20, 120, "the findings in 3D")
         finding.hover()
-        expect(page.locator("[data-plane='3d'] .finding-ring")).to_be_visible()
+        ring = page.locator("[data-plane='3d'] .finding-ring")
+        expect(ring).to_be_visible()
         page.locator("h1").hover()
+        expect(ring).to_be_hidden()
         assert pixels_of(plane_picture(page, "3d"), 0) > 20, "no red for the opacities"
         turned = plane_picture(page, "3d")
         box = page.locator("[data-plane='3d']").bounding_box()

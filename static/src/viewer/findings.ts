@@ -9,7 +9,7 @@ type Point = [number, number, number];
 
 const RING = 'rgb(64 255 128)';
 const RING_WIDTH = 2; // CSS pixels
-const HOW_TO_ADD = gettext('Missed one? Measure its long axis (D).');
+const HOW_TO_ADD = gettext('Missed one? Measure it (D), then add it.');
 
 /** The list is answered anew after each word of a reader, so it is looked for each time. */
 const list = (): HTMLElement | null => document.getElementById('findings');

@@ -1,4 +1,4 @@
-/** Keys of a viewer: those that go through the slices, its own, and those written on its buttons (`data-key`). */
+/** Keys of a viewer: those that go through the slices, its own, and those written on buttons and links of the page (`data-key`). */
 
 const PAGE_OF_SLICES = 10;
 

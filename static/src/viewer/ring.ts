@@ -10,13 +10,15 @@ export class Ring {
   private readonly sign = Object.assign(document.createElement('div'), { className: 'finding-ring', hidden: true });
   private finding: Mark | null = null;
 
-  /** `isPlane`: the ring is there where the viewport's plane cuts the finding alone. */
+  /** `isPlane`: the ring is there only where the viewport's plane cuts the finding, taken as a ball. */
   constructor(
     private readonly on: VolumeViewport,
     private readonly isPlane: boolean,
   ) {
     on.element.append(this.sign);
-    on.element.addEventListener(Enums.Events.CAMERA_MODIFIED, () => this.place());
+    for (const event of [Enums.Events.CAMERA_MODIFIED, Enums.Events.IMAGE_RENDERED]) { // the second tells of another size
+      on.element.addEventListener(event, () => this.place());
+    }
   }
 
   /** Null for none. */

@@ -26,7 +26,7 @@ export interface Slice {
   correction: Correction | null;
 }
 
-/** A finding that a reader marked: a ball around a point of the patient (LPS). */
+/** Where a finding is, as a ball around a point of the patient (LPS): all that is known of one that a reader marked. */
 export interface Mark {
   centroid_mm: [number, number, number];
   long_axis_mm: number;

@@ -50,6 +50,7 @@ export class Views {
   private volume: Volume | null = null;
   /** The point of the finding that was chosen while the slices were on show. */
   private asked: Point3 | null = null;
+  private singled: Mark | null = null;
   private announcing = 0;
   private readonly screen: HTMLElement;
   private readonly slicesName: string;
@@ -111,6 +112,7 @@ export class Views {
 
   /** Rings a finding in planes and 3D; null for none. */
   single(finding: Mark | null): void {
+    this.singled = finding;
     this.volume?.single(finding);
   }
 
@@ -242,6 +244,7 @@ export class Views {
     });
     this.volume.setDragTool(pressedTool(this.root));
     this.reviewed();
+    this.volume.single(this.singled);
     this.place.querySelector<HTMLElement>('[data-volume-wait]')!.hidden = true;
     const { clip } = this;
     clip?.addEventListener('input', () => this.volume?.clip(Number(clip.value) / 100));

@@ -63,7 +63,7 @@ export class Volume {
     enable(place);
     await volume.showPlanes(scan);
     await volume.showLungs(scan, ct);
-    volume.rings = [...PLANES, LUNGS].map((name) => new Ring(viewportOf(name), name !== LUNGS));
+    volume.rings = [...PLANES, ...(volume.lungs ? [LUNGS] : [])].map((name) => new Ring(viewportOf(name), name !== LUNGS));
     listen(events);
     bindTools();
     return volume;
