@@ -1,8 +1,12 @@
 """``{% load formats %}``: numbers and words of ``analysis/formats.py`` and ``lesion_words.py`` as template filters."""
 
+import re
+
 from django import template
 
 from .. import formats, lesion_words
+
+WITHIN_MEASURE = re.compile(r"(?<=[\d×<]) (?=[\d×]|mm|ml|HU|cm|%)")  # the spaces of ``< 12.7 × 9.4 mm``
 
 register = template.Library()
 
@@ -48,3 +52,9 @@ for written in (
     formats.relative_words,
 ):
     register.filter(written.__name__, written)
+
+
+@register.filter
+def unbroken(text: str) -> str:
+    """Where lines are short: no line ends between a number and its unit."""
+    return WITHIN_MEASURE.sub("\N{NO-BREAK SPACE}", text)

@@ -60,10 +60,11 @@ def test_the_opacity_stands_beside_the_score_by_region(browser, analysis):
 
 
 def test_findings_are_listed_with_place_size_and_confidence(browser, analysis):
-    text = " ".join(browser.get(study_page(analysis)).content.decode().split())
-    assert "Part-solid nodule, left lung, upper third" in text
-    assert "14.2 × 11.0 mm, 1.21 ml, −312 HU, confidence 0.97" in text
-    assert "Solid nodule, calcified, right lung, lower third" in text
+    text = browser.get(study_page(analysis)).text
+    assert "<strong>1. Part-solid nodule</strong>" in text
+    measures = "14.2\xa0×\xa011.0\xa0mm, 1.21\xa0ml, −312\xa0HU"  # which no line end parts
+    assert f"left lung, upper third, {measures}, confidence 0.97" in text
+    assert "<strong>2. Solid nodule, calcified</strong>" in text
     assert 'data-finding-z="-124.0"' in text
 
 
