@@ -195,7 +195,7 @@ def page(
             ["", "seconds"],
             [
                 *([name, seconds[name]] for name in (WHOLE,)),
-                *([f"- {name}", value] for name, value in stages.items()),
+                *([f"- {name}{BESIDE if name == 'findings' else ''}", value] for name, value in stages.items()),
                 *(
                     [name + (" *" if name in STARRED else ""), value]
                     for name, value in seconds.items()
@@ -217,6 +217,7 @@ def page(
     return "\n\n".join(parts) + "\n"
 
 
+BESIDE = ": what is left to wait for, as they are looked for beside the slices"
 STARRED = (MONAI, RESNET, R231_ROW, GRAD_CAM)
 
 
