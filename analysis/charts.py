@@ -5,12 +5,12 @@ Traces carry no colours: the page's Plotly template gives each trace its colour 
 """
 
 import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import groupby
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 from django.urls import reverse
 from django.utils.formats import get_format
@@ -38,8 +38,8 @@ SHORTEST_DAYS = 7  # a trend of fewer days is drawn on an axis of a week
 BAND_OPACITY = 0.5  # of Plotly's fill, which is half transparent itself
 HEADROOM = 1.15  # the end of the vertical axis ÷ the highest value
 
-EVENT_LETTERS = 24  # that a note on the chart has at most
-EVENT_ROOM = 0.05  # of the days shown: notes closer than this would touch on a phone
+NUMBER_ROOM = 0.08  # of the days shown: numbers of noted days closer than this would touch on a phone
+NUMBER_HEIGHT = 16  # pixels above the plot, for numbers of noted days
 
 Number = Callable[[TimePoint], float | None]
 Events = Sequence[PatientEvent]
@@ -127,12 +127,9 @@ def _figure(
     if measure is MEASURES["relative"]:
         figure.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
     if drawn:
-        for day in sorted({event.date for event in events}):
-            x = axis.at(day)
-            figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line={"dash": "dash", "width": 1})
-        line = [(point.date.toordinal(), (value(point) or 0) / top) for point in drawn]
-        for day, text, at_top in _notes(events, EVENT_ROOM * (max(days) - min(days)), line):
-            _add_note(figure, axis.at(day), text, at_top=at_top)
+        _add_numbers(figure, axis, noted_days(events), NUMBER_ROOM * (max(days) - min(days)))
+    if events:
+        figure.update_layout(margin_t=NUMBER_HEIGHT)
     return figure.to_plotly_json()
 
 
@@ -145,35 +142,25 @@ def _days(drawn: Sequence[TimePoint], events: Events) -> list[date]:
     return days + [event.date for event in events if min(days) - span <= event.date <= max(days) + span]
 
 
-def _notes(events: Events, room: timedelta, line: Sequence[tuple[int, float]]) -> Iterator[tuple[date, str, bool]]:
-    """The words of each day, and whether they stand at the top: where the ``line`` (ordinal of a day, part of the
-    chart's height) lies low on that day. On the other side where they would touch those before, and with those before
-    where they would touch these too."""
-    notes: list[tuple[date, list[str], bool]] = []
-    of_line = tuple(zip(*line, strict=True))
-    for event in sorted(events, key=lambda event: event.date):
-        last = {at_top: day for day, _, at_top in notes}  # in each row
-        roomy = bool(np.interp(event.date.toordinal(), *of_line) < 0.5)
-        rows = [at_top for at_top in (roomy, not roomy) if at_top not in last or event.date - last[at_top] >= room]
-        if notes and (event.date == notes[-1][0] or not rows):
-            notes[-1][1].append(event.text)
+def noted_days(events: Events) -> list[tuple[date, list[str]]]:
+    """What happened on each day, the earliest first: the chart has a number for each, from 1 on."""
+    ordered = sorted(events, key=lambda event: event.date)
+    return [(day, [event.text for event in happened]) for day, happened in groupby(ordered, lambda event: event.date)]
+
+
+def _add_numbers(figure: go.Figure, axis: Axis, noted: list[tuple[date, list[str]]], room: timedelta) -> None:
+    """A line at each noted day, and its number above the plot: that of a day too close to the one before beside it."""
+    last: date | None = None
+    for number, (day, texts) in enumerate(noted, start=1):
+        x, words = axis.at(day), html.escape("; ".join(texts), quote=False)
+        figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="paper", line={"dash": "dash", "width": 1})
+        if last is None or day - last >= room:
+            last = day
+            above = {"y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
+            figure.add_annotation(x=x, text=str(number), hovertext=words, **above)
         else:
-            notes.append((event.date, [event.text], rows[0]))
-    for day, texts, at_top in notes:
-        yield day, "; ".join(texts), at_top
-
-
-def _add_note(figure: go.Figure, x: int | str, text: str, *, at_top: bool) -> None:
-    """Words beside the line of their day, upright."""
-    shortened = text if len(text) <= EVENT_LETTERS else f"{text[: EVENT_LETTERS - 1]}…"
-    words = {
-        "text": html.escape(shortened, quote=False),
-        "hovertext": html.escape(text, quote=False),
-        "showarrow": False,
-        "textangle": -90,
-    }
-    y, end = (1, "top") if at_top else (0, "bottom")
-    figure.add_annotation(x=x, y=y, yref="paper", xanchor="right", yanchor=end, font={"size": 11}, **words)
+            before = figure.layout.annotations[-1]
+            before.update(text=f"{before.text}, {number}", hovertext=f"{before.hovertext}; {words}")
 
 
 def _noise_band(points: Sequence[TimePoint], axis: Axis, measure: Measure) -> go.Scatter:

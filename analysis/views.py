@@ -24,7 +24,7 @@ from patients.search import matching
 from . import about as ai
 from . import help as user_help
 from . import lesions, services
-from .charts import trend_figures
+from .charts import noted_days, trend_figures
 from .checks import EVALUATION
 from .finding_reviews import reviewed, reviewed_change
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
@@ -173,6 +173,7 @@ def _trend_context(patient: Patient, points: list[TimePoint], here: Study | None
         "patient": patient,
         "points": points,
         "events": events,
+        "noted": noted_days(events),
         "charted": charted,
         "newest": charted[-1] if charted else None,
         "relative_defined": any(point.relative_corona_score is not None for point in charted),

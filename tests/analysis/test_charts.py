@@ -7,7 +7,7 @@ import math
 import pytest
 from plotly.offline import get_plotlyjs_version
 
-from analysis.charts import HEADROOM, trend_figures
+from analysis.charts import HEADROOM, noted_days, trend_figures
 from analysis.models import Analysis
 from analysis.trend import trend
 from patients.models import Patient, PatientEvent, Series, Study
@@ -150,35 +150,30 @@ def test_what_happened_stands_at_its_day_and_cannot_be_markup(patient):
     layout = trend_figures(trend(patient), events=[happened])["days"]["absolute"]["layout"]
     assert [(line["x0"], line["x1"]) for line in layout["shapes"]] == [(6, 6)]
     (note,) = layout["annotations"]
-    assert (note["x"], note["hovertext"]) == (6, '&lt;b&gt;Steroids&lt;/b&gt;, "pulse"')
+    assert (note["x"], note["text"], note["hovertext"]) == (6, "1", '&lt;b&gt;Steroids&lt;/b&gt;, "pulse"')
     assert layout["xaxis"]["range"][1] > 6
 
 
-def test_notes_of_days_close_together_do_not_lie_over_each_other(patient):
+def test_noted_days_have_numbers_which_stand_together_where_they_would_touch(patient):
     time_point(patient, 0, 200.0)
     time_point(patient, 100, 100.0)
     first = trend(patient)[0].date
     happened = [
         PatientEvent(patient=patient, date=first + datetime.timedelta(days=day), text=text)
-        for day, text in ((20, "Admitted"), (20, "Steroids"), (22, "Intubated"), (23, "Prone"), (60, "Discharged"))
+        for day, text in ((60, "Discharged"), (20, "Admitted"), (20, "Steroids"), (22, "Intubated"), (23, "Prone"))
     ]
-    notes = trend_figures(trend(patient), events=happened)["days"]["absolute"]["layout"]["annotations"]
-    assert [(note["x"], note["text"], note["yanchor"]) for note in notes] == [
-        (20, "Admitted; Steroids", "bottom"),
-        (22, "Intubated; Prone", "top"),
-        (60, "Discharged", "bottom"),
+    layout = trend_figures(trend(patient), events=happened)["days"]["absolute"]["layout"]
+    assert [(note["x"], note["text"], note["hovertext"]) for note in layout["annotations"]] == [
+        (20, "1, 2, 3", "Admitted; Steroids; Intubated; Prone"),
+        (60, "4", "Discharged"),
     ]
-
-
-def test_notes_stand_where_the_curve_leaves_room(patient):
-    time_point(patient, 0, 200.0)
-    time_point(patient, 100, 2.0)
-    first = trend(patient)[0].date
-    happened = [
-        PatientEvent(patient=patient, date=first + datetime.timedelta(days=day), text="Steroids") for day in (10, 90)
+    assert [line["x0"] for line in layout["shapes"]] == [20, 22, 23, 60]
+    assert [texts for _, texts in noted_days(happened)] == [
+        ["Admitted", "Steroids"],
+        ["Intubated"],
+        ["Prone"],
+        ["Discharged"],
     ]
-    notes = trend_figures(trend(patient), events=happened)["days"]["absolute"]["layout"]["annotations"]
-    assert [(note["x"], note["yanchor"]) for note in notes] == [(10, "bottom"), (90, "top")]
 
 
 def test_what_happened_long_ago_does_not_squeeze_the_course(patient):

@@ -27,7 +27,7 @@ def test_a_note_stands_in_list_and_chart_until_it_is_removed(browser, user, pati
     assert (event.text, event.user) == ("Steroids begun", user)
     assert "Steroids begun" in page.content.decode()
     (words,) = page.context["figures"]["days"]["absolute"]["layout"]["annotations"]
-    assert (words["text"], words["x"]) == ("Steroids begun", 4)
+    assert (words["text"], words["hovertext"], words["x"]) == ("1", "Steroids begun", 4)
     browser.post(reverse("pages:forget_event", args=[event.pk]))
     assert not PatientEvent.objects.exists()
 
