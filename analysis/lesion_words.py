@@ -44,9 +44,8 @@ def instead_words(status: str) -> str:
 
 
 def kinds_words(findings: Sequence["Finding"]) -> str:
-    """What a lesion is on the first and on the last of its CTs: ``mass → nodule`` where it became another."""
-    ends = (findings[0].kind, findings[-1].kind)
-    return " → ".join(str(words.KINDS[kind]) for kind in dict.fromkeys(ends))
+    """What a lesion is where it is largest: on other CTs its size may make it another."""
+    return str(words.KINDS[max(findings, key=lambda finding: finding.volume_ml).kind])
 
 
 def places_words(findings: Sequence["Finding"]) -> str:
@@ -99,10 +98,12 @@ def rejection_words(lesion: dict[str, Any]) -> str:
 
 
 def rejected_note(change: dict[str, Any]) -> str:
-    """How many lesions the counts leave out; "" for none."""
+    """How many lesions the counts leave out, for a word on either CT; "" for none."""
     count = sum(map(is_rejected, change["lesions"]))
     sentence = ngettext(
-        "%(count)s rejected by a reader is not counted.", "%(count)s rejected by a reader are not counted.", count
+        "%(count)s that a reader rejected on one of the two CTs is not counted.",
+        "%(count)s that a reader rejected on one of the two CTs are not counted.",
+        count,
     )
     return sentence % {"count": count} if count else ""
 

@@ -130,7 +130,7 @@ def test_lesions_stand_with_their_number_and_volume_in_each_ct(browser, patient,
 
 
 def test_a_lesion_is_named_as_it_is_on_the_cts_shown(browser, patient, three):
-    """A mass in the first two, a nodule in the third."""
+    """A mass in the first two, a larger nodule in the third."""
     first, second, third = three
     grown = CHANGE["lesions"][0] | {"prior_number": 1}
     for now, prior in ((second, first), (third, second)):
@@ -138,8 +138,9 @@ def test_a_lesion_is_named_as_it_is_on_the_cts_shown(browser, patient, three):
         row.change["lesions"] = [grown]
         row.save()
     Finding.objects.filter(analysis__in=[first, second], number=1).update(kind="mass")
+    Finding.objects.filter(analysis=third, number=1).update(volume_ml=90.0)
     studies = [each.series.study_id for each in three]
-    for chosen, said in ((studies[:2], "Mass"), (studies[1:], "Mass → nodule")):
+    for chosen, said in ((studies[:2], "Mass"), (studies[1:], "Nodule")):
         assert f'<th scope="row">{said}<br>' in words(compare(browser, patient, study=chosen))
 
 

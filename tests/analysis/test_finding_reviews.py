@@ -130,7 +130,7 @@ def test_rejected_findings_do_not_count_as_lesions(patient, compared, user):
     assert "1 grown" not in text
     assert "1 resolved" in text
     assert "1 grown" not in text_of(compared.analysis)
-    assert "1 rejected by a reader is not counted." in text_of(compared.analysis)
+    assert "1 that a reader rejected on one of the two CTs is not counted." in text_of(compared.analysis)
 
 
 def test_the_findings_of_both_cts_are_reviewed_and_the_newest_word_counts(compared, user):
@@ -159,7 +159,7 @@ def test_the_page_marks_lesions_that_a_reader_rejected(browser, compared, user):
     for text, swapped in ((answer, 'hx-swap-oob="true"'), (page, "")):
         panel = " ".join(text[text.index('id="since-last"') :].partition("</section>")[0].split())
         assert swapped in panel
-        assert "Lesions: 1 part of another. 2 rejected by a reader are not counted." in panel
+        assert "Lesions: 1 part of another. 2 that a reader rejected on one of the two CTs are not counted." in panel
         grown, resolved, part = panel.split("<li")[1:]
         assert "is-rejected" in grown
         assert "Finding 1: grown" in grown

@@ -157,16 +157,17 @@ def test_a_lesion_counts_unless_a_reader_rejected_its_newest_finding(one, counts
     assert lesion_words.rejection_words(one) == words
     assert lesion_words.is_rejected(one) is not counts
     assert lesion_words.lesion_counts(change) == (f"1 new, 1 {one['status']}" if counts else "1 new")
-    assert lesion_words.rejected_note(change) == ("" if counts else "1 rejected by a reader is not counted.")
+    assert lesion_words.rejected_note(change) == (
+        "" if counts else "1 that a reader rejected on one of the two CTs is not counted."
+    )
 
 
-def test_a_lesion_is_called_what_the_page_of_each_of_its_cts_calls_it():
-    def finding(kind, zone="upper"):
-        return Finding(kind=kind, lung="left", zone=zone)
+def test_a_lesion_is_called_what_it_is_where_it_is_largest():
+    def finding(kind, volume_ml, zone="upper"):
+        return Finding(kind=kind, volume_ml=volume_ml, lung="left", zone=zone)
 
-    assert lesion_words.kinds_words([finding("mass"), finding("mass"), finding("nodule")]) == "mass → nodule"
-    assert lesion_words.kinds_words([finding("nodule"), finding("mass"), finding("nodule")]) == "nodule"
-    moved = [finding("mass"), finding("mass", "middle"), finding("mass")]
+    assert lesion_words.kinds_words([finding("nodule", 2.0), finding("mass", 20.0), finding("nodule", 1.0)]) == "mass"
+    moved = [finding("mass", 20.0), finding("mass", 18.0, "middle"), finding("nodule", 9.0)]
     assert lesion_words.kinds_words(moved) == "mass"
     assert lesion_words.places_words(moved) == "left lung, upper third · left lung, middle third"
 

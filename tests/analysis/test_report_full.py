@@ -176,7 +176,7 @@ def test_every_lesion_of_the_comparison_stands_those_that_changed_first(patient,
     text = further(now)
     assert "left lung, upper third; rejected by a reader #2 0.61 ml" in text
     assert "left lung, upper third rejected by a reader on the CT before #1 0.20 ml" in text
-    assert "2 rejected by a reader are not counted." in text
+    assert "2 that a reader rejected on one of the two CTs are not counted." in text
     Comparison.objects.filter(pk=comparison.pk).update(state="FAILED", change=None, error="Compare them by eye.")
     assert "Compare them by eye." in further(now)
     Comparison.objects.filter(pk=comparison.pk).update(state="RUNNING", error="")
