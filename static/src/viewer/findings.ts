@@ -8,7 +8,10 @@ import type { Length } from './view';
 type Point = [number, number, number];
 
 const RING = 'rgb(64 255 128)';
+const SINGLED = 'white';
 const RING_WIDTH = 2; // CSS pixels
+/** CSS pixels between a finding that is singled out and its ring, which leaves the finding to be seen. */
+export const RING_MARGIN = 5;
 const HOW_TO_ADD = gettext('Missed one? Measure it (D), then add it.');
 
 /** The list is answered anew after each word of a reader, so it is looked for each time. */
@@ -35,22 +38,22 @@ export function marked(): Mark[] {
   return [...own].map(listed);
 }
 
-/** Draws the readers' marks that the slice at `z` cuts, as the rings that it cuts from their balls. */
-export function drawMarks(canvas: HTMLCanvasElement, ct: Ct, z: number | null, marks: Mark[]): void {
+/** Draws the readers' marks that the slice at `z` cuts, as the rings that it cuts from their balls, and a wider ring around `singled`. */
+export function drawMarks(canvas: HTMLCanvasElement, ct: Ct, z: number | null, marks: Mark[], singled: Mark | null = null): void {
   const context = canvas.getContext('2d')!;
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   Object.assign(canvas, { width: width * devicePixelRatio, height: height * devicePixelRatio }); // also clears it
   const scale = ct.pixelsPerMm();
   if (z === null || scale === null) return;
   context.scale(devicePixelRatio, devicePixelRatio);
-  context.strokeStyle = RING;
   context.lineWidth = RING_WIDTH;
-  for (const { centroid_mm, long_axis_mm } of marks) {
-    const [radius, off] = [long_axis_mm / 2, Math.abs(ct.height(centroid_mm) - z)];
+  for (const mark of singled ? [...marks, singled] : marks) {
+    const [radius, off] = [mark.long_axis_mm / 2, Math.abs(ct.height(mark.centroid_mm) - z)];
     if (off >= radius) continue;
-    const [x, y] = ct.onScreen(centroid_mm);
+    const [x, y] = ct.onScreen(mark.centroid_mm);
+    context.strokeStyle = mark === singled ? SINGLED : RING;
     context.beginPath();
-    context.arc(x, y, Math.sqrt(radius ** 2 - off ** 2) * scale, 0, 2 * Math.PI);
+    context.arc(x, y, mark === singled ? radius * scale + RING_MARGIN : Math.sqrt(radius ** 2 - off ** 2) * scale, 0, 2 * Math.PI);
     context.stroke();
   }
 }

@@ -7,7 +7,7 @@ import { CHANGES, FINDINGS, LUNGS, OPACITY, Outline } from './outline';
 import type { Colouring } from './outline';
 import type { StoredMap } from './overlay';
 import { readChangeMap } from './scan';
-import type { Scan, Slice } from './scan';
+import type { ListedFinding, Scan, Slice } from './scan';
 import { Sliders } from './sliders';
 import type { Shown } from './view';
 
@@ -34,7 +34,7 @@ export class Layers {
   private readonly maps: Record<OutlineName, StoredMap | null>;
   /** Those loaded; null while one is on its way. */
   private readonly outlines: Partial<Record<OutlineName, Outline | null>> = {};
-  private singled: number | null = null;
+  private singled: ListedFinding | null = null;
 
   /** `kept`: the settings of the page before. `changed`: something is to be drawn anew. */
   constructor(
@@ -74,7 +74,7 @@ export class Layers {
   draw(image: Shown, slice: Slice, ct: Ct | null): void {
     this.heatmap?.draw(image, slice.plane);
     for (const outline of Object.values(this.outlines)) outline?.draw(image, slice.plane);
-    if (ct) drawMarks(this.canvas('marks'), ct, slice.z_mm, this.settings.outlined.findings ? marked() : []);
+    if (ct) drawMarks(this.canvas('marks'), ct, slice.z_mm, this.settings.outlined.findings ? marked() : [], this.singled);
   }
 
   /** The comparison with the last scan came while the page was open. */
@@ -95,11 +95,10 @@ export class Layers {
     if (this.maps[name] !== null && !this.settings.outlined[name]) this.toggleOutline(name);
   }
 
-  /** Singles out a finding, by its number in the list, where its slice is on show; null for none. */
-  single(finding: number | null): void {
-    if (finding === this.singled) return;
+  /** Rings a finding where its slice is on show; null for none. */
+  single(finding: ListedFinding | null): void {
+    if (finding?.number === this.singled?.number) return;
     this.singled = finding;
-    this.outlines.findings?.single(finding);
     this.changed();
   }
 

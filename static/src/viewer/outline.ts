@@ -4,7 +4,6 @@ import type { MapName, StoredMap } from './overlay';
 import type { Shown } from './view';
 
 const DETAIL = 4; // pixels of the outline's plane per pixel of the map
-const THICK = 3; // times the others' lines, where one label is singled out
 
 type Rgb = readonly [number, number, number];
 /** The colour of a label from 1 on; null for one that is not drawn. */
@@ -14,7 +13,6 @@ export type Colouring = (label: number) => Rgb | null;
 const GROUND_GLASS: Rgb = [255, 255, 255];
 const CONSOLIDATION: Rgb = [255, 92, 214];
 const FINDING: Rgb = [64, 255, 128];
-const SINGLED: Rgb = [255, 255, 255];
 const LUNG: Rgb = [255, 240, 96];
 const CHANGE = [null, [255, 150, 0], [0, 190, 255]] as const; // worse, better; what is opaque as before is not drawn
 export const OPACITY: Colouring = (label) => (label === 1 ? GROUND_GLASS : CONSOLIDATION);
@@ -24,7 +22,6 @@ export const CHANGES: Colouring = (label) => CHANGE[label] ?? null;
 
 export class Outline {
   on = false;
-  private singled: number | null = null;
   private left: ReadonlySet<number> = new Set();
   private readonly plane: HTMLCanvasElement;
   private readonly pixels: ImageData;
@@ -52,12 +49,6 @@ export class Outline {
     colouring: Colouring,
   ): Promise<Outline | null> {
     return map && new Outline(canvas, await loadMap(map, named), map.size, colouring);
-  }
-
-  /** Draws the outline of one label thick and white, beside the others; null for none. */
-  single(label: number | null): void {
-    this.singled = label;
-    this.painted = null;
   }
 
   /** Leaves labels out. */
@@ -95,8 +86,7 @@ export class Outline {
     words.fill(0);
     for (let cell = labels.subarray(from, from + size * size).findIndex(Boolean); cell >= 0 && cell < size * size; cell++) {
       const label = labels[from + cell]!;
-      const singled = label === this.singled;
-      const colour = label === 0 || this.left.has(label) ? null : singled ? SINGLED : this.colouring(label);
+      const colour = label === 0 || this.left.has(label) ? null : this.colouring(label);
       if (colour === null) continue;
       const [row, column] = [Math.floor(cell / size), cell % size];
       const corner = DETAIL * (row * side + column);
@@ -104,7 +94,7 @@ export class Outline {
       const word = asWord(colour);
       /** `inwards`: the step to the next line further in. */
       const line = (start: number, step: number, inwards: number): void => {
-        for (let thick = 0; thick < this.lines * (singled ? THICK : 1); thick++) {
+        for (let thick = 0; thick < this.lines; thick++) {
           for (let i = 0; i < DETAIL; i++) words[start + thick * inwards + i * step] = word;
         }
       };

@@ -2,9 +2,8 @@
 import { Enums } from '@cornerstonejs/core';
 import type { Types, VolumeViewport } from '@cornerstonejs/core';
 import { rightOf } from './camera';
+import { RING_MARGIN } from './findings';
 import type { Mark } from './scan';
-
-const MARGIN = 5; // CSS pixels between a finding and its ring
 
 export class Ring {
   private readonly sign = Object.assign(document.createElement('div'), { className: 'finding-ring', hidden: true });
@@ -32,7 +31,7 @@ export class Ring {
     sign.hidden = !finding || (this.isPlane && this.offPlaneMm(finding.centroid_mm) >= finding.long_axis_mm / 2);
     if (!finding || sign.hidden) return;
     const [x, y] = this.on.worldToCanvas(finding.centroid_mm);
-    const diameter = finding.long_axis_mm * this.pixelsPerMm(finding.centroid_mm) + 2 * MARGIN;
+    const diameter = finding.long_axis_mm * this.pixelsPerMm(finding.centroid_mm) + 2 * RING_MARGIN;
     sign.style.width = sign.style.height = `${diameter}px`;
     sign.style.translate = `${x - diameter / 2}px ${y - diameter / 2}px`;
   }

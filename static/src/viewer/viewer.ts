@@ -108,7 +108,7 @@ export class Viewer {
 
   /** Singles out a finding of the list where it is on show; null for none. */
   single(finding: ListedFinding | null): void {
-    this.layers.single(finding?.number ?? null);
+    this.layers.single(finding);
     this.views.single(finding);
   }
 

@@ -1,0 +1,85 @@
+"""The list of findings beside the slices: what a click, the pointer and a reader's word do."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.test_accessibility import axe_faults
+from tests.browser.viewing import coloured_pixels, drag, viewer
+from tests.servers import wait_until
+from tests.stack import Stack
+
+
+def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, analysed: str):
+    with viewer(stack, analysed) as page:
+        finding = page.locator("[data-finding]").first
+        finding.click()
+        page.mouse.move(0, 0)
+        page.locator(".screen").focus()
+        wait_until(lambda: coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
+        page.wait_for_timeout(300)
+        outlined = coloured_pixels(page, "findings")
+        assert coloured_pixels(page, "marks") == 0
+        finding.hover()
+        assert coloured_pixels(page, "marks") > 100
+        assert coloured_pixels(page, "findings") == outlined  # what is inside the ring stays as it is
+        page.keyboard.press("Home")  # a slice that does not cut it
+        wait_until(lambda: coloured_pixels(page, "marks") == 0, 10, "the ring to stay on its slices")
+        finding.click()
+        page.mouse.move(0, 0)
+        wait_until(lambda: coloured_pixels(page, "marks") > 100, 10, "the ring of what has the focus")
+        page.locator(".screen").focus()
+        wait_until(lambda: coloured_pixels(page, "marks") == 0, 10, "the ring to go")
+
+
+def test_the_list_of_findings_leads_to_opacity_that_is_no_finding(stack: Stack, analysed: str):
+    with viewer(stack, analysed) as page:
+        place = page.locator("[data-viewer]")
+        first = place.get_attribute("data-slice-index") or ""
+        page.keyboard.press("Home")
+        expect(place).to_have_attribute("data-slice-index", "0")
+        opacity = page.locator("[data-most-affected]")
+        expect(opacity).to_contain_text(re.compile(r"Opacity\s*[\d.]+ % of the lungs, most in the (right|left) "))
+        assert coloured_pixels(page, "opacity") == 0
+        opacity.click()
+        expect(place).to_have_attribute("data-slice-index", first)
+        wait_until(lambda: coloured_pixels(page, "opacity") > 100, 10, "the outlines of opacities")
+
+
+def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: str):
+    with viewer(stack, analysed) as page:
+        found = page.locator("[data-finding]").count()
+        page.locator("[data-finding]").last.click()
+        reason = page.get_by_label("Reason for what you say of a finding, optional")
+        reason.hover()
+        reason.focus()  # else the finding is singled out
+        wait_until(lambda: coloured_pixels(page, "findings") > 10, 10, "the outline of the finding")
+        page.wait_for_timeout(300)
+        outlined = coloured_pixels(page, "findings")
+        reason.fill("A vessel")
+        reason.press("Enter")  # says nothing of any finding
+        page.wait_for_timeout(300)
+        expect(page.locator("#findings [aria-pressed=true]")).to_have_count(0)
+        page.get_by_role("button", name=f"Finding {found}: reject").click()
+        expect(page.locator("#findings .is-rejected")).to_contain_text("clinician: no finding (A vessel)")
+        wait_until(lambda: coloured_pixels(page, "findings") < outlined, 10, "its outline to go")
+        expect(page.locator("[data-finding]").last).to_be_in_viewport()  # the list stays where it was
+
+        expect(page.locator("[data-add-finding]")).to_be_disabled()
+        page.keyboard.press("d")
+        drag(page, (0.3, 0.5), (0.36, 0.5))
+        expect(page.locator("[data-add-words]")).to_contain_text("What you measured")
+        assert coloured_pixels(page, "marks") == 0
+        page.locator("[data-add-finding]").click()
+        expect(page.locator("[data-finding]")).to_have_count(found + 1)
+        expect(page.locator("[data-add-finding]")).to_be_disabled()  # not once more
+        wait_until(lambda: coloured_pixels(page, "marks") > 10, 10, "the ring of the reader's mark")
+        page.keyboard.press("PageDown")
+        wait_until(lambda: coloured_pixels(page, "marks") == 0, 10, "the ring to stay on its slices")
+        page.locator("[data-own]").click()
+        wait_until(lambda: coloured_pixels(page, "marks") > 10, 10, "the mark's slice")
+        page.get_by_role("button", name=f"Finding {found + 1}: withdraw").click()
+        wait_until(lambda: coloured_pixels(page, "marks") == 0, 10, "the ring to go")
+        page.get_by_role("button", name=f"Finding {found}: agree").click()
+        expect(page.locator("#findings .is-rejected")).to_have_count(1)
+        assert axe_faults(page) == []
