@@ -106,7 +106,12 @@ def safe_name(name: str) -> str:
 
 
 def confirm(upload: Upload) -> None:
-    """The user says that the scan is of the named patient all the same: work it off again."""
+    """The user says that the scan is of the named patient all the same: work it off again.
+
+    Refusal where the files name several people: one word cannot mean them all.
+    """
+    if len(upload.held_for) > 1:
+        raise Refusal(_("The files held back name several people: discard them and send those of each one alone."))
     with transaction.atomic():
         held = Upload.objects.filter(pk=upload.pk, state=Upload.State.NEEDS_CONFIRMATION)
         if not held.update(state=Upload.State.RECEIVED, confirmed=True, attempt=0, enqueued_at=timezone.now()):

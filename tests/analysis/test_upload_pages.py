@@ -23,6 +23,20 @@ def test_a_held_upload_asks_and_confirming_works_it_off_again(browser, held):
     assert (held.state, held.confirmed) == (Upload.State.RECEIVED, True)
 
 
+def test_one_word_does_not_answer_for_several_people(browser, api, held, patient):
+    one, other = ({"patient": patient.pk, "patient_id": name, "patient_name": name, "birth_date": ""} for name in "XY")
+    Upload.objects.filter(pk=held.pk).update(held_for=[one, other])
+    sentence = "The files held back name several people: discard them and send those of each one alone."
+    asked = browser.get(reverse("pages:upload_status", args=[held.pk])).text
+    assert sentence in asked
+    assert "Yes, store it" not in asked
+    browser.post(reverse("pages:decide_upload", args=[held.pk, "confirm"]))
+    answer = api.post(reverse("upload-confirm", args=[held.pk]))
+    assert (answer.status_code, answer.json()["detail"]) == (409, sentence)
+    held.refresh_from_db()
+    assert (held.state, held.confirmed) == (Upload.State.NEEDS_CONFIRMATION, False)
+
+
 def test_discarding_a_held_upload_ends_it_and_a_second_decision_changes_nothing(browser, held):
     for decision in ("discard", "confirm"):
         answer = browser.post(reverse("pages:decide_upload", args=[held.pk, decision]))
