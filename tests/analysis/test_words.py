@@ -99,7 +99,10 @@ def test_changes_of_lesions_and_opacity(german):
     rejected = [lesion("new", number, rejected="now") for number in (4, 5)]
     change = {"lesions": [grown, lesion("new", 2), lesion("new", 3), *rejected]}
     assert lesion_words.lesion_counts(change) == "2 neu, 1 gewachsen"
-    assert lesion_words.rejected_note(change) == "2 vom Befunder verworfene sind nicht mitgezählt."
+    assert (
+        lesion_words.rejected_note(change)
+        == "2 auf einem der beiden CTs vom Befunder verworfene sind nicht mitgezählt."
+    )
     assert lesion_words.opacity_change_words({"worse_ml": 120, "better_ml": 35, "unchanged_ml": 80}) == (
         "120 ml neu verdichtet oder dichter und 35 ml aufgehellt oder weniger dicht (jenseits von 3 mm), "
         "80 ml unverändert"
