@@ -60,6 +60,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
     patient = visible_or_404(Patient.objects.select_related("site"), request.user, pk)
     points = _with_results(patient)
     shown = _shown(request, points)
+    named = [each for each in request.GET.getlist("study") if each]
     from_htmx = bool(request.headers.get("HX-Request"))
     found = lesions.comparisons(points, with_change=not from_htmx)
     waiting = " ".join(str(one.pk) for one in found.values() if one.is_active)
@@ -77,6 +78,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
         "panes": panes,
         "newest": panes[-1],
         "choices": _choices(shown, points),
+        "named_twice": len(named) != len(set(named)),
         "waiting": waiting,
         "has_change_map": any(pane.comparison and pane.comparison.change_map for pane in panes),
         "pairs": [

@@ -49,7 +49,7 @@ class Filter:
 
     @classmethod
     def of(cls, query: Any) -> "Filter":
-        """From a query string's parameters; what makes no sense is left out."""
+        """From a query string's parameters; what makes no sense is left out (see ``leaves_out``)."""
 
         def day(name: str) -> date | None:
             try:
@@ -80,6 +80,10 @@ class Filter:
     def is_backwards(self) -> bool:
         """Whether it begins after it ends, so that no day is in it."""
         return self.since is not None and self.until is not None and self.since > self.until
+
+    def leaves_out(self, query: Any) -> bool:
+        """Whether the query string asks for more than this filter understood: 30 February, a state that is none."""
+        return any(query.get(each.name, "").strip() and not getattr(self, each.name) for each in fields(self))
 
     def showing(self, show: str) -> "Filter":
         return replace(self, show=show)
@@ -119,6 +123,11 @@ class Row:
         if Reading.State.DRAFT in states:
             return "addendum begun" if Reading.State.SIGNED in states else "draft"
         return "signed" if states else ""
+
+    @property
+    def drafted_by(self) -> Any:
+        """Whose draft it is; None where there is no draft."""
+        return next((each.reader for each in self.readings if each.state == Reading.State.DRAFT), None)
 
     @property
     def overruled(self) -> bool | None:
@@ -168,7 +177,7 @@ def rows_of(found: Iterable[Study]) -> list[Row]:
     runs = [point.analysis.pk for point in points.values() if point.analysis]
     findings_in_short = finding_reviews.in_short(runs)
     readings: dict[int, list[Reading]] = defaultdict(list)
-    for reading in Reading.objects.filter(study__in=found):
+    for reading in Reading.objects.filter(study__in=found).select_related("reader"):
         readings[reading.study_id].append(reading)
     return [Row(study, points[study.pk], findings_in_short, readings[study.pk]) for study in found]
 

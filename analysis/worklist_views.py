@@ -45,6 +45,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
             "section": "worklist",
             "query": shown.q,
             "filter": shown,
+            "leaves_out": shown.leaves_out(request.GET),
             "tabs": [(show, word, counted[show], shown.showing(show).address) for show, word in SHOWN.items()],
             "page": page,
             "rows": rows,
@@ -58,7 +59,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
 
 def _seen(rows: list[Row], counted: dict[str, int]) -> list[Any]:
     """What decides how the list looks, but for the progress of runs: else it would be replaced under the pointer."""
-    people = [(row.study.reader_id, row.report, row.overruled, row.findings) for row in rows]
+    people = [(row.study.reader_id, row.report, str(row.drafted_by), row.overruled, row.findings) for row in rows]
     course = [(row.point.days_since_first, row.point.prior and row.point.prior.pk) for row in rows]
     arriving = [row.study.arriving for row in rows]
     return [state(row.point for row in rows), people, course, arriving, counted]
@@ -87,10 +88,17 @@ def _csv(found: QuerySet[Study]) -> HttpResponse:
 @never_cache
 def next_study(request: HttpRequest) -> HttpResponse:
     """From the study ``after`` to the next one to report on; to the worklist where none waits."""
-    pk = next_to_report(request.user, pk_of(request.GET.get("after", "")) or 0)
+    after = pk_of(request.GET.get("after", "")) or 0
+    pk = next_to_report(request.user, after)
     if pk:
         return redirect("pages:study", pk)
-    messages.info(request, _("No other CT waits for your report."))
+    others = studies(request.user, Filter(show="unreported")).exclude(pk=after).count()
+    words = ngettext(
+        "No other CT waits for your report; {count} waits for other readers.",
+        "No other CT waits for your report; {count} wait for other readers.",
+        others,
+    )
+    messages.info(request, words.format(count=others) if others else _("No other CT waits for your report."))
     return redirect("pages:home")
 
 

@@ -2,6 +2,7 @@
 import { gettext } from './words';
 import { Pane } from './compare/pane';
 import type { LaidOver, OutlineName } from './compare/pane';
+import { listed, pointOf } from './viewer/findings';
 import { chosenColours } from './viewer/heatmap';
 import { listenForKeys } from './viewer/keys';
 import { mostAffected, nearest } from './viewer/scan';
@@ -176,11 +177,15 @@ class Comparison {
       },
       focusImage: () => (this.focused ?? this.leader ?? this.opened).focus(),
     });
-    for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-go-z]')) {
+    for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-go-pane]')) {
       button.addEventListener('click', () => {
         const pane = this.panes.find(({ root }) => root.dataset.pane === button.dataset.goPane)!;
         this.leader = pane;
-        void pane.ct?.go(nearest(pane.scan, Number(button.dataset.goZ)));
+        void pane.ct?.go(nearest(pane.scan, pointOf(button)![2]));
+        for (const each of this.panes) {
+          const there = button.closest('tr')!.querySelector<HTMLElement>(`[data-go-pane="${each.root.dataset.pane}"]`);
+          each.single(there && listed(there));
+        }
         this.root.scrollIntoView({ block: 'nearest' });
       });
     }

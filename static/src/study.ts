@@ -25,6 +25,12 @@ function askedFor(scan: Scan): number | null {
   return z !== null && Number.isFinite(Number(z)) ? nearest(scan, Number(z)) : null;
 }
 
+/** The finding that the page's address names is singled out, as if it had been clicked. */
+function singleAskedFor(): void {
+  const number = Number(new URLSearchParams(location.search).get('finding'));
+  document.querySelector<HTMLElement>(`[data-finding="${number}"]`)?.focus();
+}
+
 /** The address of a time point, opened at the level on show here. */
 function atLevel(address: string): string {
   const level = viewer?.level;
@@ -55,6 +61,7 @@ for (const [event, how] of [['pointerover', 'pointed'], ['focusin', 'focused'], 
     viewer?.single(finding && listed(finding));
   });
 }
+void opened.then(singleAskedFor);
 // The chart's library comes after the images.
 void opened.then(() => drawCharts(document, openAtLevel));
 document.body.addEventListener('htmx:afterSettle', ({ target }) => {

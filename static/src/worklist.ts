@@ -30,6 +30,13 @@ function focusRow(move: (at: number, last: number) => number): void {
   next?.closest('tr')!.scrollIntoView({ block: 'nearest' });
 }
 
+// Back leads to the row that was left.
+document.addEventListener('click', (event) => {
+  const link = (event.target as HTMLElement).closest('a')?.closest('tr[data-study]')?.querySelector('.row-link');
+  if (link) history.replaceState({ left: link.id }, '');
+});
+document.getElementById((history.state as { left?: string } | null)?.left ?? '')?.focus();
+
 const keys: Record<string, () => void> = {
   ArrowDown: () => focusRow((at) => at + 1),
   ArrowUp: () => focusRow((at) => at - 1),

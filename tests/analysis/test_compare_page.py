@@ -58,6 +58,9 @@ def test_the_last_two_results_stand_side_by_side_or_those_named_the_earliest_fir
     assert shown(browser, patient) == [second, third]
     assert shown(browser, patient, study=[studies[2], studies[0]]) == [first, third]
     assert shown(browser, patient, study=[*studies, "", studies[1]]) == [first, second, third]
+    twice = "A CT that was chosen twice is shown once"
+    assert twice in words(compare(browser, patient, study=[studies[2], studies[2]]))
+    assert twice not in words(compare(browser, patient, study=[*studies, ""]))
     assert shown(browser, patient, study=studies[1]) == [first, second]
     assert shown(browser, patient, study=studies[0]) == [first, second]
     for wrong in ("999", "x"):

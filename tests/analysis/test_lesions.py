@@ -130,7 +130,7 @@ def page_of(browser, patient):
 def test_the_table_names_lesions_with_their_numbers_and_leads_to_their_slices(browser, patient, course):
     text = page_of(browser, patient)
     z_mm = FINDINGS[0]["centroid_mm"][2]
-    assert f"/studies/{course[2].series.study_id}/?z={z_mm}" in text
+    assert f"/studies/{course[2].series.study_id}/?z={z_mm}&amp;finding=1" in text
     assert "doubles in 45 days" in text
     first = text.partition("<tbody>")[2].partition("</tr>")[0]
     assert "Mass" in first

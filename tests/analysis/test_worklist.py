@@ -91,6 +91,29 @@ def test_where_no_other_ct_waits_the_worklist_says_so(browser, site):
     assert "No other CT waits for your report." in page.text
 
 
+def test_what_waits_for_other_readers_is_said_where_nothing_waits_for_the_user(browser, site, stranger):
+    only, others = (a_study(site, number, score=2.0, suspected=False) for number in (1, 2))
+    Study.objects.filter(pk=others.pk).update(reader=stranger)
+    page = browser.get(reverse("pages:next_study"), {"after": only.pk}, follow=True)
+    assert "No other CT waits for your report; 1 waits for other readers." in page.text
+
+
+def test_a_draft_names_its_reader(browser, stranger, five):
+    Reading.objects.create(
+        study=five[0], analysis=five[0].chosen_series.analyses.get(), reader=stranger, version=1, suspected=False
+    )
+    cells = [each.partition("</td>")[0] for each in browser.get(HOME).text.split('<td class="report"')[1:]]
+    assert [stranger.get_username() in each for each in cells] == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("query", [{"since": "2026-02-30"}, {"until": "soon"}, {"show": "nonsense"}, {"site": "no\0where"}])
+def test_what_the_address_asks_in_vain_is_said(browser, five, query):
+    page = browser.get(HOME, query)
+    assert [row.study.pk for row in page.context["rows"]] == shown(browser)
+    assert "is left out" in page.text
+    assert "is left out" not in browser.get(HOME, {"since": "2020-03-01", "show": "check"}).text
+
+
 @pytest.mark.parametrize(
     ("query", "numbers"),
     [

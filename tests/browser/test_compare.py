@@ -183,9 +183,12 @@ def test_three_cts_scroll_together_by_registered_positions(stack: Stack, course:
         page.keyboard.press("End")  # beyond what the registration knows the CTs go on mm for mm
         _until(page, 19, 19, 19)
         lesion = page.locator(f"[data-go-pane='{course[2]}']").first
-        there = round((-100.0 - float(lesion.get_attribute("data-go-z") or "")) / 5)
+        z_mm = float((lesion.get_attribute("data-finding-at") or "").split()[2])
+        there = round((-100.0 - z_mm) / 5)
+        marks = coloured_pixels(_pane(page, 1), "marks")
         lesion.click()
         _until(page, there + OLDEST_FURTHER - MIDDLE_FURTHER, there, there - MIDDLE_FURTHER)
+        assert marks == 0 < coloured_pixels(_pane(page, 1), "marks")  # it is ringed
         assert axe_faults(page) == []
 
 

@@ -210,5 +210,6 @@ def test_lesions_are_followed_in_lanes_that_lead_to_their_slices(page: Page, cou
     bar = first.locator(".lane-bar span").first
     assert bar.evaluate("(bar) => bar.offsetHeight / bar.parentElement.clientHeight") > 0.9
     first.locator("td a").nth(1).click()
-    page.wait_for_url(f"{course.studies[1]}?z=-124.0")
+    page.wait_for_url(f"{course.studies[1]}?z=-124.0&finding=1")
     expect(page.locator("[data-viewer]")).to_have_attribute("data-slice-index", "5")  # of z −125 mm
+    expect(page.locator("[data-finding='1']")).to_be_focused()

@@ -206,10 +206,10 @@ def _two_scans_move_together(page: Page, address: str) -> None:
     for pane, shown in zip((now, then), pictures, strict=True):
         wait_until(lambda pane=pane, shown=shown: _pane_picture(pane) != shown, 10, "the heat map to go")
     page.keyboard.press("End")
-    lesion = page.locator("[data-go-z]").first
+    lesion = page.locator("button[data-go-pane]").first
     pane = page.locator(f"[data-pane='{lesion.get_attribute('data-go-pane')}']")
     slices = json.loads(pane.locator("script").text_content() or "")["scan"]["slices"]
-    z_mm = float(lesion.get_attribute("data-go-z") or "")
+    z_mm = float((lesion.get_attribute("data-finding-at") or "").split()[2])
     nearest = min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - z_mm))
     lesion.click()
     expect(pane).to_have_attribute("data-slice-index", str(nearest))

@@ -54,6 +54,7 @@ def test_the_list_goes_by_keys_alone(stack: Stack, studies: list[int]) -> None:
         page.go_back()
         ticked = page.locator("#worklist input[name=study]:checked").count()
         assert page.locator("#bulk").is_visible() == (ticked > 0)  # what the browser put back is counted
+        assert _focused(page) == order[0]  # from where the list was left
 
 
 def test_ticks_and_focus_outlive_a_new_study_which_appears_by_itself(

@@ -8,7 +8,7 @@ import type { HeatmapSettings } from '../viewer/heatmap';
 import { CHANGES, FINDINGS, Outline } from '../viewer/outline';
 import type { StoredMap } from '../viewer/overlay';
 import { nearest } from '../viewer/scan';
-import type { Scan } from '../viewer/scan';
+import type { Mark, Scan } from '../viewer/scan';
 import { Still } from '../viewer/still';
 import { Strip, brokenSlice } from '../viewer/strip';
 import { LOST, PRESETS } from '../viewer/view';
@@ -56,6 +56,7 @@ export class Pane {
   private readonly maps: Record<OutlineName, StoredMap | null>;
   private index = 0;
   private offset = 0; // slices, as the user set it
+  private singled: Mark | null = null;
   private still: Still | null = null;
   private heatmap: Heatmap | null = null;
   /** Those loaded; null while one is on its way. */
@@ -92,6 +93,12 @@ export class Pane {
     const index = nearest(this.scan, fromReference(this.match, referenceZ)) + this.offset;
     if (this.ct) void this.ct.go(index);
     else if (!this.still) this.sliced(Math.max(0, Math.min(this.scan.slices.length - 1, index)));
+  }
+
+  /** Rings a finding on the slices that it is on; null for none. */
+  single(finding: Mark | null): void {
+    this.singled = finding;
+    this.draw();
   }
 
   /** Shifts it against the newest CT by slices. */
@@ -215,7 +222,7 @@ export class Pane {
       outline.on = outlined[name];
       outline.draw(image, plane);
     }
-    if (this.ct) drawMarks(this.canvas('marks'), this.ct, z_mm, outlined.findings ? this.scan.marks : []);
+    if (this.ct) drawMarks(this.canvas('marks'), this.ct, z_mm, outlined.findings ? this.scan.marks : [], this.singled);
   }
 
   private get screen(): HTMLElement {

@@ -88,12 +88,14 @@ export function offerAgain(): void {
   form.querySelector('[data-add-words]')!.textContent = words;
 }
 
-/** Says what became of a reader's word: after the swap the list is another element, which begins where the old one did. */
+/** Says what became of a reader's word: after the swap the list is another element, which begins where the old one did,
+ * or ends with the finding that was added. */
 export function listenToReviews(): void {
   const scrolled = (): Element | null | undefined => list()?.querySelector('.findings');
   let top = 0;
+  let adding = false;
   document.body.addEventListener('htmx:beforeSwap', ({ target }) => {
-    if (target === list()) top = scrolled()?.scrollTop ?? 0;
+    if (target === list()) top = adding ? Number.MAX_SAFE_INTEGER : (scrolled()?.scrollTop ?? 0);
   });
   document.body.addEventListener('htmx:afterSettle', ({ target }) => {
     if (target !== list()) return;
@@ -103,7 +105,9 @@ export function listenToReviews(): void {
   });
   document.body.addEventListener('htmx:beforeRequest', (event) => {
     const { elt, requestConfig } = (event as CustomEvent<{ elt: Element; requestConfig: { parameters: { review?: string } } }>).detail;
-    if (!measured || !elt.closest('#findings') || requestConfig.parameters.review !== 'add') return;
+    if (!elt.closest('#findings')) return;
+    adding = requestConfig.parameters.review === 'add';
+    if (!measured || !adding) return;
     added.add(measured.uid);
     measured = null;
   });

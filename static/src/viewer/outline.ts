@@ -14,6 +14,7 @@ const GROUND_GLASS: Rgb = [255, 255, 255];
 const CONSOLIDATION: Rgb = [255, 92, 214];
 const FINDING: Rgb = [64, 255, 128];
 const LUNG: Rgb = [255, 240, 96];
+const CASING = 0x99000000; // dark, around each outline: seen on white tissue and on the heat map's light colours
 const CHANGE = [null, [255, 150, 0], [0, 190, 255]] as const; // worse, better; what is opaque as before is not drawn
 export const OPACITY: Colouring = (label) => (label === 1 ? GROUND_GLASS : CONSOLIDATION);
 export const FINDINGS: Colouring = () => FINDING;
@@ -76,7 +77,8 @@ export class Outline {
     return Math.max(1, Math.min(DETAIL, Math.round(this.plane.width / width)));
   }
 
-  /** Colours the inner border of each label: lines of the plane along every edge of a pixel of the map. */
+  /** Colours the inner border of each label, and darkens the outer one where none is coloured: lines of the plane along
+   * every edge of a pixel of the map. */
   private paint(planeNumber: number): void {
     const { size, words, labels } = this;
     const from = planeNumber * size * size;
@@ -95,7 +97,10 @@ export class Outline {
       /** `inwards`: the step to the next line further in. */
       const line = (start: number, step: number, inwards: number): void => {
         for (let thick = 0; thick < this.lines; thick++) {
-          for (let i = 0; i < DETAIL; i++) words[start + thick * inwards + i * step] = word;
+          for (let i = 0; i < DETAIL; i++) {
+            words[start + thick * inwards + i * step] = word;
+            words[start - (thick + 1) * inwards + i * step] ||= CASING;
+          }
         }
       };
       if (at(row - 1, column) !== label) line(corner, 1, side);
