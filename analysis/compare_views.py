@@ -71,6 +71,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
     _load(points, shown)
     panes = _panes(points, shown, found)
     rows = _lesions(lesions.followed(_course(points, shown, found), found), shown)
+    opened = lesions.open_rows(lane.lesion for lane, _became in rows)
     context = {
         "section": "patients",
         "patient": patient,
@@ -85,8 +86,8 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
             (before.point, pane.point, pane.comparison, points.index(pane.point) - points.index(before.point) == 1)
             for before, pane in pairwise(panes)
         ],
-        "lesions": rows[: lesions.OPEN],
-        "more_lesions": rows[lesions.OPEN :],
+        "lesions": rows[:opened],
+        "more_lesions": rows[opened:],
         "has_unclear": any(lane.is_unclear or (became and became.status == lesions.UNCLEAR) for lane, became in rows),
         "heat_opacity": HEAT_OPACITY,
         "heat_threshold": HEAT_THRESHOLD,

@@ -92,7 +92,7 @@ def _since_last(comparison: Comparison | None) -> str:
         return ""
     day = formats.date_text(comparison.prior.series.study.study_date)
     lesions = lesion_words.lesion_counts(change)
-    return gettext("Compared with %(day)s: lesions %(lesions)s.") % {"day": day, "lesions": lesions}
+    return gettext("Lesions since %(day)s: %(lesions)s.") % {"day": day, "lesions": lesions}
 
 
 def _caution(analysis: Analysis) -> str:

@@ -3,7 +3,7 @@
 A lesion of a comparison is one of ``finding_reviews.reviewed_change``.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext
 
 from . import words
 from .formats import DASH, amount_text, change_text, number_text, volume_text
+from .lesions import SMALL_ML, UNCLEAR
 
 if TYPE_CHECKING:
     from .models import Finding
@@ -78,11 +79,24 @@ def lesion_measures(lesion: dict[str, Any]) -> str:
 
 
 def lesion_counts(change: dict[str, Any]) -> str:
-    """``2 new, 1 grown, 4 stable``, without those that readers rejected (``finding_reviews.reviewed_change``); for none
-    ``no nodule or focal opacity in either scan``."""
-    counts = Counter(each["status"] for each in change["lesions"] if not is_rejected(each))
-    said = [f"{counts[status]} {word}" for status, word in words.LESION_STATUS.items() if counts[status]]
+    """``2 new, 1 grown, 4 unclear (3 below 0.3 ml)``, without those that readers rejected
+    (``finding_reviews.reviewed_change``); for none ``no nodule or focal opacity in either scan``."""
+    by_status: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for each in change["lesions"]:
+        if not is_rejected(each):
+            by_status[each["status"]].append(each)
+    said = [_count(by_status[status], status) for status in words.LESION_STATUS if status in by_status]
     return ", ".join(said) or str(NO_LESION)
+
+
+def _count(lesions: list[dict[str, Any]], status: str) -> str:
+    """Of those that are unclear most may be small, and vessels: their number stands apart."""
+    said = f"{len(lesions)} {words.LESION_STATUS[status]}"
+    small = sum(max(each["volume_ml"] or 0.0, each["prior_volume_ml"] or 0.0) < SMALL_ML for each in lesions)
+    if status != UNCLEAR or not small:
+        return said
+    below = gettext("below %(ml)s ml") % {"ml": number_text(SMALL_ML, 1)}
+    return f"{said} ({below})" if small == len(lesions) else f"{said} ({small} {below})"
 
 
 def is_rejected(lesion: dict[str, Any]) -> bool:

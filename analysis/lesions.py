@@ -12,7 +12,8 @@ from .models import Comparison, Finding
 from .trend import TimePoint, compared
 
 SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown: pipeline/change.py is for workers alone
-OPEN = 15  # rows of a table that are open, the largest first; the others are folded
+SMALL_ML = 0.3  # below it a nodule is not worked up at once: European position statement on lung cancer screening, 2017
+OPEN = 15  # rows of a table that are open at most, the largest first; the others are folded
 NOT_COMPARED = "not compared"
 UNCLEAR = "unclear"
 SHOWN_INSTEAD = (UNCLEAR, "part of another", "not in the other scan")
@@ -66,6 +67,12 @@ class Lesion:
     @property
     def largest_ml(self) -> float:
         return max(one.finding.volume_ml for one in self.found if one.finding)
+
+    @property
+    def is_speck(self) -> bool:
+        """Whether it is small and a finding of one scan alone, while another has dense tissue at its place."""
+        unclear = any(UNCLEAR in (one.status, one.instead) for one in self.sightings.values())
+        return unclear and len(self.found) == 1 and self.largest_ml < SMALL_ML
 
     def between(self, then: TimePoint, now: TimePoint) -> Became | None:
         """What became of it from one time point to a later one, whatever scans lie between; None where it is a finding
@@ -133,7 +140,7 @@ def of_neighbours(points: Iterable[TimePoint], *, with_change: bool = False) -> 
 
 
 def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Comparison]) -> list[Lesion]:
-    """The lesions of a course, the largest first. Where two results are not compared (yet), lesions begin anew.
+    """The lesions of a course, the largest first and specks last. Where two results are not compared (yet), lesions begin anew.
 
     ``found``: the course's comparisons with what changed.
     """
@@ -167,4 +174,9 @@ def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Compariso
             if one.finding:
                 here[each["number"]] = lesion
         by_number = here
-    return sorted((one for one in lesions if one.found), key=lambda lesion: -lesion.largest_ml)
+    return sorted((one for one in lesions if one.found), key=lambda lesion: (lesion.is_speck, -lesion.largest_ml))
+
+
+def open_rows(followed: Iterable[Lesion]) -> int:
+    """How many rows of a table of them are open: specks are folded, but where there is nothing else."""
+    return min(sum(not lesion.is_speck for lesion in followed) or OPEN, OPEN)

@@ -123,8 +123,8 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
         return shown | {
             "section": "patients",
             "waiting": waiting_uploads(request).filter(patient=patient),
-            "lanes": lanes[: lesions.OPEN],
-            "more_lanes": lanes[lesions.OPEN :],
+            "lanes": lanes[: lesions.open_rows(followed)],
+            "more_lanes": lanes[lesions.open_rows(followed) :],
             "has_unclear": any(lane.is_unclear for lane in lanes),
             "comparing": any(one.is_active for one in compared.values()),
         }

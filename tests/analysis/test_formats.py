@@ -173,10 +173,25 @@ def test_a_lesion_is_called_what_it_is_where_it_is_largest():
 
 
 def test_lesions_that_changed_come_first():
-    change = {"lesions": [lesion("stable", 1), lesion("unclear", 2), lesion("new", 3), lesion("new", 4)]}
+    change = {"lesions": [lesion("stable", 1), lesion("unclear", 2, now=2.0), lesion("new", 3), lesion("new", 4)]}
     assert [each["number"] for each in lesion_words.lesions_by_status(change)] == [3, 4, 1, 2]
     assert lesion_words.lesion_counts(change) == "2 new, 1 stable, 1 unclear"
     assert lesion_words.lesion_counts({"lesions": []}) == lesion_words.NO_LESION
+
+
+@pytest.mark.parametrize(
+    ("volumes", "words"),
+    [
+        ([(None, 0.31)], "1 unclear"),
+        ([(None, 0.29)], "1 unclear (below 0.3 ml)"),
+        ([(0.2, None), (None, 0.1)], "2 unclear (below 0.3 ml)"),
+        ([(0.2, None), (27.4, None), (None, 0.1)], "3 unclear (2 below 0.3 ml)"),
+    ],
+)
+def test_small_lesions_that_are_unclear_are_counted_apart(volumes, words):
+    change = {"lesions": [lesion("unclear", before=before, now=now) for before, now in volumes]}
+    assert lesion_words.lesion_counts(change) == words
+    assert lesion_words.lesion_counts({"lesions": [lesion("stable", 1, before=0.1, now=0.1)]}) == "1 stable"
 
 
 @pytest.mark.parametrize(

@@ -155,9 +155,29 @@ def test_the_smaller_lesions_can_be_opened(browser, patient, course, monkeypatch
     monkeypatch.setattr(lesions, "OPEN", 1)
     text = page_of(browser, patient)
     open_rows, _, closed = text[text.index('id="lesions-title"') :].partition("<details")
-    assert "<summary>and 2 smaller ones</summary>" in closed
+    assert "<summary>and 2 smaller or unclear ones</summary>" in closed
     assert ("4.00" in open_rows, "4.00" in closed) == (True, False)
     assert (">1.00<" in open_rows, ">1.00<" in closed) == (False, True)
+
+
+def test_small_ones_that_one_scan_alone_outlines_are_folded(browser, patient):
+    first, second = scan(patient, 0, 0.29, 0.31, 0.2), scan(patient, 9, 0.22)
+    said = ("unclear", None, 1, None), ("unclear", None, 2, None), ("stable", 1, 3, None)
+    compare(first, second, *said)
+    _, seen = lanes(patient)
+    unclear = [[("", ml), ("unclear", None)] for ml in (0.31, 0.29)]
+    assert seen == [unclear[0], [("", 0.2), ("stable", 0.22)], unclear[1]]
+    text = page_of(browser, patient)
+    open_rows, _, closed = text[text.index('id="lesions-title"') :].partition("<details")
+    assert [ml in open_rows for ml in (">0.31<", ">0.20<", ">0.29<")] == [True, True, False]
+    assert "<summary>and 1 smaller or unclear one</summary>" in closed
+
+
+def test_where_all_are_small_and_unclear_they_stand_open(browser, patient):
+    first, second = scan(patient, 0, 0.29), scan(patient, 9)
+    compare(first, second, ("unclear", None, 1, None))
+    text = page_of(browser, patient)
+    assert ">0.29<" in text[text.index('id="lesions-title"') :].partition("<details")[0]
 
 
 def test_more_scans_cost_no_more_queries(browser, patient, course, user, django_assert_max_num_queries):

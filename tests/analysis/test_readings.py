@@ -245,7 +245,7 @@ def test_the_proposed_text_says_what_the_numbers_say(patient, analysis, tmp_path
         "Corona score 3.0 cm³ (−70 % since the last CT).",
         "Focal findings: Part-solid nodule, left lung, upper third (14.2 × 11.0 mm); Solid nodule, calcified, right "
         "lung, lower third (7.1 × 6.8 mm).",
-        "Compared with 5 Mar 2020: lesions 1 grown, 1 resolved, 1 part of another.",
+        "Lesions since 5 Mar 2020: 1 grown, 1 resolved, 1 part of another.",
     ]
 
 
