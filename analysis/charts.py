@@ -122,7 +122,7 @@ def _figure(
         ),
     ]
     top = HEADROOM * max((noise_band(value(point) or 0, noise(point) or 0)[1] for point in drawn), default=0) or 1
-    days = _days(drawn, events)
+    days = _days(drawn, [*(event.date for event in events), *([axis.origin] if axis.origin else [])])
     figure = go.Figure(traces, _layout(axis, days, top, measure.title))
     if measure is MEASURES["relative"]:
         figure.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
@@ -133,13 +133,14 @@ def _figure(
     return figure.to_plotly_json()
 
 
-def _days(drawn: Sequence[TimePoint], events: Events) -> list[date]:
-    """The days that the axis must hold: of the points, and of what happened as near to them as they lie apart."""
+def _days(drawn: Sequence[TimePoint], others: Sequence[date]) -> list[date]:
+    """The days that the axis must hold: of the points, and of others, day 0 and what happened, as near to them as they
+    lie apart."""
     days = [point.date for point in drawn]
     if not days:
         return []
     span = max(timedelta(days=SHORTEST_DAYS), max(days) - min(days))
-    return days + [event.date for event in events if min(days) - span <= event.date <= max(days) + span]
+    return days + [day for day in others if min(days) - span <= day <= max(days) + span]
 
 
 def noted_days(events: Events) -> list[tuple[date, list[str]]]:

@@ -38,6 +38,7 @@ OTHER_PATIENTS_IMAGE = gettext_noop(
 )
 HELD_BACK = gettext_noop("Held back: {difference!s}")
 OTHER_IDENTITY = gettext_noop("the scan carries another {named!s} than this patient.")
+SEVERAL_PEOPLE = gettext_noop("the files name several people, other than the patients they would go to.")
 STORED_ALL_THE_SAME = gettext_noop("On {day}, {user} stored it here although {difference!s}")
 IMPORTED_ALL_THE_SAME = gettext_noop("On {day}, an import stored it here although {difference!s}")
 SENT_TWICE = gettext_noop("The same image came twice in this upload: it is stored once.")
@@ -101,9 +102,9 @@ def _store_file(
         return FileOutcome(name, "refused", refused.reason)
     difference = identity_difference(patient, dicom)
     if difference and not upload.confirmed:
-        ingested.mismatch = ingested.mismatch or difference
         if (named := _identity(patient, dicom)) not in ingested.held_for:
             ingested.held_for.append(named)
+        ingested.mismatch = SEVERAL_PEOPLE if len(ingested.held_for) > 1 else ingested.mismatch or difference
         return FileOutcome(name, "refused", HELD_BACK.format(difference=difference))
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -135,6 +135,9 @@ def test_the_axis_says_days_dates_or_days_since_the_first_symptoms(patient):
     low, high = figures["date"]["relative"]["layout"]["xaxis"]["range"]
     assert low < "2020-03-01"
     assert high > "2020-03-07"
+    assert figures["onset"]["relative"]["layout"]["xaxis"]["range"][0] < 0  # the day of the first symptoms is there
+    long_ago = trend_figures(trend(patient), onset=datetime.date(2019, 1, 1))["onset"]["relative"]["layout"]
+    assert long_ago["xaxis"]["range"][0] > 300
 
 
 def test_opacity_is_drawn_where_it_was_computed(patient):

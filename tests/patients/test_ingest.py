@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from pydicom import dcmread
 from pydicom.uid import MRImageStorage, generate_uid
 
-from patients.ingest import SYNTHETIC_MANUFACTURER, store
+from patients.ingest import SEVERAL_PEOPLE, SYNTHETIC_MANUFACTURER, store
 from patients.models import Instance, Patient, Series, Study, Upload
 from tests.dicom_series import make_series
 
@@ -280,6 +280,14 @@ def test_files_of_another_name_say_whom_they_name_and_once_confirmed_leave_a_not
     note = Study.objects.get(patient=patient).accepted_mismatch
     assert f"{user} stored it here although the scan carries another patient ID and name" in note
     assert "Roe" not in note
+
+
+def test_files_of_several_people_are_said_to_be_so(site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="0193", patient_name="Doe^Jane")
+    slight = make_series(tmp_path / "slight", PatientID="0193", PatientName="Doe^Janet")
+    grave = make_series(tmp_path / "grave", PatientID="0207", PatientName="Roe^Jim")
+    ingested = store(Upload.objects.create(site=site, patient=patient), received([*slight, *grave]))
+    assert (ingested.mismatch, len(ingested.held_for)) == (SEVERAL_PEOPLE, 2)
 
 
 def test_files_that_fit_leave_no_note(upload, tmp_path):
