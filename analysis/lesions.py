@@ -140,7 +140,8 @@ def of_neighbours(points: Iterable[TimePoint], *, with_change: bool = False) -> 
 
 
 def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Comparison]) -> list[Lesion]:
-    """The lesions of a course, the largest first and specks last. Where two results are not compared (yet), lesions begin anew.
+    """The lesions of a course, the largest first and specks last. Where two results are not compared (yet), lesions
+    begin anew.
 
     ``found``: the course's comparisons with what changed.
     """
