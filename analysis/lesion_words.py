@@ -11,11 +11,11 @@ from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext
 
 from . import words
 from .formats import DASH, amount_text, change_text, number_text, volume_text
-from .lesions import SMALL_ML, UNCLEAR
 
 if TYPE_CHECKING:
     from .models import Finding
 
+SMALL_ML = 0.3  # below it a nodule is not worked up at once: European position statement on lung cancer screening, 2017
 NO_LESION = gettext_lazy("no nodule or focal opacity in either scan")
 
 
@@ -93,7 +93,7 @@ def _count(lesions: list[dict[str, Any]], status: str) -> str:
     """Of those that are unclear most may be small, and vessels: their number stands apart."""
     said = f"{len(lesions)} {words.LESION_STATUS[status]}"
     small = sum(max(each["volume_ml"] or 0.0, each["prior_volume_ml"] or 0.0) < SMALL_ML for each in lesions)
-    if status != UNCLEAR or not small:
+    if status != "unclear" or not small:
         return said
     below = gettext("below %(ml)s ml") % {"ml": number_text(SMALL_ML, 1)}
     return f"{said} ({below})" if small == len(lesions) else f"{said} ({small} {below})"

@@ -8,11 +8,11 @@ from operator import or_
 from django.db.models import Q
 
 from .finding_reviews import rejected_among
+from .lesion_words import SMALL_ML
 from .models import Comparison, Finding
 from .trend import TimePoint, compared
 
 SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown: pipeline/change.py is for workers alone
-SMALL_ML = 0.3  # below it a nodule is not worked up at once: European position statement on lung cancer screening, 2017
 OPEN = 15  # rows of a table that are open at most, the largest first; the others are folded
 NOT_COMPARED = "not compared"
 UNCLEAR = "unclear"
