@@ -7,10 +7,10 @@ import io
 import pytest
 from django.urls import reverse
 
-from analysis.models import Analysis, Reading, SavedFilter
+from analysis.models import Analysis, Finding, Reading, SavedFilter
 from analysis.worklist import Filter
 from patients.models import Instance, Membership, Patient, Series, Site, Study, Upload
-from tests.analysis.finished import signed_reading
+from tests.analysis.finished import FINDINGS, signed_reading
 from tests.analysis.pages import DAY, HTMX
 
 HOME = reverse("pages:home")
@@ -240,8 +240,12 @@ def test_studies_of_other_sites_are_neither_shown_nor_touched(client, stranger, 
 
 
 def test_the_list_is_a_table_of_all_pages_without_names(browser, site, five):
+    high = five[2].chosen_series.analyses.get()
+    for number, long_axis_mm in ((1, 9.5), (2, 14.24)):
+        Finding.objects.create(analysis=high, number=number, **(FINDINGS[0] | {"long_axis_mm": long_axis_mm}))
     text = browser.get(reverse("pages:worklist_csv"), {"show": "suspected"}).content.decode()
     rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["findings"], row["largest_finding_mm"]) for row in rows] == [("2", "14.24"), ("", "")]
     assert [(row["patient_id"], row["corona_score_cm3"], row["suspected"]) for row in rows] == [
         ("P3", "300.0", "true"),
         ("P2", "30.0", "true"),
