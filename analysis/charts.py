@@ -24,6 +24,7 @@ from .formats import (
     date_text,
     decision_text,
     opacity_text,
+    overruled_text,
     quality_text,
     relative_text,
     score_text,
@@ -106,12 +107,8 @@ def _figure(
     traces = [
         _noise_band(drawn, axis, measure),
         go.Scatter(x=x, y=[value(point) for point in drawn], mode="lines", hoverinfo="skip", line_width=2.5),
-        _markers(
-            [point for point in drawn if point.analysis.suspected], axis, value, decision_text(True), "triangle-up"
-        ),
-        _markers(
-            [point for point in drawn if not point.analysis.suspected], axis, value, decision_text(False), "circle"
-        ),
+        _markers([point for point in drawn if point.suspected], axis, value, decision_text(True), "triangle-up"),
+        _markers([point for point in drawn if not point.suspected], axis, value, decision_text(False), "circle"),
         go.Scatter(
             x=[axis.at(point.date) for point in shown],
             y=[value(point) for point in shown],
@@ -122,30 +119,37 @@ def _figure(
         ),
     ]
     top = HEADROOM * max((noise_band(value(point) or 0, noise(point) or 0)[1] for point in drawn), default=0) or 1
-    days = _days(drawn, [*(event.date for event in events), *([axis.origin] if axis.origin else [])])
+    noted = noted_days(points, events)
+    days = _days(drawn, axis, [day for day, _ in noted])
     figure = go.Figure(traces, _layout(axis, days, top, measure.title))
     if measure is MEASURES["relative"]:
         figure.add_hline(1, line={"dash": "dot", "width": 1})  # the score of the first time point
     if drawn:
-        _add_numbers(figure, axis, noted_days(events), NUMBER_ROOM * (max(days) - min(days)))
-    if events:
+        _add_numbers(figure, axis, noted, NUMBER_ROOM * (max(days) - min(days)))
+    if noted:
         figure.update_layout(margin_t=NUMBER_HEIGHT)
     return figure.to_plotly_json()
 
 
-def _days(drawn: Sequence[TimePoint], others: Sequence[date]) -> list[date]:
-    """The days that the axis must hold: of the points, and of others, day 0 and what happened, as near to them as they
-    lie apart."""
+def _days(drawn: Sequence[TimePoint], axis: Axis, noted: Sequence[date]) -> list[date]:
+    """The days that the axis must hold: of the points, of what happened, and day 0 where it is near."""
     days = [point.date for point in drawn]
     if not days:
         return []
+    return days + [*noted] + [day for day in (axis.origin,) if day and _is_near(day, days)]
+
+
+def _is_near(day: date, days: Sequence[date]) -> bool:
+    """Whether a day lies no further from others than these lie apart."""
     span = max(timedelta(days=SHORTEST_DAYS), max(days) - min(days))
-    return days + [day for day in others if min(days) - span <= day <= max(days) + span]
+    return min(days) - span <= day <= max(days) + span
 
 
-def noted_days(events: Events) -> list[tuple[date, list[str]]]:
-    """What happened on each day, the earliest first: the chart has a number for each, from 1 on."""
-    ordered = sorted(events, key=lambda event: event.date)
+def noted_days(points: Sequence[TimePoint], events: Events) -> list[tuple[date, list[str]]]:
+    """What happened on each day near the CTs, the earliest first: the chart has a number for each, from 1 on."""
+    days = [point.date for point in points if point.in_trend]
+    near = [event for event in events if days and _is_near(event.date, days)]
+    ordered = sorted(near, key=lambda event: event.date)
     return [(day, [event.text for event in happened]) for day, happened in groupby(ordered, lambda event: event.date)]
 
 
@@ -260,6 +264,6 @@ def _hover(point: TimePoint, decision: str) -> list[str]:
         gettext("%(date)s · day %(day)s") % {"date": date_text(point.date), "day": point.days_since_first},
         score_text(point.corona_score_cm3),
         relative,
-        " · ".join(filter(None, [decision, quality_text(point.analysis.quality)])),
+        " · ".join(filter(None, [decision, overruled_text(point), quality_text(point.analysis.quality)])),
         gettext("opacity %(share)s") % {"share": opacity_text(point.analysis.opacity_percent)},
     ]

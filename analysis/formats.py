@@ -283,6 +283,13 @@ def decided_words(signed: "Reading", result: "Analysis | None") -> str:
     return words % {"decision": decision_text(signed.suspected)}
 
 
+def overruled_text(point: "TimePoint") -> str:
+    """Whose decision a time point shows where it is not that of the networks; else ""."""
+    if point.overruled is None:
+        return ""
+    return gettext("reader; networks: not suspected") if point.overruled else gettext("reader; networks: suspected")
+
+
 def user_words(user: "AbstractBaseUser | None") -> str:
     """Who says something, before a colon or in a list."""
     return user.get_username() if user else pgettext("who says", "a user who was deleted")

@@ -92,8 +92,10 @@ def lesion_counts(change: dict[str, Any]) -> str:
 def _count(lesions: list[dict[str, Any]], status: str) -> str:
     """Of those that are unclear most may be small, and vessels: their number stands apart."""
     said = f"{len(lesions)} {words.LESION_STATUS[status]}"
+    if status != "unclear":
+        return said
     small = sum(max(each["volume_ml"] or 0.0, each["prior_volume_ml"] or 0.0) < SMALL_ML for each in lesions)
-    if status != "unclear" or not small:
+    if not small:
         return said
     below = gettext("below %(ml)s ml") % {"ml": number_text(SMALL_ML, 1)}
     return f"{said} ({below})" if small == len(lesions) else f"{said} ({small} {below})"

@@ -26,5 +26,5 @@ def live(request: HttpRequest, page: str, part: str, seen: Any, context: Callabl
 
 def state(points: Iterable[TimePoint]) -> list[Any]:
     """What decides how time points look, but for the progress that each run's own fragment shows."""
-    runs = [(p.study, p.date, (p.analysis, p.pending, p.failed)) for p in points]
-    return [(study.pk, day, [run and (run.pk, run.state) for run in own]) for study, day, own in runs]
+    shown = [(p.study.pk, p.date, p.signed and p.signed.pk, (p.analysis, p.pending, p.failed)) for p in points]
+    return [(*said, [run and (run.pk, run.state) for run in runs]) for *said, runs in shown]

@@ -1,6 +1,7 @@
 """Runs of the pipeline, their results, what readers say of these and what changed; sets of networks; live workers."""
 
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -266,6 +267,12 @@ class Reading(models.Model):
 
     def __str__(self) -> str:
         return f"reading {self.pk}"
+
+    def save(self, **how: Any) -> None:
+        """ValueError where it is signed already."""
+        if self.pk and Reading.objects.filter(pk=self.pk, state=self.State.SIGNED).exists():
+            raise ValueError(f"reading {self.pk} is signed: it never changes")
+        super().save(**how)
 
     @property
     def overrules(self) -> bool:

@@ -50,7 +50,7 @@ HEAD = (
     pgettext_lazy("since the first CT", "Day"),
     gettext_lazy("Corona score"),
     pgettext_lazy("score", "Relative"),
-    gettext_lazy("Networks"),
+    pgettext_lazy("of a CT", "Decision"),
 )
 WHOLE_HEAD = (
     *HEAD[:4],
@@ -90,18 +90,11 @@ def _happened(patient: Patient) -> list[str]:
     return [words for _, words in sorted(notes, key=lambda note: note[0])]
 
 
-def whole_course_section(
-    marked: TimePoint | None, points: Sequence[TimePoint], patient: Patient, decided: dict[int, bool]
-) -> list[Flowable]:
-    """The chart over the whole width, every time point with its measures, and what happened to the patient.
-
-    ``decided``: by study what a reader last signed.
-    """
+def whole_course_section(marked: TimePoint | None, points: Sequence[TimePoint], patient: Patient) -> list[Flowable]:
+    """The chart over the whole width, every time point with its measures, and what happened to the patient."""
     chart = trend_drawing(points, marked, width=WIDTH, height=WIDE_CHART_HEIGHT) or paragraph(NO_TREND, 8, FAINT)
     rows = [[paragraph(text, 7, FAINT) for text in WHOLE_HEAD]]
-    rows += [
-        [paragraph(text, 7, bold=_is_same(point, marked)) for text in _measures(point, decided)] for point in points
-    ]
+    rows += [[paragraph(text, 7, bold=_is_same(point, marked)) for text in _measures(point)] for point in points]
     highlights = [
         ("BACKGROUND", (0, row), (-1, row), PALE)
         for row, point in enumerate(points, start=1)
@@ -122,10 +115,9 @@ def whole_course_section(
     return [charted, grid, Spacer(0, 3), *(paragraph(note, 7.5) for note in notes)]
 
 
-def _measures(point: TimePoint, decided: dict[int, bool]) -> list[str]:
+def _measures(point: TimePoint) -> list[str]:
     """As WHOLE_HEAD."""
     done = point.analysis if point.analysis and point.analysis.state == Analysis.State.DONE else None
-    reader = decided.get(point.study.pk)
     return [
         date_text(point.date),
         DASH if point.days_since_first is None else str(point.days_since_first),
@@ -135,7 +127,7 @@ def _measures(point: TimePoint, decided: dict[int, bool]) -> list[str]:
         volume_text(done and done.lung_volume_ml),
         ratio_text(done and done.positive_ratio),
         _point_words(point),
-        DASH if reader is None else decision_text(reader),
+        decision_text(point.signed.suspected) if point.signed else DASH,
         quality_text(done.quality) if done else "",
     ]
 
@@ -147,7 +139,7 @@ def _points_table(marked: TimePoint | None, points: Sequence[TimePoint], width: 
         day = DASH if point.days_since_first is None else str(point.days_since_first)
         defined = point.relative_corona_score is not None
         relative = relative_text(point.relative_corona_score) if defined else DASH
-        texts = (date_text(point.date), day, score_text(point.corona_score_cm3), relative, _point_words(point))
+        texts = (date_text(point.date), day, score_text(point.corona_score_cm3), relative, _decision(point))
         rows.append([paragraph(text, 7.5, bold=_is_same(point, marked)) for text in texts])
     if len(shown) < len(points):
         more = gettext("%(count)s more in CoronaTrend") % {"count": len(points) - len(shown)}
@@ -183,6 +175,13 @@ def _point_words(point: TimePoint) -> str:
     if point.analysis and point.analysis.is_active:
         return pgettext("analysis", "in work")
     return pgettext("time point", "not analysed")
+
+
+def _decision(point: TimePoint) -> str:
+    """The one that counts, and whose it is where it is not that of the networks."""
+    if point.overruled is None:
+        return _point_words(point)
+    return gettext("%(decision)s (reader)") % {"decision": decision_text(point.overruled)}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer
 
 from . import formats
 from .meanings import meanings
-from .models import Analysis, Reading, SliceCorrection
+from .models import Analysis, SliceCorrection
 from .pipeline.opacity import HIGH_HU
 from .pipeline.score import GATE_HU
 from .report_course import whole_course_section
@@ -28,13 +28,11 @@ def sections(analysis: Analysis, points: Sequence[TimePoint]) -> list[Flowable]:
     """``points``: the patient's time points, from ``trend.trend``."""
     study = analysis.series.study
     marked = point_of(points, analysis)
-    signed = Reading.objects.filter(study__patient=study.patient_id, state=Reading.State.SIGNED).order_by("version")
-    decided = dict(signed.values_list("study", "suspected"))
     parts = (
         findings_section(analysis),
         _sheet_section(analysis),
         _opacity_section(analysis),
-        whole_course_section(marked, points, study.patient, decided),
+        whole_course_section(marked, points, study.patient),
         change_section(since_last(points, analysis)),
         words_section(analysis),
         _origin_section(analysis),

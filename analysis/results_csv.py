@@ -119,7 +119,7 @@ def _of_study(row: Row) -> dict[str, Any]:
         "quality": "; ".join(flag["code"] for flag in done.quality) if done else None,
         "reader": study.reader.get_username() if study.reader else None,
         "report": row.report,
-        "overruled_to_suspected": row.overruled,
+        "overruled_to_suspected": row.point.overruled,
         "use": USE,
     }
 

@@ -105,7 +105,7 @@ def safe_name(name: str) -> str:
     return shown[-200:]
 
 
-def confirm(upload: Upload) -> None:
+def confirm(upload: Upload, *, user: Any) -> None:
     """The user says that the scan is of the named patient all the same: work it off again.
 
     Refusal where the files name several people: one word cannot mean them all.
@@ -114,7 +114,8 @@ def confirm(upload: Upload) -> None:
         raise Refusal(_("The files held back name several people: discard them and send those of each one alone."))
     with transaction.atomic():
         held = Upload.objects.filter(pk=upload.pk, state=Upload.State.NEEDS_CONFIRMATION)
-        if not held.update(state=Upload.State.RECEIVED, confirmed=True, attempt=0, enqueued_at=timezone.now()):
+        again = {"state": Upload.State.RECEIVED, "attempt": 0, "enqueued_at": timezone.now()}
+        if not held.update(**again, confirmed_by=user.get_username()):
             raise Refusal(_("This upload does not wait for a confirmation."))
         queue.wake()
 

@@ -1,6 +1,7 @@
 """Uploads: where they are sent from, how far they are, and the question whose scan it is."""
 
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -43,7 +44,7 @@ def upload_status(request: HttpRequest, pk: Any) -> HttpResponse:
 @require_POST
 def decide_upload(request: HttpRequest, pk: Any, decision: str) -> HttpResponse:
     """The scan's patient is not the one named: store it all the same, or forget it. Or forget what broke off."""
-    decide = {"confirm": services.confirm, "discard": services.discard}.get(decision)
+    decide = {"confirm": partial(services.confirm, user=request.user), "discard": services.discard}.get(decision)
     if decide is None:
         raise Http404
     upload = visible_or_404(Upload.objects.exclude(piecewise.of_others(request.user)), request.user, pk)

@@ -167,13 +167,13 @@ def forget_event(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _trend_context(patient: Patient, points: list[TimePoint], here: Study | None = None) -> dict[str, Any]:
-    events = list(patient.events.all())
+    events = list(patient.events.select_related("user"))
     charted = [point for point in points if point.in_trend and point.corona_score_cm3 is not None]
     return {
         "patient": patient,
         "points": points,
         "events": events,
-        "noted": noted_days(events),
+        "noted": noted_days(points, events),
         "charted": charted,
         "newest": charted[-1] if charted else None,
         "relative_defined": any(point.relative_corona_score is not None for point in charted),

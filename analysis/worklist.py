@@ -130,12 +130,6 @@ class Row:
         return next((each.reader for each in self.readings if each.state == Reading.State.DRAFT), None)
 
     @property
-    def overruled(self) -> bool | None:
-        """What the signed report decides where it is not what the result on show does; else None."""
-        signed = next((each for each in self.readings if each.state == Reading.State.SIGNED), None)
-        return signed.overruling(self.done) if signed and self.done else None
-
-    @property
     def change(self) -> ScoreChange | None:
         """Since the scan before this one."""
         return self.point.since_prior

@@ -4,7 +4,6 @@ from datetime import date
 from typing import Any
 
 from django import forms
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .access import visible
@@ -56,8 +55,8 @@ class NewPatientForm(forms.ModelForm):
         return f"{family.strip()}^{given.strip()}".rstrip("^")
 
     def clean_birth_date(self) -> date | None:
-        born = self.cleaned_data["birth_date"]
-        if born and not EARLIEST_BIRTH <= born <= timezone.localdate():
+        born, site = self.cleaned_data["birth_date"], self.cleaned_data.get("site")
+        if born and site and not EARLIEST_BIRTH <= born <= site.today:
             raise forms.ValidationError(_("This is no birth date of a patient: enter year, month and day."))
         return born
 

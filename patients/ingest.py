@@ -40,7 +40,6 @@ HELD_BACK = gettext_noop("Held back: {difference!s}")
 OTHER_IDENTITY = gettext_noop("the scan carries another {named!s} than this patient.")
 SEVERAL_PEOPLE = gettext_noop("the files name several people, other than the patients they would go to.")
 STORED_ALL_THE_SAME = gettext_noop("On {day}, {user} stored it here although {difference!s}")
-IMPORTED_ALL_THE_SAME = gettext_noop("On {day}, an import stored it here although {difference!s}")
 SENT_TWICE = gettext_noop("The same image came twice in this upload: it is stored once.")
 SYNTHETIC_MANUFACTURER = "CoronaTrend phantom"  # Manufacturer of series made by analysis/phantoms
 
@@ -101,7 +100,7 @@ def _store_file(
     except Refused as refused:
         return FileOutcome(name, "refused", refused.reason)
     difference = identity_difference(patient, dicom)
-    if difference and not upload.confirmed:
+    if difference and not upload.confirmed_by:
         if (named := _identity(patient, dicom)) not in ingested.held_for:
             ingested.held_for.append(named)
         ingested.mismatch = SEVERAL_PEOPLE if len(ingested.held_for) > 1 else ingested.mismatch or difference
@@ -206,8 +205,8 @@ def _identity(patient: Patient, dicom: DicomFile) -> dict[str, Any]:
 def _note_mismatch(upload: Upload, study: Study, difference: str) -> None:
     """Keep with the study that a user took files of another name for this patient's."""
     today = study.patient.site.today
-    sentence = STORED_ALL_THE_SAME if upload.user else IMPORTED_ALL_THE_SAME
-    sentence = sentence.format(day=f"{today.day} {today:%b %Y}", user=upload.user, difference=difference)
+    day = f"{today.day} {today:%b %Y}"
+    sentence = STORED_ALL_THE_SAME.format(day=day, user=upload.confirmed_by, difference=difference)
     Study.objects.filter(pk=study.pk, accepted_mismatch="").update(accepted_mismatch=sentence)
 
 

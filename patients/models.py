@@ -258,7 +258,9 @@ class Upload(Job):
         related_name="+",
         help_text="The patient it was sent to",
     )
-    confirmed = models.BooleanField(default=False, help_text="The user confirmed that the scan is of this patient")
+    confirmed_by = models.CharField(
+        max_length=150, blank=True, help_text="Which user confirmed that the scan is of this patient"
+    )
     held_for = models.JSONField(
         default=list,
         help_text="Whom files that wait for a confirmation name, and the patient (pk) they would go to: "

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 Answering = Callable[[HttpRequest], HttpResponse]
 RENEWED_EVERY_SECONDS = 300  # a session's time is written this often at most
@@ -36,6 +37,18 @@ def not_kept(get_response: Answering) -> Answering:
     def answer(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+    return answer
+
+
+def forgotten_at_logout(get_response: Answering) -> Answering:
+    """Who logs out leaves no files in the browser's cache: DICOM files hold names, and ward PCs are shared."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.method == "POST" and request.path == reverse("account_logout"):
+            response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
     return answer

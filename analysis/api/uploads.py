@@ -1,5 +1,6 @@
 """The API of uploads: all in one request, or announced and sent piece by piece."""
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -100,7 +101,7 @@ class UploadViewSet(VisibleRows, mixins.RetrieveModelMixin, mixins.ListModelMixi
     @action(detail=True, methods=["post"])
     def confirm(self, request: Request, pk: str) -> Response:
         """The scan is of the named patient all the same: store it."""
-        return self._decide(services.confirm)
+        return self._decide(partial(services.confirm, user=request.user))
 
     @extend_schema(request=None, responses=UploadSerializer)
     @action(detail=True, methods=["post"])

@@ -49,6 +49,7 @@ for written in (
     formats.decision_words,
     formats.decided_words,
     formats.signer_words,
+    formats.user_words,
     formats.relative_words,
 ):
     register.filter(written.__name__, written)

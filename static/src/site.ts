@@ -13,6 +13,7 @@ import './styles/study.css';
 import './styles/reading.css';
 import './styles/compare.css';
 import htmx from 'htmx.org';
+import { lettersAct, listenToSwitch } from './letters';
 import { gettext } from './words';
 
 // The content security policy forbids eval; the indicator's styles are not used.
@@ -52,6 +53,15 @@ document.body.addEventListener('htmx:beforeSwap', (event) => {
   location.reload();
 });
 
+// What was unfolded in a moving part stays so.
+let unfolded: string[] = [];
+document.body.addEventListener('htmx:beforeSwap', ({ target }) => {
+  unfolded = [...(target as Element).querySelectorAll('details[id][open]')].map(({ id }) => id);
+});
+document.body.addEventListener('htmx:afterSwap', () => {
+  for (const id of unfolded) document.getElementById(id)?.setAttribute('open', '');
+});
+
 // What a moving part is doing now is said to screen readers when it changes, not at every tick.
 let said = '';
 document.body.addEventListener('htmx:afterSwap', () => {
@@ -73,6 +83,9 @@ themeSwitch?.addEventListener('click', () => {
   document.dispatchEvent(new CustomEvent('themechange'));
 });
 
+const lettersSwitch = document.getElementById('letters-switch');
+if (lettersSwitch) listenToSwitch(lettersSwitch);
+
 const menus = [...document.querySelectorAll<HTMLDetailsElement>('details.menu')];
 document.addEventListener('click', (event) => {
   for (const menu of menus) if (!menu.contains(event.target as Node)) menu.open = false;
@@ -83,7 +96,7 @@ document.addEventListener('keydown', (event) => {
 
 document.addEventListener('keydown', (event) => {
   const target = event.target as HTMLElement;
-  if (event.key !== '/' || target.matches('input, textarea, select')) return;
+  if (event.key !== '/' || !lettersAct() || target.matches('input, textarea, select')) return;
   const search = document.getElementById('search');
   if (!search) return;
   event.preventDefault();

@@ -1,4 +1,5 @@
 /** The worklist by keyboard, and the bar for what is ticked. */
+import { lettersAct } from './letters';
 import { interpolate, ngettext } from './words';
 
 const links = () => [...document.querySelectorAll<HTMLAnchorElement>('#worklist .row-link')];
@@ -48,8 +49,9 @@ const keys: Record<string, () => void> = {
 document.addEventListener('keydown', (event) => {
   const target = event.target as HTMLElement;
   if (event.altKey || event.ctrlKey || event.metaKey || target.matches('input:not([type=checkbox]), select, textarea')) return;
+  if (target !== document.body && !target.closest('#worklist')) return; // keys of other parts of the page are theirs
   const act = keys[event.key];
-  if (!act) return;
+  if (!act || (event.key.length === 1 && !lettersAct())) return;
   event.preventDefault();
   act();
 });

@@ -189,6 +189,8 @@ def test_another_sites_patient_cannot_be_named(client, stranger, analysis):
 def test_confirm_and_discard_only_where_asked(api, site, user):
     upload = Upload.objects.create(site=site, state="needs_confirmation")
     assert api.post(f"{UPLOADS}{upload.pk}/confirm/").json()["state"] == "received"
+    upload.refresh_from_db()
+    assert upload.confirmed_by == user.get_username()
     assert api.post(f"{UPLOADS}{upload.pk}/confirm/").status_code == 409
     assert api.post(f"{UPLOADS}{upload.pk}/discard/").status_code == 409
 
@@ -199,7 +201,7 @@ def test_a_stranger_can_neither_confirm_nor_discard(client, stranger, site):
     for decision in ("confirm", "discard"):
         assert client.post(f"{UPLOADS}{upload.pk}/{decision}/").status_code == 404
         upload.refresh_from_db()
-        assert (upload.state, upload.confirmed) == ("needs_confirmation", False)
+        assert (upload.state, upload.confirmed_by) == ("needs_confirmation", "")
 
 
 def test_a_failed_analysis_is_retried_a_done_one_not(api, analysis):

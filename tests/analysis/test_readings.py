@@ -11,6 +11,7 @@ from django.utils.translation import override
 from pypdf import PdfReader
 
 from analysis import readings
+from analysis.charts import trend_figures
 from analysis.impression import proposed
 from analysis.models import Analysis, Comparison, Reading
 from analysis.services import Refusal
@@ -287,7 +288,7 @@ def test_the_worklist_says_which_studies_are_reported(browser, study, analysis):
     home = reverse("pages:home")
 
     def said(show=""):
-        return [(row.report, row.overruled) for row in browser.get(home, {"show": show}).context["rows"]]
+        return [(row.report, row.point.overruled) for row in browser.get(home, {"show": show}).context["rows"]]
 
     assert said() == said("unreported") == [("", None)]
     post(browser, study, "save")
@@ -331,3 +332,37 @@ def test_reports_are_listed_through_the_api(browser, client, stranger, study, an
     assert browser.post(address, {"impression": "x"}).status_code == 405
     client.force_login(stranger)
     assert client.get(address).status_code == 404
+
+
+def test_every_page_and_the_ward_s_paper_show_the_decision_that_was_signed(browser, study, analysis):
+    patient = study.patient
+    addresses = [reverse("pages:patient", args=[patient.pk]), reverse("pages:patients"), study_page(analysis)]
+    for address in addresses:
+        assert "reader; networks" not in browser.get(address).text
+    post(browser, study, "sign", suspected="no", reason="Dependent atelectasis.")
+    for address in addresses:
+        text = browser.get(address).text
+        assert "reader; networks: suspected" in text, address
+        assert '<span class="badge-decision is-suspected">' not in text, address
+    assert "Report signed by ward" in browser.get(addresses[0]).text
+    suspected, not_suspected = trend_figures(trend(patient))["days"]["absolute"]["data"][2:4]
+    assert (list(suspected["x"]), list(not_suspected["x"])) == ([], [0])
+    assert "reader; networks: suspected" in not_suspected["customdata"][0][4]
+    paper = browser.get(reverse("report_pdf", args=[analysis.pk]))
+    assert "not suspected (reader)" in " ".join(PdfReader(io.BytesIO(paper.content)).pages[0].extract_text().split())
+
+
+def test_what_is_signed_cannot_be_saved_again(browser, study):
+    post(browser, study, "sign")
+    reading = study.readings.get()
+    reading.impression = "Something else."
+    with pytest.raises(ValueError, match="is signed"):
+        reading.save()
+    assert study.readings.get().impression == "Ground-glass in the right lung."
+
+
+def test_check_stays_with_a_decision_that_a_reader_overruled(browser, study, analysis):
+    Analysis.objects.filter(pk=analysis.pk).update(needs_check=True)
+    post(browser, study, "sign", suspected="no", reason="Dependent atelectasis.")
+    for address in (reverse("pages:home"), study_page(analysis)):
+        assert "Look at the scan before you believe its numbers" in browser.get(address).text

@@ -5,9 +5,10 @@ import datetime
 import pytest
 
 from analysis.formats import relative_words
-from analysis.models import Analysis
+from analysis.models import Analysis, Reading
 from analysis.trend import trend, trends
 from patients.models import Patient, Series, Study
+from tests.analysis.finished import signed_reading
 
 
 @pytest.fixture
@@ -147,10 +148,23 @@ def test_runs_of_series_that_were_not_chosen_do_not_count(patient):
     assert seen(patient) == [(0, 10.0, 1.0)]
 
 
+def test_what_a_reader_signed_last_counts_before_the_networks(patient, user):
+    first, second = time_point(patient, 0, 1.0), time_point(patient, 5, 2.0)
+    Analysis.objects.update(suspected=True)
+    run = first.chosen_series.analyses.get()
+    signed_reading(run, user, suspected=True)
+    newest = signed_reading(run, user, version=2, suspected=False)
+    Reading.objects.create(study=second, analysis=second.chosen_series.analyses.get(), version=1, suspected=False)
+    assert [(point.signed, point.overruled, point.suspected) for point in trend(patient)] == [
+        (newest, False, False),
+        (None, None, True),
+    ]
+
+
 def test_many_patients_take_as_many_queries_as_one(patient, site, django_assert_num_queries):
     patients = [patient] + [Patient.objects.create(site=site, patient_id=str(n)) for n in range(2, 6)]
     for each in patients:
         time_point(each, 0, 1.0)
         time_point(each, 5, 2.0)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         assert all(len(points) == 2 for points in trends(patients).values())

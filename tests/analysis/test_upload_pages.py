@@ -20,7 +20,16 @@ def test_a_held_upload_asks_and_confirming_works_it_off_again(browser, held):
     assert "Yes, store it with this patient" in asked
     browser.post(reverse("pages:decide_upload", args=[held.pk, "confirm"]))
     held.refresh_from_db()
-    assert (held.state, held.confirmed) == (Upload.State.RECEIVED, True)
+    assert (held.state, held.confirmed_by) == (Upload.State.RECEIVED, "ward")
+
+
+def test_who_confirms_is_named_and_not_who_sent_it(client, held, site, django_user_model):
+    other = django_user_model.objects.create_user("night", password="a-long-test-password")
+    site.users.add(other)
+    client.force_login(other)
+    client.post(reverse("pages:decide_upload", args=[held.pk, "confirm"]))
+    held.refresh_from_db()
+    assert (held.user.get_username(), held.confirmed_by) == ("ward", "night")
 
 
 def test_one_word_does_not_answer_for_several_people(browser, api, held, patient):
@@ -34,7 +43,7 @@ def test_one_word_does_not_answer_for_several_people(browser, api, held, patient
     answer = api.post(reverse("upload-confirm", args=[held.pk]))
     assert (answer.status_code, answer.json()["detail"]) == (409, sentence)
     held.refresh_from_db()
-    assert (held.state, held.confirmed) == (Upload.State.NEEDS_CONFIRMATION, False)
+    assert (held.state, held.confirmed_by) == (Upload.State.NEEDS_CONFIRMATION, "")
 
 
 def test_discarding_a_held_upload_ends_it_and_a_second_decision_changes_nothing(browser, held):
@@ -42,7 +51,7 @@ def test_discarding_a_held_upload_ends_it_and_a_second_decision_changes_nothing(
         answer = browser.post(reverse("pages:decide_upload", args=[held.pk, decision]))
         assert "discarded" in answer.content.decode()
     held.refresh_from_db()
-    assert (held.state, held.confirmed) == (Upload.State.DONE, False)
+    assert (held.state, held.confirmed_by) == (Upload.State.DONE, "")
 
 
 def test_an_unknown_decision_is_not_found(browser, held):

@@ -138,7 +138,7 @@ def test_an_open_page_that_shows_all_there_is_costs_few_queries_and_no_chart(
     ]
     monkeypatch.setattr(views, "trend_figures", None)
     for address in asked:
-        with django_assert_max_num_queries(9):
+        with django_assert_max_num_queries(10):
             assert browser.get(address, headers=HTMX).status_code == 204
 
 

@@ -27,7 +27,6 @@ from tests.dicom_series import make_slice
 from tests.patients.checked import check, outcome, refusal
 
 HU = (np.arange(64 * 64).reshape(64, 64) % 2000 - 1000).astype(np.int16)
-PIXEL_BYTES = 64 * 64 * 2
 
 
 def ct_bytes(**elements) -> bytes:

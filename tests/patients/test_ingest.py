@@ -174,7 +174,7 @@ def test_another_patients_scan_is_held_back_until_confirmed(site, tmp_path, elem
     held = store(upload, received(paths))
     assert word in held.mismatch
     assert not Instance.objects.exists()
-    upload.confirmed = True
+    upload.confirmed_by = "ward"
     assert set(outcomes(store(upload, received(paths)))) == {"stored"}
     assert Study.objects.get().patient == patient
 
@@ -190,7 +190,7 @@ def test_an_image_of_another_patient_of_the_site_is_not_stored_twice(upload, sit
     paths = make_series(tmp_path / "ct")
     store(upload, received(paths))
     other = Patient.objects.create(site=site, patient_id="9")
-    again = store(Upload.objects.create(site=site, patient=other, confirmed=True), received(paths))
+    again = store(Upload.objects.create(site=site, patient=other, confirmed_by="ward"), received(paths))
     assert set(outcomes(again)) == {"refused"}
     assert "another patient" in again.files[0].reason
 
@@ -263,7 +263,7 @@ def test_synthetic_and_real_scans_do_not_mix_unasked(site, tmp_path, patient_is_
     held = store(Upload.objects.create(site=site), received(paths))
     assert outcomes(held) == ["refused"] * 12
     assert words in held.mismatch
-    confirmed = Upload.objects.create(site=site, patient=patient, confirmed=True)
+    confirmed = Upload.objects.create(site=site, patient=patient, confirmed_by="ward")
     assert outcomes(store(confirmed, received(paths))) == ["stored"] * 12
 
 
@@ -275,10 +275,10 @@ def test_files_of_another_name_say_whom_they_name_and_once_confirmed_leave_a_not
     assert set(outcomes(ingested)) == {"refused"}
     named = {"patient_id": "0207", "patient_name": "Roe^Jim", "birth_date": "1950-02-03"}
     assert ingested.held_for == [{"patient": patient.pk, **named}]
-    upload.confirmed = True
+    upload.confirmed_by = "night"
     assert set(outcomes(store(upload, received(paths)))) == {"stored"}
     note = Study.objects.get(patient=patient).accepted_mismatch
-    assert f"{user} stored it here although the scan carries another patient ID and name" in note
+    assert "night stored it here although the scan carries another patient ID and name" in note
     assert "Roe" not in note
 
 

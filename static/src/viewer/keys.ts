@@ -1,5 +1,7 @@
 /** Keys of a viewer: those that go through the slices, its own, and those written on buttons and links of the page (`data-key`). */
 
+import { lettersAct } from '../letters';
+
 const PAGE_OF_SLICES = 10;
 
 interface Slices {
@@ -27,6 +29,7 @@ export function listenForKeys(viewer: HTMLElement, slices: Slices, others: Recor
     if (chord && !event.getModifierState('AltGraph')) return; // which a German keyboard needs for [ and ]
     if (target.matches('input:not([type=range]), select, textarea') || target.closest('dialog')) return;
     const named = event.key.length > 1; // arrows, Home and the like, which also scroll the page and move sliders
+    if (!named && !lettersAct()) return;
     if (named && (target.matches('input') || !(viewer.contains(target) || target === document.body))) return;
     if (event.key === 'Enter' && target.closest('button, summary, a')) return; // it presses them
     const key = named ? event.key : event.key.toLowerCase(); // letters also under Caps Lock

@@ -6,20 +6,25 @@ import type { Shown } from './view';
 const DETAIL = 4; // pixels of the outline's plane per pixel of the map
 
 type Rgb = readonly [number, number, number];
-/** The colour of a label from 1 on; null for one that is not drawn. */
-export type Colouring = (label: number) => Rgb | null;
+interface Line {
+  colour: Rgb;
+  broken?: true; // so that it is told from its fellow without the colour
+}
+/** The line around a label from 1 on; null for one that is not drawn. */
+export type Colouring = (label: number) => Line | null;
 
 // Each unlike the heat map's at its place.
-const GROUND_GLASS: Rgb = [255, 255, 255];
-const CONSOLIDATION: Rgb = [255, 92, 214];
-const FINDING: Rgb = [64, 255, 128];
-const LUNG: Rgb = [255, 240, 96];
+const GROUND_GLASS: Line = { colour: [255, 255, 255] };
+const CONSOLIDATION: Line = { colour: [255, 92, 214], broken: true };
+const FINDING: Line = { colour: [64, 255, 128] };
+const LUNG: Line = { colour: [255, 240, 96] };
 const CASING = 0x99000000; // dark, around each outline: seen on white tissue and on the heat map's light colours
-const CHANGE = [null, [255, 150, 0], [0, 190, 255]] as const; // worse, better; what is opaque as before is not drawn
+const WORSE: Line = { colour: [255, 150, 0] };
+const BETTER: Line = { colour: [0, 190, 255], broken: true };
 export const OPACITY: Colouring = (label) => (label === 1 ? GROUND_GLASS : CONSOLIDATION);
 export const FINDINGS: Colouring = () => FINDING;
 export const LUNGS: Colouring = () => LUNG;
-export const CHANGES: Colouring = (label) => CHANGE[label] ?? null;
+export const CHANGES: Colouring = (label) => [null, WORSE, BETTER][label] ?? null; // no line around what is as before
 
 export class Outline {
   on = false;
@@ -88,14 +93,15 @@ export class Outline {
     words.fill(0);
     for (let cell = labels.subarray(from, from + size * size).findIndex(Boolean); cell >= 0 && cell < size * size; cell++) {
       const label = labels[from + cell]!;
-      const colour = label === 0 || this.left.has(label) ? null : this.colouring(label);
-      if (colour === null) continue;
+      const line = label === 0 || this.left.has(label) ? null : this.colouring(label);
+      if (line === null) continue;
       const [row, column] = [Math.floor(cell / size), cell % size];
+      if (line.broken && (row + 2 * column) % 5 > 2) continue; // gaps along rows, columns and diagonals
       const corner = DETAIL * (row * side + column);
       const last = DETAIL - 1;
-      const word = asWord(colour);
+      const word = asWord(line.colour);
       /** `inwards`: the step to the next line further in. */
-      const line = (start: number, step: number, inwards: number): void => {
+      const edge = (start: number, step: number, inwards: number): void => {
         for (let thick = 0; thick < this.lines; thick++) {
           for (let i = 0; i < DETAIL; i++) {
             words[start + thick * inwards + i * step] = word;
@@ -103,10 +109,10 @@ export class Outline {
           }
         }
       };
-      if (at(row - 1, column) !== label) line(corner, 1, side);
-      if (at(row + 1, column) !== label) line(corner + last * side, 1, -side);
-      if (at(row, column - 1) !== label) line(corner, side, 1);
-      if (at(row, column + 1) !== label) line(corner + last, side, -1);
+      if (at(row - 1, column) !== label) edge(corner, 1, side);
+      if (at(row + 1, column) !== label) edge(corner + last * side, 1, -side);
+      if (at(row, column - 1) !== label) edge(corner, side, 1);
+      if (at(row, column + 1) !== label) edge(corner + last, side, -1);
     }
     this.plane.getContext('2d')!.putImageData(this.pixels, 0, 0);
     this.painted = planeNumber;
