@@ -60,13 +60,13 @@ INSTEAD = LESION_STATUS | {  # what a CT shows at the place of a lesion that is 
     "not in the other scan": pgettext_lazy("place of a lesion", "not in the lungs"),
 }
 SEEN_NOW = {  # what the status of a finding of the later scan says of the earlier one, where it says more
-    "part of another": pgettext_lazy("lesion", "part of a larger one then"),
+    "part of another": pgettext_lazy("lesion", "part of another one then"),
     "unclear": pgettext_lazy("lesion", "not outlined then, but the tissue was dense"),
     "not in the other scan": pgettext_lazy("lesion", "its place is not in the lungs then"),
 }
 GONE = {  # of a lesion that is no finding of the later scan
     "resolved": gettext_lazy("Resolved: %(lesion)s"),
-    "part of another": gettext_lazy("Now part of finding %(part_of)s: %(lesion)s"),
+    "part of another": gettext_lazy("Merged or fell apart, see finding %(part_of)s: %(lesion)s"),
     "unclear": gettext_lazy("No longer outlined, but the tissue is dense: %(lesion)s"),
     "not in the other scan": gettext_lazy("Its place is not in the lungs now: %(lesion)s"),
 }

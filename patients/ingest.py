@@ -115,6 +115,8 @@ def _store_file(
         if is_new:
             if difference:
                 _note_mismatch(upload, stored.series.study, difference)
+            elif patient.pk:
+                _complete(patient, dicom)
             ingested.handled.add(stored.pk)
             ingested.series[stored.series_id] = stored.series
             return FileOutcome(name, "stored")
@@ -181,6 +183,8 @@ def identity_difference(patient: Patient, dicom: DicomFile) -> str:
         differences.append(gettext_noop("birth date"))
     if dicom.patient_name and patient.patient_name and _plain(dicom.patient_name) != _plain(patient.patient_name):
         differences.append(gettext_noop("name"))
+    if dicom.sex and patient.sex and dicom.sex != patient.sex:
+        differences.append(gettext_noop("sex"))
     if differences:
         *others, last = differences
         named = f"{', '.join(others)} and {last}" if others else last
@@ -199,7 +203,18 @@ def _identity(patient: Patient, dicom: DicomFile) -> dict[str, Any]:
         "patient_id": dicom.patient_id or "",
         "patient_name": dicom.patient_name,
         "birth_date": dicom.birth_date.isoformat() if dicom.birth_date else "",
+        "sex": dicom.sex,
     }
+
+
+def _complete(patient: Patient, dicom: DicomFile) -> None:
+    """What the patient's record does not say is taken from the first file that does: the next one can differ then."""
+    known = {"patient_name": dicom.patient_name, "birth_date": dicom.birth_date, "sex": dicom.sex}
+    missing = {name: value for name, value in known.items() if value and not getattr(patient, name)}
+    for name, value in missing.items():
+        setattr(patient, name, value)
+    if missing:
+        patient.save(update_fields=missing)
 
 
 def _note_mismatch(upload: Upload, study: Study, difference: str) -> None:

@@ -264,7 +264,7 @@ class Upload(Job):
     held_for = models.JSONField(
         default=list,
         help_text="Whom files that wait for a confirmation name, and the patient (pk) they would go to: "
-        "[{patient, patient_id, patient_name, birth_date}]",
+        "[{patient, patient_id, patient_name, birth_date, sex}]",
     )
     state = models.CharField(max_length=24, choices=State, default=State.RECEIVED)
     announced = models.JSONField(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NEAR_MM, NEAR_RADIUS = 8.0, 0.6
 """Centroids this near, or nearer than this part of the larger lesion's radius where the outlines touch as well, may be
 one lesion: registration is about 2 mm off, and the centroid of an irregular lesion shifts as it grows or shrinks."""
+PART_SHARED = 0.5  # of the smaller outline, from which on one lesion is a part of the other
 SIZE_WEIGHT = 0.1  # of a factor e in volume, against a distance as long as may be
 NO_MATCH = 1.5  # what it costs to leave two unmatched, so that two far ones are no better than one near one
 SIGNIFICANT = 1.25
@@ -85,9 +86,9 @@ class LesionChange:
     """One lesion. ``number`` and ``prior_number``: its place in the reports' findings from 1, None where it is not
     among them; ``centroid_mm``: in the current scan, where it would lie if it is gone.
 
-    ``status``: "new", "grown", "stable", "shrunk", "resolved"; "part of another" where its place lies inside a finding
-    of the other scan that is matched with another one (``part_of``: that finding's number there), as lesions merge and
-    fall apart; "unclear" where the other scan has dense tissue at the place that is no finding there; "not in the other
+    ``status``: "new", "grown", "stable", "shrunk", "resolved"; "part of another" where it shares its place with a
+    finding of the other scan that is not its like (``part_of``: that finding's number there, the largest of several), as
+    lesions merge and fall apart; "unclear" where the other scan has dense tissue at the place that is no finding there; "not in the other
     scan" where it has no lung near the place. ``doubling_time_days``: of a nodule or mass that grew in 30 days or more,
     if the slices of both scans are thin. ``kind``, ``lung`` and ``zone``: of the current finding, else the prior one's.
     """
@@ -220,8 +221,8 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
     """Every finding of both scans once: those of the current one in its order, then those that are gone."""
     centers_mm = motion.to_prior(_centroids(current.findings))  # in the prior scan
     prior_centers_mm = _centroids(prior.findings)
-    touching = _touching(current, prior, motion)
-    matched = match(current.findings, centers_mm, prior.findings, prior_centers_mm, touching)
+    shared = _shared(current, prior, motion)
+    matched = match(current.findings, centers_mm, prior.findings, prior_centers_mm, shared > 0)
     changes = []
     for index, finding in enumerate(current.findings):
         before = matched.get(index)
@@ -229,33 +230,43 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
             thin = max(current.volume.spacing_mm[0], prior.volume.spacing_mm[0]) <= THICK_MM
             changes.append(_persisting(index, finding, before, prior.findings[before], days if thin else None))
         else:
-            status, part_of = _unmatched(prior, centers_mm[index], finding, NEW)
+            status, part_of = _unmatched(prior, centers_mm[index], finding, shared[index], NEW)
             changes.append(_alone(status, finding, finding.centroid_mm, part_of, number=index + 1))
     places_mm = motion.to_current(prior_centers_mm)
     for index, finding in enumerate(prior.findings):
         if index not in matched.values():
-            status, part_of = _unmatched(current, places_mm[index], finding, RESOLVED)
+            status, part_of = _unmatched(current, places_mm[index], finding, shared[:, index], RESOLVED)
             x, y, z = places_mm[index].tolist()
             changes.append(_alone(status, finding, (x, y, z), part_of, prior_number=index + 1))
     return tuple(changes)
 
 
-def _touching(current: Scan, prior: Scan, motion: Motion) -> npt.NDArray[np.bool_]:
-    """Whether the outlines of a finding and of a prior one, brought to its scan, have voxels in common (finding,
-    prior finding)."""
+def _shared(current: Scan, prior: Scan, motion: Motion) -> npt.NDArray[np.float64]:
+    """Voxels that a finding has in common with a prior one, brought to its scan, as a share of the smaller of the two
+    (finding, prior finding)."""
     shape, affine = current.lungs.shape, current.volume.affine_lps
     moved = motion.warped(prior.outlines, prior.volume.affine_lps, shape, affine)
+    size, prior_size = len(current.findings) + 1, len(prior.findings) + 1
     both = (current.outlines > 0) & (moved > 0)
-    touching = np.zeros((len(current.findings) + 1, len(prior.findings) + 1), bool)
-    touching[current.outlines[both], moved[both]] = True
-    return touching[1:, 1:]
+    pairs = current.outlines[both].astype(np.int64) * prior_size + moved[both]
+    common = np.bincount(pairs, minlength=size * prior_size).reshape(size, prior_size)
+    own = np.bincount(current.outlines[current.outlines > 0], minlength=size)
+    prior_own = np.bincount(moved[moved > 0], minlength=prior_size)
+    return (common / np.maximum(np.minimum.outer(own, prior_own), 1))[1:, 1:]
 
 
 def _unmatched(
-    other: Scan, center_mm: npt.NDArray[np.float64], finding: Finding, otherwise: str
+    other: Scan,
+    center_mm: npt.NDArray[np.float64],
+    finding: Finding,
+    shared: npt.NDArray[np.float64],
+    otherwise: str,
 ) -> tuple[str, int | None]:
-    """Status of a finding without its like in the other scan, and number of the finding there that holds its place."""
-    part_of = int(other.outlines[other.nearest(center_mm)])
+    """Status of a finding without its like in the other scan, and number of the finding there that holds its place, or
+    is the largest of those that lie in it; ``shared``: with each finding of the other scan."""
+    of_one = [number for number, share in enumerate(shared, start=1) if share >= PART_SHARED]
+    largest = max(of_one, key=lambda number: other.findings[number - 1].volume_ml, default=0)
+    part_of = int(other.outlines[other.nearest(center_mm)]) or largest
     if part_of:
         return PART, part_of
     if not other.lungs[other.nearest(center_mm + _ball(BEYOND_LUNGS_MM))].any():

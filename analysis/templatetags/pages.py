@@ -50,15 +50,15 @@ def age_on(patient: Patient, day: date | None) -> int | None:
 
 
 @register.filter
-def sex_letter(patient: Patient) -> str:
+def sex_letter(sex: str) -> str:
     """Nothing where the sex is not given."""
-    return str(words.SEX_LETTERS.get(patient.sex, ""))
+    return str(words.SEX_LETTERS.get(sex, ""))
 
 
 @register.filter
-def sex_word(patient: Patient) -> str:
+def sex_word(sex: str) -> str:
     """Nothing where the sex is not given."""
-    return str(words.SEXES.get(patient.sex, ""))
+    return str(words.SEXES.get(sex, ""))
 
 
 @register.filter

@@ -271,7 +271,7 @@ def test_the_study_page_says_what_changed_since_the_last_scan(browser, compared)
     assert "#2 0.61 ml → #1 1.21 ml, +100 %, volume doubling time 30 days" in page
     assert "0.20 ml → –" in page
     assert "Resolved: nodule, left lung, upper third" in page
-    assert "Now part of finding 1: nodule" in page
+    assert "Merged or fell apart, see finding 1: nodule" in page
     assert "a different depth of breath" in page
 
 

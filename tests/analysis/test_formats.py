@@ -126,8 +126,8 @@ def lesion(status, number=None, part_of=None, before=None, now=None, percent=Non
         (lesion("resolved"), "Resolved: nodule, left lung, upper third"),
         (lesion("unclear", 3), "Finding 3: not outlined then, but the tissue was dense"),
         (lesion("unclear"), "No longer outlined, but the tissue is dense: nodule, left lung, upper third"),
-        (lesion("part of another", 4, part_of=1), "Finding 4: part of a larger one then"),
-        (lesion("part of another", part_of=1), "Now part of finding 1: nodule, left lung, upper third"),
+        (lesion("part of another", 4, part_of=1), "Finding 4: part of another one then"),
+        (lesion("part of another", part_of=1), "Merged or fell apart, see finding 1: nodule, left lung, upper third"),
         (lesion("not in the other scan", 5), "Finding 5: its place is not in the lungs then"),
     ],
 )

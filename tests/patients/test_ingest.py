@@ -274,12 +274,39 @@ def test_files_of_another_name_say_whom_they_name_and_once_confirmed_leave_a_not
     ingested = store(upload, received(paths))
     assert set(outcomes(ingested)) == {"refused"}
     named = {"patient_id": "0207", "patient_name": "Roe^Jim", "birth_date": "1950-02-03"}
-    assert ingested.held_for == [{"patient": patient.pk, **named}]
+    assert ingested.held_for == [{"patient": patient.pk, **named, "sex": "O"}]
     upload.confirmed_by = "night"
     assert set(outcomes(store(upload, received(paths)))) == {"stored"}
     note = Study.objects.get(patient=patient).accepted_mismatch
     assert "night stored it here although the scan carries another patient ID and name" in note
     assert "Roe" not in note
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "word"),
+    [
+        ({"PatientName": "Weber^Hans"}, {"PatientName": "Fischer^Otto"}, "another name"),
+        ({"PatientBirthDate": "19540101"}, {"PatientBirthDate": "19600101"}, "another birth date"),
+        ({"PatientSex": "F"}, {"PatientSex": "M"}, "another sex"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_a_record_lacks_comes_from_the_first_file_so_that_another_person_is_held_back(
+    site, tmp_path, first, second, word, at_once
+):
+    nobody = {"PatientName": "", "PatientBirthDate": "", "PatientSex": ""}
+    patient = Patient.objects.create(site=site, patient_id="0193")
+    one = make_series(tmp_path / "a", PatientID="0193", **(nobody | first))
+    other = make_series(tmp_path / "b", PatientID="0193", **(nobody | second))
+    for paths in ([*one, *other],) if at_once else (one, other):
+        ingested = store(Upload.objects.create(site=site), received(paths))
+    assert outcomes(ingested)[-12:] == ["refused"] * 12
+    assert word in ingested.mismatch
+    assert Study.objects.get().patient == patient
+    patient.refresh_from_db()
+    said = {"PatientName": patient.patient_name, "PatientSex": patient.sex}
+    said["PatientBirthDate"] = f"{patient.birth_date:%Y%m%d}" if patient.birth_date else ""
+    assert said == nobody | first
 
 
 def test_files_of_several_people_are_said_to_be_so(site, tmp_path):

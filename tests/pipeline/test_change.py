@@ -182,6 +182,23 @@ def test_a_lesion_inside_a_larger_one_of_the_other_scan_is_part_of_it():
     assert (part.status, part.number, part.prior_number, part.part_of) == ("part of another", 2, None, 1)
 
 
+@pytest.mark.parametrize(
+    ("piece_columns", "status"), [(slice(190, 210), "part of another"), (slice(209, 214), "resolved")]
+)
+def test_a_lesion_that_fell_apart_has_not_resolved(piece_columns, status):
+    """Its middle is free and none of the pieces is near enough to be it; of two the larger one is named."""
+    far = (MIDDLE_MM[0] + 40, *MIDDLE_MM[1:])
+    pieces = [finding(lps((*far[:2], LEFT_MM)), ml) for ml in (0.3, 0.4)]
+    now, before = scan(findings=pieces), scan(findings=[finding(lps(LEFT), 3.0)])
+    before.outlines[35:55, 60:64, 190:210] = 1
+    now.outlines[52:55, 60:64, piece_columns] = 2
+    now.outlines[35:37, 60:64, piece_columns] = 1
+    *parts, whole = lesion_changes(now, before, Still(), 90)
+    assert (whole.status, whole.number, whole.prior_number) == (status, None, 1)
+    assert whole.part_of == (2 if status == "part of another" else None)
+    assert [part.part_of for part in parts] == ([1, 1] if status == "part of another" else [None, None])
+
+
 def test_the_chest_wall_is_no_lesion_of_the_other_scan():
     at_wall = finding(lps((MIDDLE_MM[0], MIDDLE_MM[1], 14.0)), 0.5)  # 2 mm from the wall
     assert not is_dense(scan(), np.array(at_wall.centroid_mm), at_wall)
