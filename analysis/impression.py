@@ -13,6 +13,14 @@ from .stored_text import stored_text
 from .trend import ScoreChange, TimePoint
 
 MAX_FINDINGS = 3  # that are named, the largest
+OVERRULED = {  # by what the reader decides
+    True: gettext_lazy(
+        "Suspected, otherwise than the networks, which mark %(positive)s of %(lung)s lung slices as abnormal."
+    ),
+    False: gettext_lazy(
+        "Not suspected, otherwise than the networks, which mark %(positive)s of %(lung)s lung slices as abnormal."
+    ),
+}
 # What stands behind the score, in brackets.
 SINCE_LAST = {
     "beyond": gettext_lazy("%(change)s since the last CT"),
@@ -26,11 +34,12 @@ SINCE_FIRST = {
 }
 
 
-def proposed(point: TimePoint, points: Sequence[TimePoint], comparison: Comparison | None) -> str:
-    """``point``: of a done analysis; ``points``: the patient's, from ``trend.trend``."""
+def proposed(point: TimePoint, points: Sequence[TimePoint], comparison: Comparison | None, *, suspected: bool) -> str:
+    """``point``: of a done analysis; ``points``: the patient's, from ``trend.trend``; ``suspected``: what the reader
+    decides."""
     assert point.analysis is not None
     sentences = [
-        _opacities(point.analysis),
+        _opacities(point.analysis, suspected),
         _score(point),
         _findings(point.analysis),
         _since_last(comparison),
@@ -39,9 +48,11 @@ def proposed(point: TimePoint, points: Sequence[TimePoint], comparison: Comparis
     return "\n".join(sentence for sentence in sentences if sentence)
 
 
-def _opacities(analysis: Analysis) -> str:
+def _opacities(analysis: Analysis, suspected: bool) -> str:
     counted = analysis.slice_counts
-    if not analysis.suspected:
+    if suspected != analysis.suspected:
+        return str(OVERRULED[suspected] % counted)
+    if not suspected:
         return (
             gettext("No extensive opacities as in COVID-19 (%(positive)s of %(lung)s lung slices abnormal).") % counted
         )

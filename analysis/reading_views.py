@@ -40,9 +40,14 @@ def reading_context(
         "signed": signed,
         "begun": draft or (signed[0] if signed else None),
         "seen_reading": written[0].token if written else "",
-        "proposed": proposed(point, points, comparison) if has_result else "",
+        "proposals": _proposals(point, points, comparison) if has_result else None,
         "unsaved": said,
     }
+
+
+def _proposals(point: TimePoint, points: list[TimePoint], comparison: Comparison | None) -> dict[str, str]:
+    """The text that is proposed, by the decision as the form has it."""
+    return {decided: proposed(point, points, comparison, suspected=decided == "yes") for decided in ("yes", "no")}
 
 
 @require_POST
@@ -119,7 +124,7 @@ def review_findings(request: HttpRequest, pk: int) -> HttpResponse:
         "findings": findings,
         "said": said and next(each for each in findings if each.number == said.number),
         "problem": problem,
-        **(_anew(analysis) if said else {}),
+        **_anew(analysis),
     }
     return render(request, "parts/findings.html", context)
 
@@ -134,7 +139,7 @@ def _anew(analysis: Analysis) -> dict[str, Any]:
         return {}
     comparison = since_last(points, analysis)
     return {
-        "proposed": proposed(point, points, comparison),
+        "proposals": _proposals(point, points, comparison),
         "comparison": comparison,
         "change": finding_reviews.reviewed_change(comparison),
         "change_map": map_of(comparison, "change_map"),

@@ -7,6 +7,7 @@ from django.utils.translation import gettext
 from PIL import Image
 from reportlab.lib.colors import black, white
 from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Spacer
 
@@ -61,29 +62,35 @@ class Picture(Flowable):
 class HeatLegend(Flowable):
     """The heat map's colours from 0 to 1, as they look over soft tissue."""
 
-    WIDTH, HEIGHT, BAR = 240.0, 10.0, 60.0
+    HEIGHT, BAR = 10.0, 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        words = gettext("Heat map, drawn from %(least)s; one scale for all scans")
+        self.words = f"{words % {'least': number_text(HEAT_THRESHOLD, 1)}}   0"
+        self.width = stringWidth(self.words, FONT, 7) + self.BAR + 16
 
     def wrap(self, available_width: float, available_height: float) -> tuple[float, float]:
-        return self.WIDTH, self.HEIGHT
+        return self.width, self.HEIGHT
 
     def draw(self) -> None:
         canvas: Canvas = self.canv
         rgba = heat_rgba(np.linspace(0, 1, 64)[None])
         bar = rgba[..., :3] * rgba[..., 3:] + 128 * (1 - rgba[..., 3:])
-        left = self.WIDTH - self.BAR - 10
+        left = self.width - self.BAR - 10
         canvas.drawImage(ImageReader(Image.fromarray(bar.round().astype(np.uint8))), left, 1, self.BAR, 7)
         canvas.setFont(FONT, 7)
         canvas.setFillColor(FAINT)
-        words = gettext("Heat map, drawn from %(least)s; one scale for all scans")
-        canvas.drawRightString(left - 4, 2, f"{words % {'least': number_text(HEAT_THRESHOLD, 1)}}   0")
-        canvas.drawRightString(self.WIDTH, 2, "1")
+        canvas.drawRightString(left - 4, 2, self.words)
+        canvas.drawRightString(self.width, 2, "1")
 
 
 def heading_with_legend(title: str) -> list[Flowable]:
     """Of a section whose pictures show the heat map."""
+    legend = HeatLegend()
     row = table(
-        [[paragraph(title, 9.5, bold=True), HeatLegend()]],
-        [WIDTH - HeatLegend.WIDTH, HeatLegend.WIDTH],
+        [[paragraph(title, 9.5, bold=True), legend]],
+        [WIDTH - legend.width - GAP, legend.width + GAP],
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
     )
     return [Spacer(0, GAP + 2), row]

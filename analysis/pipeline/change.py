@@ -87,10 +87,11 @@ class LesionChange:
     among them; ``centroid_mm``: in the current scan, where it would lie if it is gone.
 
     ``status``: "new", "grown", "stable", "shrunk", "resolved"; "part of another" where it shares its place with a
-    finding of the other scan that is not its like (``part_of``: that finding's number there, the largest of several), as
-    lesions merge and fall apart; "unclear" where the other scan has dense tissue at the place that is no finding there; "not in the other
-    scan" where it has no lung near the place. ``doubling_time_days``: of a nodule or mass that grew in 30 days or more,
-    if the slices of both scans are thin. ``kind``, ``lung`` and ``zone``: of the current finding, else the prior one's.
+    finding of the other scan that is not its like (``part_of``: that finding's number there, the largest of several),
+    as lesions merge and fall apart; "unclear" where the other scan has dense tissue at the place that is no finding
+    there; "not in the other scan" where it has no lung near the place. ``doubling_time_days``: of a nodule or mass that
+    grew in 30 days or more, if the slices of both scans are thin. ``kind``, ``lung`` and ``zone``: of the current
+    finding, else the prior one's.
     """
 
     status: str

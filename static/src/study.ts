@@ -69,14 +69,16 @@ document.body.addEventListener('htmx:afterSettle', ({ target }) => {
   viewer?.compared();
   if ((target as Element).id !== 'findings') return;
   viewer?.reviewed();
-  proposeAnew(target as Element);
+  if ((target as HTMLElement).dataset.said) proposeAnew();
 });
 
-/** The proposed impression follows what is said of findings; where the reader changed it, a notice asks to read it again. */
-function proposeAnew(findings: Element): void {
-  const anew = findings.querySelector<HTMLTemplateElement>('[data-proposed]')?.content.textContent;
+/** The proposed impression follows the decision and what is said of findings; where the reader changed it, a notice asks to read it again. */
+function proposeAnew(): void {
+  const proposals = document.getElementById('proposals')?.textContent;
   const text = document.querySelector<HTMLTextAreaElement>('#impression');
-  if (!text || !anew) return;
+  const decided = document.querySelector<HTMLInputElement>('.reading [name=suspected]:checked');
+  if (!text || !proposals || !decided) return;
+  const anew = (JSON.parse(proposals) as Record<string, string>)[decided.value]!;
   const untouched = 'proposal' in text.dataset && text.value === text.defaultValue;
   if (untouched) text.defaultValue = text.value = anew;
   else if (text.value) document.getElementById('findings-changed')!.hidden = false;
@@ -87,7 +89,10 @@ document.addEventListener('input', ({ target }) => (typed ||= (target as HTMLEle
 listenToReviews();
 let unsaved = false; // of the report: the browser asks before it is lost
 const report = document.querySelector('.reading form');
-report?.addEventListener('input', () => (unsaved = true));
+report?.addEventListener('input', ({ target }) => {
+  unsaved = true;
+  if ((target as HTMLInputElement).name === 'suspected') proposeAnew();
+});
 report?.addEventListener('submit', () => (unsaved = false));
 // What a signature needs is asked for before the question whether to sign.
 report?.querySelector('[popovertarget="sign-for-good"]:not([popovertargetaction])')?.addEventListener('click', (event) => {

@@ -126,7 +126,7 @@ def test_rejected_findings_do_not_count_as_lesions(patient, compared, user):
     assert "1 grown" in text_of(compared.analysis)
     say_of(compared.analysis, user=user, number=1, present=False)
     points = trend(patient)
-    text = proposed(points[1], points, compared)
+    text = proposed(points[1], points, compared, suspected=bool(points[1].analysis.suspected))
     assert "1 grown" not in text
     assert "1 resolved" in text
     assert "1 grown" not in text_of(compared.analysis)
@@ -207,7 +207,11 @@ def test_rejected_findings_leave_the_proposed_text_and_the_report(patient, analy
     say_of(analysis, user=user, number=2, present=True)
     mark(analysis, user=user, centroid_mm=PLACE, long_axis_mm=11.3)
     points = trend(patient)
-    (line,) = [each for each in proposed(points[0], points, None).splitlines() if each.startswith("Focal")]
+    (line,) = [
+        each
+        for each in proposed(points[0], points, None, suspected=bool(points[0].analysis.suspected)).splitlines()
+        if each.startswith("Focal")
+    ]
     assert line == (
         "Focal findings: one that a reader marked (11.3 mm); Solid nodule, calcified, right lung, lower third "
         "(7.1 × 6.8 mm)."

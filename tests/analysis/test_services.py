@@ -264,27 +264,27 @@ def test_a_good_series_is_used_though_a_bad_one_comes_with_it(site, tmp_path):
     assert len(upload.analyses) == 1
 
 
-def test_another_patients_scan_waits_for_confirmation(site, tmp_path):
+def test_another_patients_scan_waits_for_confirmation(site, user, tmp_path):
     patient = Patient.objects.create(site=site, patient_id="7", patient_name="Other^Person")
     upload = receive(site, make_series(tmp_path / "ct"), patient=patient)
     assert upload.state == "needs_confirmation"
     assert "patient ID and name" in upload.reason
     assert not Study.objects.exists()
-    services.confirm(upload)
+    services.confirm(upload, user=user)
     tasks.do(queue.claim(Upload, upload.pk))
     upload.refresh_from_db()
     assert upload.state == "done"
     assert Study.objects.get().patient == patient
 
 
-def test_a_discarded_upload_leaves_nothing_behind(site, tmp_path):
+def test_a_discarded_upload_leaves_nothing_behind(site, user, tmp_path):
     patient = Patient.objects.create(site=site, patient_id="7")
     upload = receive(site, make_series(tmp_path / "ct"), patient=patient)
     services.discard(upload)
     assert not Study.objects.exists()
     assert not upload.parts.exists()
     with pytest.raises(services.Refusal):
-        services.confirm(upload)
+        services.confirm(upload, user=user)
 
 
 def test_an_upload_of_which_nothing_could_be_stored_has_failed(site, tmp_path):

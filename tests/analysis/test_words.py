@@ -82,10 +82,10 @@ def test_measures_have_a_decimal_comma(german):
     [
         (lesion("grown", 2), "Herdbefund 2: gewachsen"),
         (lesion("resolved"), "Nicht mehr nachweisbar: Rundherd, linke Lunge, oberes Drittel"),
-        (lesion("part of another", 4, part_of=1), "Herdbefund 4: damals Teil einer größeren Läsion"),
+        (lesion("part of another", 4, part_of=1), "Herdbefund 4: damals Teil einer anderen Läsion"),
         (
             lesion("part of another", part_of=1),
-            "Jetzt Teil von Herdbefund 1: Rundherd, linke Lunge, oberes Drittel",
+            "Verschmolzen oder zerfallen, siehe Herdbefund 1: Rundherd, linke Lunge, oberes Drittel",
         ),
     ],
 )
@@ -146,13 +146,15 @@ def test_what_readers_say_of_findings(german, course):
 @pytest.mark.django_db
 def test_the_proposed_report(german, course):
     points = trend(course.patient)
-    assert proposed(points[1], points, course.comparison).splitlines() == [
+    assert proposed(
+        points[1], points, course.comparison, suspected=bool(points[1].analysis.suspected)
+    ).splitlines() == [
         "Verdichtungen wie bei COVID-19 auf 3 von 18 Lungenschichten, 12,4 % der Lunge, am stärksten im unteren "
         "Drittel rechts. Nicht spezifisch für COVID-19.",
         "Corona-Score 3,2 cm³ (−68 % gegenüber der Voruntersuchung).",
         "Herdbefunde: Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm); Solider Rundherd, "
         "verkalkt, rechte Lunge, unteres Drittel (7,1 × 6,8 mm).",
-        "Im Vergleich zum 05.03.2020: Läsionen 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen.",
+        "Läsionen seit 05.03.2020: 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen.",
     ]
 
 

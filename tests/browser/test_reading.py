@@ -70,6 +70,21 @@ def test_the_proposed_text_follows_words_on_findings_until_the_reader_changes_it
     expect(impression).to_have_value("Mine.")
 
 
+def test_the_proposed_text_follows_the_decision_until_the_reader_changes_it(page: Page):
+    reading = page.locator("#reading")
+    impression, changed = reading.get_by_label("Impression", exact=True), page.locator("#findings-changed")
+    proposal = impression.input_value()
+    reading.get_by_label("Not suspected").check()
+    expect(impression).to_have_value(re.compile("^Not suspected, otherwise than the networks"))
+    reading.get_by_label("Suspected as the networks say").check()
+    expect(impression).to_have_value(proposal)
+    expect(changed).to_be_hidden()
+    impression.fill("Opacities.")
+    reading.get_by_label("Not suspected").check()
+    expect(impression).to_have_value("Opacities.")
+    expect(changed).to_be_visible()
+
+
 def test_an_addendum_is_signed_below_a_report_that_stays(page: Page):
     _sign(page, "Two small opacities.")
     reading = page.locator("#reading")
@@ -114,8 +129,9 @@ def test_to_overrule_the_networks_takes_a_reason_and_their_decision_stays(page: 
     signed = reading.locator("article.signed")
     expect(signed).to_contain_text("The reader decides: not suspected, otherwise than the networks.")
     expect(signed).to_contain_text("Dependent atelectasis.")
-    expect(page.locator("#headline .decision-line")).to_have_text("Not suspected")
-    expect(page.locator("#headline")).to_contain_text("reader; networks: suspected")
+    expect(page.locator("#headline .decision-line")).to_have_text(
+        "Not suspected reader; networks: suspected", use_inner_text=True
+    )
 
 
 def test_the_browser_asks_before_what_was_typed_is_left(page: Page):

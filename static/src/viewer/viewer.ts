@@ -225,7 +225,7 @@ export class Viewer {
   private say(sentence: string): void {
     const place = this.root.querySelector<HTMLElement>('[data-viewer-message]')!;
     place.textContent = sentence;
-    place.hidden = false;
+    place.hidden = sentence === '';
   }
 
   private listen(): void {

@@ -48,9 +48,11 @@ export class Views {
   private name: ViewName = 'slices';
   private building: Promise<Volume> | null = null;
   private volume: Volume | null = null;
-  /** The point of the finding that was chosen while the slices were on show. */
+  /** The point of the finding that was chosen while no planes were on show. */
   private asked: Point3 | null = null;
   private singled: Mark | null = null;
+  /** Those that were built out of sight, in no size or another one. */
+  private readonly unseen = new Set<ViewName>(['planes', '3d']);
   private announcing = 0;
   private readonly screen: HTMLElement;
   private readonly slicesName: string;
@@ -71,6 +73,7 @@ export class Views {
   /** Changes the view; the volume is built when it is first asked for. Back to the slices: where the planes were, z in mm. */
   async show(name: ViewName, ct: Ct, index: number): Promise<number | null> {
     const before = this.name;
+    if (name === 'slices') this.events.say(''); // that there are slices alone is no news there
     if (name === before) return null;
     if (name !== 'slices' && !ct.hasVolume) {
       this.events.say(gettext('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.'));
@@ -83,8 +86,9 @@ export class Views {
       const volume = await this.building;
       if (this.name === 'slices') return null; // the user went back while it was built
       volume.resize();
-      if (!this.root.dataset.volume) for (const each of ['planes', '3d'] as const) volume.reset(each); // it may have been built out of sight
+      if (this.unseen.delete(name)) this.fit(name, volume);
       if (before === 'slices') this.crossOn(index, volume, ct);
+      else if (this.asked) this.goTo(this.asked); // in 3D
       this.update();
       this.root.dataset.volume = 'ready';
     } catch (error) {
@@ -210,6 +214,13 @@ export class Views {
     const point = finding ?? (first ? volume.peak(plane) : null);
     if (point) volume.centre = point;
     else if (z_mm !== null) volume.centre = moved(volume.centre, ct.normal, z_mm - ct.height(volume.centre));
+  }
+
+  /** Shows all of a view, and leaves the planes where they cross. */
+  private fit(name: Exclude<ViewName, 'slices'>, volume: Volume): void {
+    const { centre } = volume;
+    volume.reset(name);
+    volume.centre = centre;
   }
 
   private fill(name: ViewName): void {
