@@ -50,7 +50,7 @@ def _of_scores() -> list[tuple[str, str]]:
             gettext(
                 "The band around a chart's line: where 95 per cent of the scores would lie had the same scan been "
                 "stored with other slice thicknesses, as measured on one scan. A change that is not larger than it is "
-                "called within measurement noise; one just beyond it is no proof."
+                "called within noise; one just beyond it is no proof."
             ),
         ),
     ]
@@ -84,7 +84,8 @@ def _of_outlines() -> list[tuple[str, str]]:
         (
             gettext("Known false marks"),
             gettext(
-                "The dome of the diaphragm, fat beside the heart, and stomach or bowel right under the left diaphragm. "
+                "The dome of the diaphragm, the apices of the lungs, fat beside the heart, and stomach or bowel right "
+                "under the left diaphragm. "
                 "What is marked there on positive slices counts in the score."
             ),
         ),

@@ -93,7 +93,7 @@ def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
         (gettext("Patient"), name),
         (gettext("Patient ID"), short(patient.patient_id) + issuer),
         (gettext("Born"), formats.date_text(patient.birth_date) if patient.birth_date else gettext("not given")),
-        (gettext("Age, sex"), f"{_age(patient, study)}, {words.SEXES.get(patient.sex, words.NO_SEX)}"),
+        (gettext("Age, sex"), f"{_age(study)}, {words.SEXES.get(patient.sex, words.NO_SEX)}"),
     ]
     right = [
         (pgettext("date", "CT of"), taken),
@@ -112,8 +112,8 @@ def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
     return table(rows, [54, half - 54, 54, half - 54])
 
 
-def _age(patient: Patient, study: Study) -> str:
-    years = patient.age_on(study.study_date)
+def _age(study: Study) -> str:
+    years = study.age
     if years is None:
         return gettext("age not known")
     return ngettext("%(count)s year at the scan", "%(count)s years at the scan", years) % {"count": years}
@@ -278,7 +278,7 @@ def _method_section(analysis: Analysis, *, brief: bool) -> list[Flowable]:
         "come from the slice positions. Opacity is what a third network outlines on all lung slices, dense "
         "what of it lies above %(high)s; severity adds 0 to 4 points for each third of each lung. "
         "Slices thinner than 4 mm are averaged in groups of about 4 mm. Known false marks: the dome of the diaphragm, "
-        "fat beside the heart, stomach and bowel under the left diaphragm."
+        "the apices of the lungs, fat beside the heart, stomach and bowel under the left diaphragm."
     ) % {"gate": formats.hu_text(GATE_HU), "high": formats.hu_text(HIGH_HU)}
     quality = [stored_text(flag["message"]) for flag in report["quality"]] or [gettext("No remarks.")]
     models = "; ".join(

@@ -97,7 +97,7 @@ def _of_study(row: Row) -> dict[str, Any]:
         "site": study.patient.site.code,
         "patient_id": study.patient.patient_id,
         "synthetic_patient": study.patient.synthetic,
-        "age": study.patient.age_on(study.study_date),
+        "age": study.age,
         "sex": study.patient.sex,
         "study_date": study.study_date,
         "days_since_first": point.days_since_first,

@@ -133,9 +133,11 @@ def trend(patient: Patient) -> list[TimePoint]:
 
 def trends(patients: Iterable[Patient]) -> dict[int, list[TimePoint]]:
     """The same for many patients with three queries."""
-    studies: dict[int, list[Study]] = {patient.pk: [] for patient in patients}
+    by_pk = {patient.pk: patient for patient in patients}
+    studies: dict[int, list[Study]] = {pk: [] for pk in by_pk}
     rows = Study.objects.filter(patient__in=list(studies)).select_related("chosen_series")
     for study in rows:
+        study.patient = by_pk[study.patient_id]
         studies[study.patient_id].append(study)
     runs: dict[int, list[Analysis]] = defaultdict(list)
     chosen = [study.chosen_series_id for study in rows if study.chosen_series_id]

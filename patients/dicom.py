@@ -33,7 +33,7 @@ from pydicom.uid import (
 )
 
 from .codestream import check_codestream
-from .dicom_values import integer, numbers, read_date, read_time, text
+from .dicom_values import integer, numbers, read_age, read_date, read_time, text
 from .part10 import (
     PixelElement,
     Refused,
@@ -135,7 +135,7 @@ KIND_BY_SOP_CLASS_NAME = (
 KEYWORDS = [
     "TransferSyntaxUID", "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "SpecificCharacterSet",
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Manufacturer",
-    "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex",
+    "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge",
     "StudyDate", "SeriesDate", "AcquisitionDate", "AcquisitionDateTime",
     "StudyTime", "SeriesTime", "AcquisitionTime",
     "StudyDescription", "SeriesDescription", "SeriesNumber", "InstanceNumber", "ConvolutionKernel",
@@ -158,6 +158,7 @@ class DicomFile:
     patient_name: str
     birth_date: date | None
     sex: str
+    age_years: int | None
     study_instance_uid: str
     study_date: date | None
     study_time: time | None
@@ -357,6 +358,7 @@ def _describe(structure: Structure) -> DicomFile:
         patient_name=text(dataset, "PatientName", 324),
         birth_date=read_date(text(dataset, "PatientBirthDate"), earliest=EARLIEST_BIRTH, latest=date.today()),
         sex=sex if sex in ("M", "F", "O") else "",
+        age_years=read_age(text(dataset, "PatientAge")),
         study_instance_uid=_uid(dataset, "StudyInstanceUID"),
         study_date=study_date,
         study_time=study_time,

@@ -8,6 +8,8 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+AGE_UNITS_PER_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
+
 
 def read_date(text: str, *, earliest: date, latest: date) -> date | None:
     """YYYYMMDD, also with dots or dashes as older scanners and converters write it; None outside of the limits."""
@@ -29,6 +31,13 @@ def read_time(text: str) -> time | None:
         return time(hour, minute, min(second, 59), int((match[4] or "0").ljust(6, "0")))
     except ValueError:
         return None
+
+
+def read_age(text: str) -> int | None:
+    """Whole years of an Age String (PS3.5 6.2: ``039Y``, ``018M``, ``010W``, ``005D``); None where it is none, or 0, as
+    some programs write for what they took out."""
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", text.upper())
+    return int(match[1]) // AGE_UNITS_PER_YEAR[match[2]] if match and int(match[1]) else None
 
 
 def text(dataset: Dataset, keyword: str, limit: int | None = None) -> str:

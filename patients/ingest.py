@@ -256,6 +256,7 @@ def _store_instance(
                     "study_date": dicom.study_date,
                     "study_time": dicom.study_time,
                     "description": dicom.study_description,
+                    "age_years": dicom.age_years,
                 },
             )
             series, _ = Series.objects.get_or_create(

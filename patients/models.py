@@ -137,6 +137,9 @@ class Study(models.Model):
     dated_by_hand = models.BooleanField(default=False, help_text="A user said the date, as the files carry none")
     study_time = models.TimeField(null=True, blank=True)
     description = models.CharField(max_length=128, blank=True)
+    age_years = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="PatientAge as the files say it, in whole years"
+    )
     accepted_mismatch = models.TextField(blank=True, help_text="Who stored files of another name here, and when")
     chosen_series = models.ForeignKey(
         "Series",
@@ -163,6 +166,12 @@ class Study(models.Model):
 
     def __str__(self) -> str:
         return f"study {self.pk}"
+
+    @property
+    def age(self) -> int | None:
+        """The patient's at this CT, in whole years: by the birth date, else as the files say it."""
+        by_birth = self.patient.age_on(self.study_date)
+        return self.age_years if by_birth is None else by_birth
 
 
 class Series(models.Model):

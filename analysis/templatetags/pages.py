@@ -5,7 +5,7 @@ from datetime import date
 from django import template
 from django.utils.translation import gettext_lazy as _
 
-from patients.models import Patient, name_text
+from patients.models import name_text
 
 from .. import words
 from ..models import Analysis
@@ -41,12 +41,6 @@ def stage_words(analysis: Analysis) -> str:
 def percent(fraction: float) -> int:
     """A fraction as whole per cent."""
     return round(100 * fraction)
-
-
-@register.filter
-def age_on(patient: Patient, day: date | None) -> int | None:
-    """``day`` may be "", a template's word for the date of a time point that there is not."""
-    return patient.age_on(day or None)
 
 
 @register.filter

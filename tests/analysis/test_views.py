@@ -252,7 +252,7 @@ def test_a_change_within_the_noise_is_said_and_the_band_explained(browser, patie
     assert "easurement noise" not in page  # of one time point nothing is drawn
     finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=9), activation_cm2={5: 12.0, 6: 8.5})
     page = browser.get(patient_page(patient)).content.decode()
-    assert "within measurement noise" in page
+    assert "within noise" in page
     assert "Measurement noise: where 95 % of the scores" in page
 
 

@@ -63,6 +63,17 @@ def test_a_clinician_uploads_a_follow_up_and_reads_it(stack: Stack, patient: int
             page.goto(stack.url + address)
             page.wait_for_timeout(1000)  # charts and images come after the page
             assert axe_faults(page) == [], address
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.evaluate("localStorage.setItem('theme', 'dark')")
+        page.context.add_cookies([{"name": "django_language", "value": "de", "url": stack.url}])
+        for address in (f"/patients/{patient}/", f"/studies/{second['study']}/", f"/patients/{patient}/compare/", "/"):
+            page.goto(stack.url + address)
+            page.wait_for_timeout(1000)
+            assert axe_faults(page) == [], f"{address} at 390 px, dark, German"
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+        page.context.clear_cookies(name="django_language")
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.goto(stack.url)
         page.get_by_role("link", name="About the AI").click()
         expect(page.locator("[data-figure] .main-svg").first).to_be_visible()
         assert complaints == []

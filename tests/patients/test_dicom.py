@@ -29,6 +29,13 @@ from tests.patients.checked import check, outcome, refusal
 HU = (np.arange(64 * 64).reshape(64, 64) % 2000 - 1000).astype(np.int16)
 
 
+@pytest.mark.parametrize(
+    ("text", "years"), [("039Y", 39), ("018M", 1), ("010W", 0), ("39Y", 39), ("000Y", None), ("39", None), ("", None)]
+)
+def test_the_age_is_whole_years(text, years):
+    assert check(ct_bytes(PatientAge=text)).age_years == years
+
+
 def ct_bytes(**elements) -> bytes:
     buffer = io.BytesIO()
     make_slice(HU, **elements).save_as(buffer, enforce_file_format=True)
@@ -45,6 +52,7 @@ def test_describes_a_ct_slice(tmp_path):
             IssuerOfPatientID="HOSPITAL",
             StudyDescription="Thorax",
             StudyTime="101500.25",
+            PatientAge="060Y",
         )
     )
     assert check_file(path) == DicomFile(
@@ -53,6 +61,7 @@ def test_describes_a_ct_slice(tmp_path):
         patient_name="Test^Patient",
         birth_date=date(1960, 1, 1),
         sex="O",
+        age_years=60,
         study_instance_uid="1.2.3",
         study_date=date(2020, 3, 5),
         study_time=time(10, 15, 0, 250_000),

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from django.core.exceptions import ValidationError
 
-from patients.models import Patient, Site
+from patients.models import Patient, Site, Study
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,13 @@ def test_the_age_counts_whole_years(day, age):
 
 def test_the_age_is_unknown_without_a_birth_date():
     assert Patient().age_on(date(2020, 3, 5)) is None
+
+
+def test_without_a_birth_date_the_age_is_what_the_files_say():
+    born, nobody = Patient(birth_date=date(1960, 3, 5)), Patient()
+    assert Study(patient=born, study_date=date(2020, 3, 5), age_years=39).age == 60
+    assert Study(patient=nobody, study_date=date(2020, 3, 5), age_years=39).age == 39
+    assert Study(patient=nobody).age is None
 
 
 @pytest.mark.parametrize("name", ["Berlin", "Europe/Berln", "", "../UTC"])
