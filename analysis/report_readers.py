@@ -34,7 +34,20 @@ def signed_readings(analysis: Analysis) -> list[Flowable]:
         parts += [paragraph(line, 8.5) for line in each.impression.splitlines()]
     if not parts:
         parts.append(paragraph(gettext("No reader has signed a report on this CT yet."), 8.5, bold=True))
+    elif _said_later(analysis):
+        later = gettext(
+            "Since the last signature readers said more of slices or findings: what is printed of these is newer than "
+            "what was signed."
+        )
+        parts.append(paragraph(later, 8, bold=True))
     return [Spacer(0, GAP / 2), *parts]
+
+
+def _said_later(analysis: Analysis) -> bool:
+    """Whether a reader said something of a slice or a finding after the last signature."""
+    *_, last = _signed(analysis)
+    later = {"created_at__gt": last.signed_at}
+    return analysis.corrections.filter(**later).exists() or analysis.finding_reviews.filter(**later).exists()
 
 
 def _signature(analysis: Analysis, signed: Reading) -> str:

@@ -11,6 +11,7 @@ from django.core.files.base import ContentFile
 from django.urls import reverse
 from pypdf import PdfReader
 
+from analysis.finding_reviews import say_of
 from analysis.formats import decision_words
 from analysis.models import Analysis, Comparison
 from analysis.report_pdf import render
@@ -56,6 +57,19 @@ def test_one_page_says_who_when_and_what(patient, tmp_path):
     ):  # fmt: skip
         assert words in text
     assert "synthetic" not in text
+
+
+def test_what_readers_say_after_the_signature_is_said_to_be_newer(patient, user, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
+    newer = "Since the last signature readers said more of slices or findings"
+    say_of(analysis, user=user, number=1, present=False)
+    assert newer not in text_of(analysis)
+    signed_reading(analysis, user, reason="Motion.", impression="Clear.")
+    assert newer not in text_of(analysis)
+    say_of(analysis, user=user, number=2, present=False)
+    assert newer in text_of(analysis)
+    signed_reading(analysis, user, version=2, reason="Motion.", impression="And no findings.")
+    assert newer not in text_of(analysis)
 
 
 def test_what_changed_since_the_last_scan_stands_below_the_findings(patient, tmp_path):

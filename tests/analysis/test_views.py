@@ -5,9 +5,9 @@ from pathlib import Path
 
 from django.urls import reverse
 
-from analysis import views
-from analysis.models import Analysis
-from patients.models import Patient, Series, Study, Upload
+from analysis import page_urls, views
+from analysis.models import Analysis, Comparison, SavedFilter
+from patients.models import Patient, PatientEvent, Series, Study, Upload
 from tests.analysis.finished import finished_analysis
 from tests.analysis.pages import DAY, HTMX, patient_page, question, study_page
 
@@ -296,3 +296,37 @@ def test_a_course_whose_first_ct_is_still_at_work_says_no_change_since(browser, 
     page = browser.get(patient_page(patient))
     assert page.status_code == 200
     assert "since the" not in page.content.decode().partition('class="time-points"')[2]
+
+
+def test_no_address_shows_or_changes_what_is_another_sites(client, stranger, analysis, held):
+    comparison = Comparison.objects.create(analysis=analysis, prior=analysis, days=1, state="FAILED")
+    event = PatientEvent.objects.create(patient=held.patient, date=DAY, text="Fever")
+    owned = {
+        "patients": held.patient.pk,
+        "studies": analysis.series.study_id,
+        "analyses": analysis.pk,
+        "comparisons": comparison.pk,
+        "instances": analysis.series.instances.first().pk,
+        "uploads": held.pk,
+        "events": event.pk,
+    }
+    client.force_login(stranger)
+    asked = set()
+    for pattern in page_urls.urlpatterns:
+        kind, *rest = str(pattern.pattern).split("/")
+        if not any("<" in part for part in rest) or kind == "worklist":
+            continue
+        known = {"pk": owned[kind], "of": analysis.pk, "decision": "confirm"}
+        named = {name: known[name] for name in pattern.pattern.converters}
+        address = reverse(f"pages:{pattern.name}", kwargs=named)
+        answers = {client.get(address).status_code, client.post(address, {"action": "save"}).status_code}
+        assert 404 in answers <= {404, 405}, (address, answers)
+        asked.add(kind)
+    assert asked == set(owned)
+
+
+def test_a_filter_is_forgotten_by_its_user_alone(client, user, stranger):
+    saved = SavedFilter.objects.create(user=user, name="Mine", address="show=mine")
+    client.force_login(stranger)
+    client.post(reverse("pages:forget_filter", args=[saved.pk]))
+    assert SavedFilter.objects.filter(pk=saved.pk).exists()

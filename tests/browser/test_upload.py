@@ -213,13 +213,13 @@ def test_a_folder_and_a_zip_are_dropped_together(stack: Stack, worker: None, sca
         log_in(page, stack.url)
         page.goto(f"{stack.url}/upload/")
         page.evaluate("scrollTo(0, 0)")
-        _drop(page, [scan[0].parent, packed])
+        drop(page, [scan[0].parent, packed])
         expect(page.locator("[data-drop-zone]")).to_be_in_viewport()
         status = page.locator("#upload-status")
         expect(status).to_contain_text("9 stored", timeout=WORKED_OFF_WITHIN_MS)
 
 
-def _drop(page: Page, paths: list[Path]) -> None:
+def drop(page: Page, paths: list[Path]) -> None:
     """As from the desktop: the browser itself opens files and folders."""
     box = page.locator("[data-drop-zone]").bounding_box()
     assert box
@@ -237,10 +237,10 @@ def test_an_empty_folder_and_one_that_cannot_be_read_are_said(stack: Stack, tmp_
         log_in(page, stack.url)
         page.goto(f"{stack.url}/upload/")
         status = page.locator("#upload-status")
-        _drop(page, [tmp_path / "empty"])
+        drop(page, [tmp_path / "empty"])
         expect(status).to_contain_text("Nothing was sent: there is no file in what you dropped.")
         page.evaluate(UNREADABLE)
-        _drop(page, [tmp_path / "empty"])
+        drop(page, [tmp_path / "empty"])
         expect(status).to_contain_text("Nothing was sent: a file or folder among these cannot be read.")
 
 
