@@ -53,7 +53,7 @@ class Pane:
 @never_cache
 @vary_on_headers("HX-Request")
 def compare(request: HttpRequest, pk: int) -> HttpResponse:
-    """``?study=`` names a study, once for each; ``?then=`` and ``?now=`` name two; without any the last two results.
+    """``?study=`` names a study, once for each; without any the last two results.
 
     An open page where comparisons wait asks whether they still do.
     """
@@ -135,10 +135,7 @@ def _shown(request: HttpRequest, points: list[TimePoint]) -> list[TimePoint]:
     """The studies that the address names, the earliest first; of one alone also the one before it, or after it."""
     wanted = [each for each in request.GET.getlist("study") if each]
     if not wanted:
-        wanted = [
-            request.GET.get(name) or str(otherwise.study.pk)
-            for name, otherwise in (("then", points[-2]), ("now", points[-1]))
-        ]
+        return points[-2:]
     shown = [point for point in points if str(point.study.pk) in wanted]
     if len(shown) != len(set(wanted)):
         raise Http404(_("One of these studies has no result of this patient."))

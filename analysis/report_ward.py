@@ -271,12 +271,12 @@ def _method_section(analysis: Analysis, *, brief: bool) -> list[Flowable]:
     """``brief``: without the method, which the full report and the help page tell too."""
     report = analysis.report
     method = gettext(
-        "A U-Net finds the lungs, and a ResNet rates each slice of them and draws its heat map (0 to 1); the Corona "
-        "score adds up heat map × voxel volume over the positive slices where the tissue is denser than "
-        "%(gate)s, the paper's score (Gozes et al. 2020) without that limit. The positive ratio is "
-        "positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time point, and distances "
-        "come from the slice positions. Opacity is what a third network outlines on all lung slices, dense "
-        "what of it lies above %(high)s; severity adds 0 to 4 points for each third of each lung. "
+        "A U-Net finds the lungs, and a ResNet rates each slice of them and draws its heat map (0 to 1), whose area "
+        "× height is the slice's activation; the Corona score adds up heat map × voxel volume over the positive "
+        "slices where the tissue is denser than %(gate)s, the paper's score (Gozes et al. 2020) without that limit. "
+        "The positive ratio is positive ÷ lung slices, the Relative Corona score is score ÷ score of the first time "
+        "point, and distances come from the slice positions. Opacity is what a third network outlines on all lung "
+        "slices, dense what of it lies above %(high)s; severity adds 0 to 4 points for each third of each lung. "
         "Slices thinner than 4 mm are averaged in groups of about 4 mm. Known false marks: the dome of the diaphragm, "
         "the apices of the lungs, fat beside the heart, stomach and bowel under the left diaphragm."
     ) % {"gate": formats.hu_text(GATE_HU), "high": formats.hu_text(HIGH_HU)}

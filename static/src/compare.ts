@@ -178,16 +178,7 @@ class Comparison {
       focusImage: () => (this.focused ?? this.leader ?? this.opened).focus(),
     });
     for (const button of this.root.querySelectorAll<HTMLButtonElement>('[data-go-pane]')) {
-      button.addEventListener('click', () => {
-        const pane = this.panes.find(({ root }) => root.dataset.pane === button.dataset.goPane)!;
-        this.leader = pane;
-        void pane.ct?.go(nearest(pane.scan, pointOf(button)![2]));
-        for (const each of this.panes) {
-          const there = button.closest('tr')!.querySelector<HTMLElement>(`[data-go-pane="${each.root.dataset.pane}"]`);
-          each.single(there && listed(there));
-        }
-        this.root.scrollIntoView({ block: 'nearest' });
-      });
+      button.addEventListener('click', () => this.goTo(button));
     }
     const slices = {
       step: (by: number) => this.step(by),
@@ -210,6 +201,17 @@ class Comparison {
       if (touched) document.getElementById('compared')!.hidden = false;
       else location.reload();
     });
+  }
+
+  /** Goes to a finding of the table, and rings what the table says that it is in each CT. */
+  private goTo(button: HTMLButtonElement): void {
+    this.leader = this.panes.find(({ root }) => root.dataset.pane === button.dataset.goPane)!;
+    void this.leader.ct?.go(nearest(this.leader.scan, pointOf(button)![2]));
+    for (const pane of this.panes) {
+      const there = button.closest('tr')!.querySelector<HTMLElement>(`[data-go-pane="${pane.root.dataset.pane}"]`);
+      pane.single(there && listed(there));
+    }
+    this.root.scrollIntoView({ block: 'nearest' });
   }
 
   private get viewer(): HTMLElement {

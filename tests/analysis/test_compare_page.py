@@ -77,18 +77,6 @@ def test_at_most_four_stand_side_by_side(browser, patient, three, tmp_path):
     assert compare(browser, patient, study=studies).status_code == 404
 
 
-def test_addresses_of_two_time_points_still_lead_here(browser, patient, three):
-    first, second, third = (each.pk for each in three)
-    studies = [each.series.study_id for each in three]
-    assert shown(browser, patient, then=studies[0], now=studies[2]) == [first, third]
-    assert shown(browser, patient, then=studies[2], now=studies[0]) == [first, third]
-    assert shown(browser, patient, then=studies[1], now=studies[1]) == [first, second]
-    assert shown(browser, patient, then=studies[0]) == [first, third]
-    for wrong in ("999", "x", ""):
-        answer = compare(browser, patient, now=wrong, then=studies[0])
-        assert answer.status_code == (200 if wrong == "" else 404), wrong
-
-
 def test_each_ct_says_how_it_is_matched_and_shows_the_change_against_the_one_before(browser, patient, three):
     first, second, third = three
     middle = registered(third, second)

@@ -69,6 +69,12 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.locator("h1").hover()
         expect(ring).to_be_hidden()
         assert pixels_of(plane_picture(page, "3d"), 0) > 20, "no red for the opacities"
+        for key, colour, other in (("o", 0, 1), ("f", 1, 0)):
+            page.keyboard.press(key)
+            wait_until(lambda colour=colour: pixels_of(plane_picture(page, "3d"), colour) == 0, 60, f"{key} to hide")
+            assert pixels_of(plane_picture(page, "3d"), other) > 20
+            page.keyboard.press(key)
+            wait_until(lambda colour=colour: pixels_of(plane_picture(page, "3d"), colour) > 20, 60, f"{key} to show")
         turned = plane_picture(page, "3d")
         box = page.locator("[data-plane='3d']").bounding_box()
         assert box

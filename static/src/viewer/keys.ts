@@ -43,6 +43,7 @@ export function listenForKeys(viewer: HTMLElement, slices: Slices, others: Recor
 
 /** What the button of a key does, or the link. */
 function onButton(key: string): (() => void) | null {
-  const button = document.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
-  return button && button.getClientRects().length > 0 ? () => button.click() : null; // none where it is not on show
+  const buttons = [...document.querySelectorAll<HTMLElement>(`[data-key="${CSS.escape(key)}"]`)];
+  const button = buttons.find((each) => each.getClientRects().length > 0); // of those on show
+  return button ? () => button.click() : null;
 }

@@ -21,10 +21,13 @@ const TISSUE = [
   [0, 1, 0.97, 0.94, 0.35],
 ] as const;
 
+export type Surfaces = 'opacities' | 'findings';
+
 export class Lungs {
   private tissue!: Types.VolumeActor;
-  private findings = new Map<number, vtkActor>();
-  private readonly surfaces = new Map<string, vtkActor>();
+  private readonly surfaces: Record<Surfaces, Map<string, vtkActor>> = { opacities: new Map(), findings: new Map() };
+  private readonly hidden = new Set<Surfaces>();
+  private rejected: ReadonlySet<number> = new Set();
   private clipped = 0;
 
   private constructor(private readonly viewport: VolumeViewport) {}
@@ -33,20 +36,29 @@ export class Lungs {
   static async open(viewport: VolumeViewport, tissue: string, grid: Grid, opacities: Uint8Array, findings: Uint8Array): Promise<Lungs> {
     const lungs = new Lungs(viewport);
     await viewport.setVolumes([{ volumeId: tissue, callback: ({ volumeActor }) => lungs.colour(volumeActor) }]);
-    surfacesOf(grid, opacities, RED).forEach((actor, number) => lungs.add(`opacity ${number}`, actor));
-    lungs.findings = surfacesOf(grid, findings, GREEN);
-    lungs.findings.forEach((actor, number) => lungs.add(`finding ${number}`, actor));
+    surfacesOf(grid, opacities, RED).forEach((actor, number) => lungs.add('opacities', `opacity ${number}`, actor));
+    surfacesOf(grid, findings, GREEN).forEach((actor, number) => lungs.add('findings', `finding ${number}`, actor));
     viewport.resetCamera();
     return lungs;
   }
 
   /** Findings but those left out, and what readers marked. */
   setFindings(left: ReadonlySet<number>, marks: Mark[]): void {
-    this.findings.forEach((actor, number) => actor.setVisibility(!left.has(number)));
-    const old = [...this.surfaces.keys()].filter((uid) => uid.startsWith('mark '));
+    this.rejected = left;
+    const { findings } = this.surfaces;
+    const old = [...findings.keys()].filter((uid) => uid.startsWith('mark '));
     this.viewport.removeActors(old);
-    for (const uid of old) this.surfaces.delete(uid);
-    marks.forEach((mark, index) => this.add(`mark ${index}`, ballOf(mark, GREEN)));
+    for (const uid of old) findings.delete(uid);
+    marks.forEach((mark, index) => this.add('findings', `mark ${index}`, ballOf(mark, GREEN)));
+    this.showAll();
+  }
+
+  /** Shows or hides all opacities or all findings. */
+  show(surfaces: Surfaces, on: boolean): void {
+    if (on) this.hidden.delete(surfaces);
+    else this.hidden.add(surfaces);
+    this.showAll();
+    this.viewport.render();
   }
 
   /** Takes away a share of the body from the front. */
@@ -54,7 +66,8 @@ export class Lungs {
     this.clipped = share;
     const [, , front, back] = this.tissue.getMapper()!.getBounds();
     const plane = vtkPlane.newInstance({ origin: [0, front + share * (back - front), 0], normal: [0, 1, 0] });
-    for (const actor of [this.tissue, ...this.surfaces.values()]) {
+    const { opacities, findings } = this.surfaces;
+    for (const actor of [this.tissue, ...opacities.values(), ...findings.values()]) {
       const mapper = actor.getMapper()!;
       mapper.removeAllClippingPlanes();
       if (share > 0) mapper.addClippingPlane(plane);
@@ -66,8 +79,18 @@ export class Lungs {
     this.viewport.setCamera(FROM_FRONT);
   }
 
-  private add(uid: string, actor: vtkActor): void {
-    this.surfaces.set(uid, actor);
+  private showAll(): void {
+    for (const surfaces of ['opacities', 'findings'] as const) {
+      for (const [uid, actor] of this.surfaces[surfaces]) {
+        const [kind, number] = uid.split(' ');
+        const rejected = kind === 'finding' && this.rejected.has(Number(number));
+        actor.setVisibility(!rejected && !this.hidden.has(surfaces));
+      }
+    }
+  }
+
+  private add(to: Surfaces, uid: string, actor: vtkActor): void {
+    this.surfaces[to].set(uid, actor);
     this.viewport.addActor({ uid, actor });
     if (this.clipped > 0) this.clip(this.clipped);
   }

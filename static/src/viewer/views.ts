@@ -6,6 +6,7 @@ import type { Cursor } from './cursor';
 import { marked, rejected } from './findings';
 import type { HeatmapSettings } from './heatmap';
 import { nearest } from './scan';
+import type { Surfaces } from './lungs';
 import type { Mark, Scan } from './scan';
 import { pressedTool } from './toolbar';
 import type { DragTool, Measure, Window } from './view';
@@ -259,6 +260,13 @@ export class Views {
     this.place.querySelector<HTMLElement>('[data-volume-wait]')!.hidden = true;
     const { clip } = this;
     clip?.addEventListener('input', () => this.volume?.clip(Number(clip.value) / 100));
+    for (const button of this.place.querySelectorAll<HTMLButtonElement>('[data-surfaces]')) {
+      button.addEventListener('click', () => {
+        const on = button.getAttribute('aria-pressed') !== 'true';
+        button.setAttribute('aria-pressed', String(on));
+        this.volume?.showSurfaces(button.dataset.surfaces as Surfaces, on);
+      });
+    }
     return this.volume;
   }
 

@@ -11,6 +11,7 @@ import type { Grid } from './grid';
 import { colourStops } from './heatmap';
 import type { HeatmapSettings } from './heatmap';
 import { Lungs } from './lungs';
+import type { Surfaces } from './lungs';
 import { loadMap } from './overlay';
 import { label } from './plane';
 import { Ring } from './ring';
@@ -202,6 +203,11 @@ export class Volume {
   /** A cursor that measures on a plane. */
   cursor(on: Plane, measure: Measure): Cursor {
     return new Cursor(viewportOf(on), measure);
+  }
+
+  /** Shows or hides all opacities or all findings in 3D. */
+  showSurfaces(surfaces: Surfaces, on: boolean): void {
+    this.lungs?.show(surfaces, on);
   }
 
   /** Takes away a share of the body from the front, in 3D. */
