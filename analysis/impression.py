@@ -1,7 +1,6 @@
 """The text that is proposed for a report, from the numbers of the result and in the reader's language: the reader
 changes what is not so."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy
@@ -34,18 +33,13 @@ SINCE_FIRST = {
 }
 
 
-def proposed(point: TimePoint, points: Sequence[TimePoint], comparison: Comparison | None, *, suspected: bool) -> str:
-    """``point``: of a done analysis; ``points``: the patient's, from ``trend.trend``; ``suspected``: what the reader
-    decides."""
-    assert point.analysis is not None
-    sentences = [
-        _opacities(point.analysis, suspected),
-        _score(point),
-        _findings(point.analysis),
-        _since_last(comparison),
-        _caution(point.analysis),
-    ]
-    return "\n".join(sentence for sentence in sentences if sentence)
+def proposed(point: TimePoint, comparison: Comparison | None) -> dict[bool, str]:
+    """By what the reader decides, suspected or not. ``point``: of a done analysis."""
+    analysis = point.analysis
+    assert analysis is not None
+    sentences = [_score(point), _findings(analysis), _since_last(comparison), _caution(analysis)]
+    others = [sentence for sentence in sentences if sentence]
+    return {decided: "\n".join([_opacities(analysis, decided), *others]) for decided in (True, False)}
 
 
 def _opacities(analysis: Analysis, suspected: bool) -> str:

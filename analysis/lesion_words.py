@@ -97,8 +97,10 @@ def _count(lesions: list[dict[str, Any]], status: str) -> str:
     small = sum(max(each["volume_ml"] or 0.0, each["prior_volume_ml"] or 0.0) < SMALL_ML for each in lesions)
     if not small:
         return said
-    below = gettext("below %(ml)s ml") % {"ml": number_text(SMALL_ML, 1)}
-    return f"{said} ({below})" if small == len(lesions) else f"{said} ({small} {below})"
+    all_small = gettext("%(unclear)s (below %(ml)s ml)")
+    some_small = gettext("%(unclear)s (%(small)s below %(ml)s ml)")
+    counted = {"unclear": said, "small": small, "ml": number_text(SMALL_ML, 1)}
+    return (all_small if small == len(lesions) else some_small) % counted
 
 
 def is_rejected(lesion: dict[str, Any]) -> bool:

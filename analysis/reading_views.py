@@ -25,7 +25,7 @@ MOST_UNSAVED = 5  # the newest ones are kept
 
 
 def reading_context(
-    request: HttpRequest, study: Study, point: TimePoint, points: list[TimePoint], comparison: Comparison | None
+    request: HttpRequest, study: Study, point: TimePoint, comparison: Comparison | None
 ) -> dict[str, Any]:
     """What the report's part of the study page shows; a text is proposed where the CT has a result."""
     written = list(study.readings.select_related("reader", "analysis").defer("analysis__report"))
@@ -40,14 +40,15 @@ def reading_context(
         "signed": signed,
         "begun": draft or (signed[0] if signed else None),
         "seen_reading": written[0].token if written else "",
-        "proposals": _proposals(point, points, comparison) if has_result else None,
+        "proposals": _proposals(point, comparison) if has_result else None,
         "unsaved": said,
     }
 
 
-def _proposals(point: TimePoint, points: list[TimePoint], comparison: Comparison | None) -> dict[str, str]:
+def _proposals(point: TimePoint, comparison: Comparison | None) -> dict[str, str]:
     """The text that is proposed, by the decision as the form has it."""
-    return {decided: proposed(point, points, comparison, suspected=decided == "yes") for decided in ("yes", "no")}
+    texts = proposed(point, comparison)
+    return {"yes": texts[True], "no": texts[False]}
 
 
 @require_POST
@@ -139,7 +140,7 @@ def _anew(analysis: Analysis) -> dict[str, Any]:
         return {}
     comparison = since_last(points, analysis)
     return {
-        "proposals": _proposals(point, points, comparison),
+        "proposals": _proposals(point, comparison),
         "comparison": comparison,
         "change": finding_reviews.reviewed_change(comparison),
         "change_map": map_of(comparison, "change_map"),

@@ -221,7 +221,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
 
     def context() -> dict[str, Any]:
         moving_parts = bool(request.headers.get("HX-Request"))  # the report is none: what is typed in it stays
-        reading = {} if moving_parts else reading_context(request, study, point, points, comparison)
+        reading = {} if moving_parts else reading_context(request, study, point, comparison)
         return (
             _trend_context(study.patient, points, here=study)
             | reading

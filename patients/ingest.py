@@ -101,26 +101,37 @@ def _store_file(
         return FileOutcome(name, "refused", refused.reason)
     difference = identity_difference(patient, dicom)
     if difference and not upload.confirmed_by:
-        if (named := _identity(patient, dicom)) not in ingested.held_for:
-            ingested.held_for.append(named)
-        ingested.mismatch = SEVERAL_PEOPLE if len(ingested.held_for) > 1 else ingested.mismatch or difference
-        return FileOutcome(name, "refused", HELD_BACK.format(difference=difference))
+        return _hold_back(name, patient, dicom, difference, ingested)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     stored = Instance.objects.filter(site=upload.site, sop_instance_uid=dicom.sop_instance_uid).first()
     if (stored is None or stored.sha256 != sha256) and (reason := why_undecodable(path)):
         return FileOutcome(name, "refused", reason)
     if stored is None:
+        if patient.pk and not difference:
+            difference = _complete(patient, dicom)
+        if difference and not upload.confirmed_by:  # another worker has just stored somebody else's
+            return _hold_back(name, patient, dicom, difference, ingested)
         stored, is_new = _store_instance(upload, patient, dicom, path, sha256)
         if is_new:
             if difference:
                 _note_mismatch(upload, stored.series.study, difference)
-            elif patient.pk:
-                _complete(patient, dicom)
             ingested.handled.add(stored.pk)
             ingested.series[stored.series_id] = stored.series
             return FileOutcome(name, "stored")
     return _outcome_of_known(upload, patient, name, path, sha256, stored, ingested)
+
+
+def _hold_back(name: str, patient: Patient, dicom: DicomFile, difference: str, ingested: Ingested) -> FileOutcome:
+    """The file waits until a user says whose it is; ``held_for`` then names each person once."""
+    named = _identity(patient, dicom)
+    known = next((each for each in ingested.held_for if _may_be_one(each, named)), None)
+    if known is None:
+        ingested.held_for.append(named)
+    else:
+        known.update({key: value for key, value in named.items() if not known[key]})
+    ingested.mismatch = SEVERAL_PEOPLE if len(ingested.held_for) > 1 else ingested.mismatch or difference
+    return FileOutcome(name, "refused", HELD_BACK.format(difference=difference))
 
 
 def _outcome_of_known(
@@ -207,14 +218,30 @@ def _identity(patient: Patient, dicom: DicomFile) -> dict[str, Any]:
     }
 
 
-def _complete(patient: Patient, dicom: DicomFile) -> None:
-    """What the patient's record does not say is taken from the first file that does: the next one can differ then."""
+def _may_be_one(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two identities do not differ; what is unknown does not."""
+    as_compared = {"patient_name": _plain}
+    pairs = [(as_compared.get(key, str)(one[key]), as_compared.get(key, str)(other[key])) for key in one]
+    return all(a == b or not a or not b for a, b in pairs)
+
+
+def _complete(patient: Patient, dicom: DicomFile) -> str:
+    """What the patient's record does not say is taken from the first file that does: the next one can differ then.
+
+    Returns how this one differs (``identity_difference``) from what another worker took over meanwhile.
+    """
     known = {"patient_name": dicom.patient_name, "birth_date": dicom.birth_date, "sex": dicom.sex}
-    missing = {name: value for name, value in known.items() if value and not getattr(patient, name)}
-    for name, value in missing.items():
-        setattr(patient, name, value)
-    if missing:
+    if not any(value and not getattr(patient, name) for name, value in known.items()):
+        return ""
+    with transaction.atomic():
+        patient.refresh_from_db(from_queryset=Patient.objects.select_for_update())
+        if difference := identity_difference(patient, dicom):
+            return difference
+        missing = {name: value for name, value in known.items() if value and not getattr(patient, name)}
+        for name, value in missing.items():
+            setattr(patient, name, value)
         patient.save(update_fields=missing)
+    return ""
 
 
 def _note_mismatch(upload: Upload, study: Study, difference: str) -> None:

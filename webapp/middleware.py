@@ -43,11 +43,11 @@ def not_kept(get_response: Answering) -> Answering:
 
 
 def forgotten_at_logout(get_response: Answering) -> Answering:
-    """Who logs out leaves no files in the browser's cache: DICOM files hold names, and ward PCs are shared."""
+    """Who logs out leaves no files in the browser's cache (over HTTPS): DICOM files hold names, ward PCs are shared."""
 
     def answer(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        if request.method == "POST" and request.path == reverse("account_logout"):
+        if request.method == "POST" and request.path in (reverse("account_logout"), reverse("admin:logout")):
             response.headers["Clear-Site-Data"] = '"cache"'
         return response
 

@@ -23,6 +23,7 @@ NEAR_MM, NEAR_RADIUS = 8.0, 0.6
 """Centroids this near, or nearer than this part of the larger lesion's radius where the outlines touch as well, may be
 one lesion: registration is about 2 mm off, and the centroid of an irregular lesion shifts as it grows or shrinks."""
 PART_SHARED = 0.5  # of the smaller outline, from which on one lesion is a part of the other
+PART_OF_WHOLE = 0.25  # of the larger one, which its parts must be at least
 SIZE_WEIGHT = 0.1  # of a factor e in volume, against a distance as long as may be
 NO_MATCH = 1.5  # what it costs to leave two unmatched, so that two far ones are no better than one near one
 SIGNIFICANT = 1.25
@@ -222,8 +223,8 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
     """Every finding of both scans once: those of the current one in its order, then those that are gone."""
     centers_mm = motion.to_prior(_centroids(current.findings))  # in the prior scan
     prior_centers_mm = _centroids(prior.findings)
-    shared = _shared(current, prior, motion)
-    matched = match(current.findings, centers_mm, prior.findings, prior_centers_mm, shared > 0)
+    common, own, prior_own = _overlap(current, prior, motion)
+    matched = match(current.findings, centers_mm, prior.findings, prior_centers_mm, common > 0)
     changes = []
     for index, finding in enumerate(current.findings):
         before = matched.get(index)
@@ -231,20 +232,25 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
             thin = max(current.volume.spacing_mm[0], prior.volume.spacing_mm[0]) <= THICK_MM
             changes.append(_persisting(index, finding, before, prior.findings[before], days if thin else None))
         else:
-            status, part_of = _unmatched(prior, centers_mm[index], finding, shared[index], NEW)
+            parts = _parts(common[index], own[index], prior_own)
+            status, part_of = _unmatched(prior, centers_mm[index], finding, parts, NEW)
             changes.append(_alone(status, finding, finding.centroid_mm, part_of, number=index + 1))
     places_mm = motion.to_current(prior_centers_mm)
     for index, finding in enumerate(prior.findings):
         if index not in matched.values():
-            status, part_of = _unmatched(current, places_mm[index], finding, shared[:, index], RESOLVED)
+            parts = _parts(common[:, index], prior_own[index], own)
+            status, part_of = _unmatched(current, places_mm[index], finding, parts, RESOLVED)
             x, y, z = places_mm[index].tolist()
             changes.append(_alone(status, finding, (x, y, z), part_of, prior_number=index + 1))
     return tuple(changes)
 
 
-def _shared(current: Scan, prior: Scan, motion: Motion) -> npt.NDArray[np.float64]:
-    """Voxels that a finding has in common with a prior one, brought to its scan, as a share of the smaller of the two
-    (finding, prior finding)."""
+Voxels = npt.NDArray[np.int64]
+
+
+def _overlap(current: Scan, prior: Scan, motion: Motion) -> tuple[Voxels, Voxels, Voxels]:
+    """Voxels that each finding has in common with each prior one, brought to its scan (finding, prior finding), and
+    those of each finding and of each prior one."""
     shape, affine = current.lungs.shape, current.volume.affine_lps
     moved = motion.warped(prior.outlines, prior.volume.affine_lps, shape, affine)
     size, prior_size = len(current.findings) + 1, len(prior.findings) + 1
@@ -253,21 +259,27 @@ def _shared(current: Scan, prior: Scan, motion: Motion) -> npt.NDArray[np.float6
     common = np.bincount(pairs, minlength=size * prior_size).reshape(size, prior_size)
     own = np.bincount(current.outlines[current.outlines > 0], minlength=size)
     prior_own = np.bincount(moved[moved > 0], minlength=prior_size)
-    return (common / np.maximum(np.minimum.outer(own, prior_own), 1))[1:, 1:]
+    return common[1:, 1:], own[1:], prior_own[1:]
+
+
+def _parts(common: Voxels, own: int, others: Voxels) -> list[int]:
+    """Index of each finding of the other scan that holds a finding of ``own`` voxels, or is a piece of it; none where
+    all pieces together are little of it, as where a large lesion came over a speck."""
+    parts = np.flatnonzero((common > 0) & (common >= PART_SHARED * np.minimum(own, others)))
+    return parts.tolist() if common[parts].sum() >= PART_OF_WHOLE * own else []
 
 
 def _unmatched(
     other: Scan,
     center_mm: npt.NDArray[np.float64],
     finding: Finding,
-    shared: npt.NDArray[np.float64],
+    parts: list[int],
     otherwise: str,
 ) -> tuple[str, int | None]:
     """Status of a finding without its like in the other scan, and number of the finding there that holds its place, or
-    is the largest of those that lie in it; ``shared``: with each finding of the other scan."""
-    of_one = [number for number, share in enumerate(shared, start=1) if share >= PART_SHARED]
-    largest = max(of_one, key=lambda number: other.findings[number - 1].volume_ml, default=0)
-    part_of = int(other.outlines[other.nearest(center_mm)]) or largest
+    of the largest of its ``parts``."""
+    largest = max(parts, key=lambda index: other.findings[index].volume_ml, default=-1)
+    part_of = int(other.outlines[other.nearest(center_mm)]) or largest + 1
     if part_of:
         return PART, part_of
     if not other.lungs[other.nearest(center_mm + _ball(BEYOND_LUNGS_MM))].any():

@@ -25,10 +25,14 @@ function askedFor(scan: Scan): number | null {
   return z !== null && Number.isFinite(Number(z)) ? nearest(scan, Number(z)) : null;
 }
 
-/** The finding that the page's address names is singled out, as if it had been clicked. */
+/** The finding that the page's address names is singled out, as if it had been clicked, but not under a reader who has begun. */
 function singleAskedFor(): void {
   const number = Number(new URLSearchParams(location.search).get('finding'));
-  document.querySelector<HTMLElement>(`[data-finding="${number}"]`)?.focus();
+  const finding = document.querySelector<HTMLElement>(`[data-finding="${number}"]`);
+  if (!finding || document.activeElement !== document.body) return;
+  finding.focus({ preventScroll: true }); // the page stays at the image
+  const list = finding.closest('.findings')!;
+  list.scrollTop += finding.getBoundingClientRect().top - list.getBoundingClientRect().top;
 }
 
 /** The address of a time point, opened at the level on show here. */

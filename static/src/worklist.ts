@@ -49,7 +49,7 @@ const keys: Record<string, () => void> = {
 document.addEventListener('keydown', (event) => {
   const target = event.target as HTMLElement;
   if (event.altKey || event.ctrlKey || event.metaKey || target.matches('input:not([type=checkbox]), select, textarea')) return;
-  if (target !== document.body && !target.closest('#worklist')) return; // keys of other parts of the page are theirs
+  if (!target.matches('body, main') && !target.closest('#worklist')) return; // keys of other parts of the page are theirs
   const act = keys[event.key];
   if (!act || (event.key.length === 1 && !lettersAct())) return;
   event.preventDefault();

@@ -126,7 +126,7 @@ def test_rejected_findings_do_not_count_as_lesions(patient, compared, user):
     assert "1 grown" in text_of(compared.analysis)
     say_of(compared.analysis, user=user, number=1, present=False)
     points = trend(patient)
-    text = proposed(points[1], points, compared, suspected=bool(points[1].analysis.suspected))
+    text = proposed(points[1], compared)[bool(points[1].analysis.suspected)]
     assert "1 grown" not in text
     assert "1 resolved" in text
     assert "1 grown" not in text_of(compared.analysis)
@@ -209,7 +209,7 @@ def test_rejected_findings_leave_the_proposed_text_and_the_report(patient, analy
     points = trend(patient)
     (line,) = [
         each
-        for each in proposed(points[0], points, None, suspected=bool(points[0].analysis.suspected)).splitlines()
+        for each in proposed(points[0], None)[bool(points[0].analysis.suspected)].splitlines()
         if each.startswith("Focal")
     ]
     assert line == (

@@ -239,7 +239,7 @@ def test_the_proposed_text_says_what_the_numbers_say(patient, analysis, tmp_path
     )
     comparison = Comparison.objects.create(analysis=later, prior=analysis, days=9, state="DONE", change=CHANGE)
     points = trend(patient)
-    text = proposed(points[1], points, comparison, suspected=bool(points[1].analysis.suspected))
+    text = proposed(points[1], comparison)[bool(points[1].analysis.suspected)]
     assert text.splitlines() == [
         "Opacities as in COVID-19 on 3 of 18 lung slices, 12.4 % of the lungs, most in the right lower third. Not "
         "specific to COVID-19.",
@@ -268,12 +268,12 @@ def test_the_proposed_text_says_whether_a_change_means_something(patient, tmp_pa
         Analysis.objects.filter(pk=result.pk).update(corona_score_cm3=score, score_variation=0.05)
     points = trend(patient)
     with override(language):
-        assert proposed(points[1], points, None, suspected=bool(points[1].analysis.suspected)).splitlines()[1] == said
+        assert proposed(points[1], None)[bool(points[1].analysis.suspected)].splitlines()[1] == said
 
 
 def test_the_proposed_text_says_where_the_reader_decides_otherwise(patient, analysis):
     (point,) = trend(patient)
-    said = {decided: proposed(point, [point], None, suspected=decided).splitlines() for decided in (True, False)}
+    said = {decided: text.splitlines() for decided, text in proposed(point, None).items()}
     assert said[True][0].startswith("Opacities as in COVID-19 on 2 of 18 lung slices")
     assert said[False][0] == ("Not suspected, otherwise than the networks, which mark 2 of 18 lung slices as abnormal.")
     assert said[True][1:] == said[False][1:]
@@ -284,7 +284,7 @@ def test_the_proposed_text_of_healthy_lungs_is_short_and_warns_of_a_bad_scan(pat
     flag = {"code": "lungs_cut_off", "message": "The scan ends inside the lungs.", "severe": True}
     Analysis.objects.filter(pk=healthy.pk).update(quality=[flag])
     (point,) = trend(patient)
-    assert proposed(point, [point], None, suspected=bool(point.analysis.suspected)).splitlines() == [
+    assert proposed(point, None)[bool(point.analysis.suspected)].splitlines() == [
         "No extensive opacities as in COVID-19 (0 of 18 lung slices abnormal).",
         "Corona score 0.0 cm³.",
         "No nodule or focal opacity of 4 mm or more.",

@@ -146,9 +146,7 @@ def test_what_readers_say_of_findings(german, course):
 @pytest.mark.django_db
 def test_the_proposed_report(german, course):
     points = trend(course.patient)
-    assert proposed(
-        points[1], points, course.comparison, suspected=bool(points[1].analysis.suspected)
-    ).splitlines() == [
+    assert proposed(points[1], course.comparison)[bool(points[1].analysis.suspected)].splitlines() == [
         "Verdichtungen wie bei COVID-19 auf 3 von 18 Lungenschichten, 12,4 % der Lunge, am stärksten im unteren "
         "Drittel rechts. Nicht spezifisch für COVID-19.",
         "Corona-Score 3,2 cm³ (−68 % gegenüber der Voruntersuchung).",

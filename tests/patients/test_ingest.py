@@ -309,6 +309,29 @@ def test_what_a_record_lacks_comes_from_the_first_file_so_that_another_person_is
     assert said == nobody | first
 
 
+def test_what_another_worker_took_over_meanwhile_counts(site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="0193")
+    stale = Upload.objects.create(site=site, patient=Patient.objects.get(pk=patient.pk))
+    Patient.objects.filter(pk=patient.pk).update(patient_name="Weber^Hans")
+    paths = make_series(tmp_path / "ct", PatientID="0193", PatientName="Fischer^Otto")
+    ingested = store(stale, received(paths))
+    assert set(outcomes(ingested)) == {"refused"}
+    assert "another name" in ingested.mismatch
+    patient.refresh_from_db()
+    assert patient.patient_name == "Weber^Hans"
+
+
+def test_one_person_written_in_two_ways_is_asked_about_once(site, tmp_path):
+    patient = Patient.objects.create(site=site, patient_id="0193", patient_name="Doe^Jane")
+    said = {"PatientID": "0207", "PatientBirthDate": "19500203"}
+    first = make_series(tmp_path / "a", PatientName="Roe^Jim", PatientSex="M", **said)
+    second = make_series(tmp_path / "b", PatientName="ROE^JIM", PatientSex="", **said)
+    ingested = store(Upload.objects.create(site=site, patient=patient), received([*first, *second]))
+    (named,) = ingested.held_for
+    assert (named["patient_name"], named["sex"]) == ("Roe^Jim", "M")
+    assert ingested.mismatch != SEVERAL_PEOPLE
+
+
 def test_files_of_several_people_are_said_to_be_so(site, tmp_path):
     patient = Patient.objects.create(site=site, patient_id="0193", patient_name="Doe^Jane")
     slight = make_series(tmp_path / "slight", PatientID="0193", PatientName="Doe^Janet")

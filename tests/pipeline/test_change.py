@@ -199,6 +199,23 @@ def test_a_lesion_that_fell_apart_has_not_resolved(piece_columns, status):
     assert [part.part_of for part in parts] == ([1, 1] if status == "part of another" else [None, None])
 
 
+def test_a_large_lesion_over_a_speck_is_new_and_leaves_resolved():
+    """The speck lies at its rim: it says nothing of the whole."""
+    far = (MIDDLE_MM[0] + 40, *MIDDLE_MM[1:])
+    large, speck = finding(lps(LEFT), 60.0), finding(lps((*far[:2], LEFT_MM)), 0.05)
+    now, before = scan(findings=[large]), scan(findings=[speck])
+    now.outlines[35:55, 60:64, 190:210] = 1
+    before.outlines[52:54, 60:62, 190:192] = 1
+    assert [(one.status, one.part_of) for one in lesion_changes(now, before, Still(), 90)] == [
+        ("new", None),
+        ("part of another", 1),
+    ]
+    assert [(one.status, one.part_of) for one in lesion_changes(before, now, Still(), 90)] == [
+        ("part of another", 1),
+        ("resolved", None),
+    ]
+
+
 def test_the_chest_wall_is_no_lesion_of_the_other_scan():
     at_wall = finding(lps((MIDDLE_MM[0], MIDDLE_MM[1], 14.0)), 0.5)  # 2 mm from the wall
     assert not is_dense(scan(), np.array(at_wall.centroid_mm), at_wall)

@@ -1,10 +1,11 @@
-"""How long a session lasts."""
+"""How long a session lasts, and what stays on the PC after it."""
 
 import time
 from datetime import timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.urls import reverse
 from django.utils import timezone
 
 HTMX = {"HX-Request": "true"}
@@ -58,3 +59,9 @@ def test_without_log_in_no_session_is_made(client, db):
 def test_logging_out_ends_the_session(ward_pc):
     ward_pc.post("/accounts/logout/")
     assert not [row for row in Session.objects.all() if "_auth_user_id" in row.get_decoded()]
+
+
+@pytest.mark.parametrize("address", ["account_logout", "admin:logout"])
+def test_who_logs_out_leaves_no_files_in_the_browsers_cache(admin_client, address):
+    assert "Clear-Site-Data" not in admin_client.get("/").headers
+    assert admin_client.post(reverse(address)).headers["Clear-Site-Data"] == '"cache"'

@@ -222,7 +222,7 @@ export class Pane {
       outline.on = outlined[name];
       outline.draw(image, plane);
     }
-    if (this.ct) drawMarks(this.canvas('marks'), this.ct, z_mm, outlined.findings ? this.scan.marks : [], this.singled);
+    if (this.ct) drawMarks(this.canvas('marks'), this.ct, z_mm, outlined.findings ? this.scan.marks : [], outlined.findings ? this.singled : null);
   }
 
   private get screen(): HTMLElement {

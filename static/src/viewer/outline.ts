@@ -96,23 +96,25 @@ export class Outline {
       const line = label === 0 || this.left.has(label) ? null : this.colouring(label);
       if (line === null) continue;
       const [row, column] = [Math.floor(cell / size), cell % size];
-      if (line.broken && (row + 2 * column) % 5 > 2) continue; // gaps along rows, columns and diagonals
+      const [up, down, left, right] = [at(row - 1, column), at(row + 1, column), at(row, column - 1), at(row, column + 1)];
+      const alone = [up, down, left, right].every((beside) => beside !== label); // which would be lost in a gap
+      const [across, along] = [column, row].map((place) => !line.broken || alone || place % 3 < 2);
       const corner = DETAIL * (row * side + column);
       const last = DETAIL - 1;
       const word = asWord(line.colour);
-      /** `inwards`: the step to the next line further in. */
-      const edge = (start: number, step: number, inwards: number): void => {
+      /** `inwards`: the step to the next line further in; `cased`: whether there is room around. */
+      const edge = (start: number, step: number, inwards: number, cased = true): void => {
         for (let thick = 0; thick < this.lines; thick++) {
           for (let i = 0; i < DETAIL; i++) {
             words[start + thick * inwards + i * step] = word;
-            words[start - (thick + 1) * inwards + i * step] ||= CASING;
+            if (cased) words[start - (thick + 1) * inwards + i * step] ||= CASING;
           }
         }
       };
-      if (at(row - 1, column) !== label) edge(corner, 1, side);
-      if (at(row + 1, column) !== label) edge(corner + last * side, 1, -side);
-      if (at(row, column - 1) !== label) edge(corner, side, 1);
-      if (at(row, column + 1) !== label) edge(corner + last, side, -1);
+      if (across && up !== label) edge(corner, 1, side);
+      if (across && down !== label) edge(corner + last * side, 1, -side);
+      if (along && left !== label) edge(corner, side, 1, column > 0);
+      if (along && right !== label) edge(corner + last, side, -1, column < size - 1);
     }
     this.plane.getContext('2d')!.putImageData(this.pixels, 0, 0);
     this.painted = planeNumber;

@@ -61,6 +61,7 @@ export class Viewer {
     this.steering = this.steer();
     this.views = new Views(root, scan, () => ({ window: this.window, ...this.layers.settings }), {
       say,
+      unsay: (sentence) => this.unsay(sentence),
       windowed: (window) => this.windowedInPlanes(window),
       crossed: () => this.steering.endCursor(),
       changed: (before, now) => this.viewChanged(before, now),
@@ -225,7 +226,12 @@ export class Viewer {
   private say(sentence: string): void {
     const place = this.root.querySelector<HTMLElement>('[data-viewer-message]')!;
     place.textContent = sentence;
-    place.hidden = sentence === '';
+    place.hidden = false;
+  }
+
+  private unsay(sentence: string): void {
+    const place = this.root.querySelector<HTMLElement>('[data-viewer-message]')!;
+    if (place.textContent === sentence) place.hidden = true;
   }
 
   private listen(): void {

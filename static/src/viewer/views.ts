@@ -27,12 +27,15 @@ const NAMES: Record<Exclude<ViewName, 'slices'>, string> = {
   planes: gettext('CT in three planes: the Tab key leads through them; ? lists all keys'),
   '3d': gettext('Lungs in 3D: arrow keys turn them; ? lists all keys'),
 };
+const SLICES_ALONE = gettext('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.');
 const TURN_DEGREES = 10; // by a key
 const STEP_MM = 1; // of the cross, by a key
 const PAUSE_MS = 400; // after the last key, before the place of the cross is announced
 
 interface ViewsEvents {
   say(sentence: string): void;
+  /** Takes back what was said, where nothing else was said since. */
+  unsay(sentence: string): void;
   windowed(window: Window): void;
   /** Planes cross at another point: what they show is new. */
   crossed(): void;
@@ -74,14 +77,14 @@ export class Views {
   /** Changes the view; the volume is built when it is first asked for. Back to the slices: where the planes were, z in mm. */
   async show(name: ViewName, ct: Ct, index: number): Promise<number | null> {
     const before = this.name;
-    if (name === 'slices') this.events.say(''); // that there are slices alone is no news there
+    if (name === 'slices') this.events.unsay(SLICES_ALONE); // which is no news there
     if (name === before) return null;
     if (name !== 'slices' && !ct.hasVolume) {
-      this.events.say(gettext('This browser draws without a graphics card (WebGL): slices alone, no planes and no 3D.'));
+      this.events.say(SLICES_ALONE);
       return null;
     }
     this.fill(name);
-    if (name === 'slices') return this.volume ? ct.height(this.volume.centre) : null;
+    if (name === 'slices') return this.volume ? ct.height(this.asked ?? this.volume.centre) : null;
     try {
       this.building ??= this.build(ct);
       const volume = await this.building;
