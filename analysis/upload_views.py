@@ -23,7 +23,7 @@ FINAL_STATES = (Upload.State.DONE, Upload.State.FAILED)
 @never_cache
 def upload(request: HttpRequest) -> HttpResponse:
     """Send scans whose patient the files name."""
-    waiting = waiting_uploads(request).filter(patient=None, user=request.user)
+    waiting = waiting_uploads(request).filter(patient=None)
     context = {"section": "upload", "sites": visible(Site, request.user), "waiting": waiting}
     return render(request, "pages/upload.html", context)
 

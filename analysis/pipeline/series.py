@@ -74,7 +74,7 @@ MISSING = gettext_noop(
     "About {count} slices are missing between {above:.1f} and {below:.1f} mm: send the complete series."
 )
 MISSING_AT_PLACES = gettext_noop(
-    "About {count} slices are missing between {above:.1f} and {below:.1f} mm (and at {places} more places): "
+    "About {count} slices are missing between {above:.1f} and {below:.1f} mm (other gaps: {places}): "
     "send the complete series."
 )
 

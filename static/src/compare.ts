@@ -211,7 +211,7 @@ class Comparison {
       const there = button.closest('tr')!.querySelector<HTMLElement>(`[data-go-pane="${pane.root.dataset.pane}"]`);
       pane.single(there && listed(there));
     }
-    this.root.scrollIntoView({ block: 'nearest' });
+    this.viewer.scrollIntoView({ block: 'start' });
   }
 
   private get viewer(): HTMLElement {

@@ -84,9 +84,10 @@ def test_a_held_upload_names_both_patients_and_asks_again_on_a_page_opened_anew(
     assert Upload.objects.get(pk=upload.pk).held_for == []
 
 
-def test_the_upload_page_asks_again_about_ones_own_held_uploads_without_a_patient(browser, site, user):
+def test_the_upload_page_asks_about_all_of_the_site_that_are_held_without_a_patient(browser, site, user, stranger):
     own = Upload.objects.create(site=site, user=user, state=Upload.State.NEEDS_CONFIRMATION)
-    others = Upload.objects.create(site=site, state=Upload.State.NEEDS_CONFIRMATION)
+    imported = Upload.objects.create(site=site, state=Upload.State.NEEDS_CONFIRMATION)
+    broken_off = Upload.objects.create(site=site, user=stranger, state=Upload.State.RECEIVING)
+    elsewhere = Upload.objects.create(site=stranger.sites.get(), state=Upload.State.NEEDS_CONFIRMATION)
     text = browser.get(reverse("pages:upload")).content.decode()
-    assert str(own.pk) in text
-    assert str(others.pk) not in text
+    assert [str(one.pk) in text for one in (own, imported, broken_off, elsewhere)] == [True, True, False, False]

@@ -310,3 +310,10 @@ def test_progress_moves_in_its_cell_and_the_list_stays(browser, site, five):
     assert "50 %" in browser.get(cell, headers=HTMX).content.decode()
     Analysis.objects.filter(state="QUEUED").update(state="RUNNING")
     assert browser.get(HOME, {"seen": page.context["seen"]}, headers=HTMX).status_code == 200
+
+
+def test_a_ct_stored_against_its_headers_is_marked(browser, five):
+    assert "files name another patient" not in browser.get(HOME).text
+    Study.objects.filter(pk=five[0].pk).update(accepted_mismatch="On 5 Mar 2020, ward stored it here although …")
+    lines = browser.get(HOME).text.split("<tr data-study=")[1:]
+    assert [five[0].pk == int(line.split('"')[1]) for line in lines] == ["files name another" in line for line in lines]
