@@ -35,7 +35,7 @@ def lesion_words(lesion: dict[str, Any]) -> str:
 
 
 def status_words(status: str) -> str:
-    """What became of a lesion (``pipeline/change.py``, ``lesions.py``) in a word or two."""
+    """What became of a lesion (``pipeline/lesion_change.py``, ``lesions.py``) in a word or two."""
     return str(words.LESION_STATUS.get(status, words.NOT_COMPARED))
 
 

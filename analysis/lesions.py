@@ -12,12 +12,12 @@ from .lesion_words import SMALL_ML
 from .models import Comparison, Finding
 from .trend import TimePoint, compared
 
-SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown: pipeline/change.py is for workers alone
+SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown: pipeline/lesion_change.py is for workers
 OPEN = 15  # rows of a table that are open at most, the largest first; the others are folded
 NOT_COMPARED = "not compared"
 UNCLEAR = "unclear"
 SHOWN_INSTEAD = (UNCLEAR, "part of another", "not in the other scan")
-"""Statuses of ``pipeline/change.py`` that say what the scan without the finding shows at its place."""
+"""Statuses of ``pipeline/lesion_change.py`` that say what the scan without the finding shows at its place."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Sighting:
     """A lesion at one time point. ``finding``: None where the scan has no such finding, and then ``instead`` is the
     status that says what it shows there; ``rejected``: a reader says that the finding is none.
 
-    ``status``: of ``pipeline/change.py``, against the time point ``since``; "" where there is nothing to compare with.
+    ``status``: of ``pipeline/lesion_change.py``, against the time point ``since``; "" where there is nothing to compare
+    with.
     """
 
     point: TimePoint

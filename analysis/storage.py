@@ -27,7 +27,8 @@ from .models import Analysis, Comparison, Finding
 from .pipeline.series import UnusableSeries, check_series, read_header
 
 if TYPE_CHECKING:
-    from .pipeline.change import Change, Scan
+    from .pipeline.change import Change
+    from .pipeline.lesion_change import Scan
     from .pipeline.run import Analysis as Result
 
 logger = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ def read_map(map_file: FieldFile) -> npt.NDArray[np.uint8]:
 
 def read_scan(analysis: Analysis) -> "Scan":
     """A done analysis as the comparison wants it, on the matrix of its maps. UnusableSeries where a part is missing."""
-    from .pipeline.change import Scan  # imports SimpleITK: only a worker comes here
+    from .pipeline.lesion_change import Scan  # imports SimpleITK: only a worker comes here
     from .pipeline.pixels import read_volume
     from .pipeline.report import Finding as ReportedFinding
 

@@ -44,7 +44,7 @@ THIRDS = {
     "lower": pgettext_lazy("third of the lungs", "Lower"),
 }
 
-LESION_STATUS = {  # as in pipeline/change.py, what matters most first
+LESION_STATUS = {  # as in pipeline/lesion_change.py, what matters most first
     "new": pgettext_lazy("lesion", "new"),
     "grown": pgettext_lazy("lesion", "grown"),
     "shrunk": pgettext_lazy("lesion", "shrunk"),

@@ -15,7 +15,8 @@ import torch
 
 from analysis.phantoms import Anatomy, Grid, Lesion, Pose, Visit, make_patient, nodules_of_all_sizes, random_opacities
 from analysis.phantoms import render as rendered
-from analysis.pipeline.change import GROWN, NEW, RESOLVED, SHRUNK, SIGNIFICANT, STABLE, Change, Scan, compare
+from analysis.pipeline.change import Change, compare
+from analysis.pipeline.lesion_change import GROWN, NEW, RESOLVED, SHRUNK, SIGNIFICANT, STABLE, Scan
 from analysis.pipeline.registration import Motion
 from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.weights import Models, released

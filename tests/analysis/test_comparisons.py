@@ -16,7 +16,7 @@ from django.utils import timezone
 from analysis import comparisons, lesions, queue, services, storage, tasks
 from analysis.formats import date_text
 from analysis.models import Analysis, Comparison
-from analysis.pipeline import change
+from analysis.pipeline import lesion_change
 from analysis.trend import trend
 from analysis.words import LESION_STATUS
 from patients import removal
@@ -221,8 +221,14 @@ def test_a_late_workers_comparison_leaves_no_file(patient, analysis, later):
 
 
 def test_the_words_know_every_status():
-    statuses = {change.NEW, change.GROWN, change.STABLE, change.SHRUNK, change.RESOLVED}
-    assert set(LESION_STATUS) == statuses | {change.PART, change.UNCLEAR, change.ABSENT}
+    statuses = {
+        lesion_change.NEW,
+        lesion_change.GROWN,
+        lesion_change.STABLE,
+        lesion_change.SHRUNK,
+        lesion_change.RESOLVED,
+    }
+    assert set(LESION_STATUS) == statuses | {lesion_change.PART, lesion_change.UNCLEAR, lesion_change.ABSENT}
 
 
 def test_the_web_process_imports_neither_torch_nor_simpleitk():

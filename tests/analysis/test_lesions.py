@@ -8,7 +8,7 @@ import pytest
 from analysis import lesions
 from analysis.lesions import Became, comparisons, followed
 from analysis.models import Analysis, Comparison, Finding, FindingReview
-from analysis.pipeline import change
+from analysis.pipeline import lesion_change
 from analysis.trend import trend
 from patients.models import Series, Study
 from tests.analysis.finished import FINDINGS
@@ -213,4 +213,4 @@ def test_an_open_timeline_is_told_of_a_comparison(browser, patient, course):
 
 
 def test_pages_call_a_lesion_grown_from_the_factor_on_that_comparisons_do():
-    assert lesions.SIGNIFICANT == change.SIGNIFICANT
+    assert lesions.SIGNIFICANT == lesion_change.SIGNIFICANT

@@ -4,7 +4,7 @@ import pytest
 from django.utils import translation
 
 from analysis.meanings import meanings
-from analysis.pipeline import change, findings, opacity, regions, score, slices
+from analysis.pipeline import change, findings, lesion_change, opacity, regions, score, slices
 from analysis.trend import HEALTHY_SCORE_CM3
 
 POSITIVE_RATIO, CORONA_SCORE, RELATIVE, _NOISE, OPACITY, FINDINGS, SINCE_LAST, _FALSE_MARKS = range(8)
@@ -30,7 +30,7 @@ def test_figures_are_the_constants_of_the_pipeline(language):
             str(len(opacity.GRADES_PERCENT) * len(regions.ZONES)),
         ),
         FINDINGS: (f"{number(findings.MIN_DIAMETER_MM, language)} mm",),
-        SINCE_LAST: (number(change.SIGNIFICANT, language), f"{number(change.TOLERANCE_MM, language)} mm"),
+        SINCE_LAST: (number(lesion_change.SIGNIFICANT, language), f"{number(change.TOLERANCE_MM, language)} mm"),
     }
     for which, figures in says.items():
         for figure in figures:

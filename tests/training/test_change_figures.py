@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.phantoms import Pose
-from analysis.pipeline.change import Change, LesionChange, Scan
+from analysis.pipeline.change import Change
+from analysis.pipeline.lesion_change import LesionChange, Scan
 from analysis.pipeline.report import Finding
 from analysis.training.change_figures import CAME, GONE, NOT_FOUND, Followed, Pair, _followed, _is_right, figures
 
