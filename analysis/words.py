@@ -74,6 +74,7 @@ GONE = {  # of a lesion that is no finding of the later scan
 QUALITY = {  # by the code of a flag
     "breath_differs": pgettext_lazy("quality", "breath differs"),
     "breathing": pgettext_lazy("quality", "breathing"),
+    "coarse_pixels": pgettext_lazy("quality", "coarse pixels"),
     "contrast": pgettext_lazy("quality", "contrast"),
     "localisers_left_out": pgettext_lazy("quality", "localisers left out"),
     "lossy_compression": pgettext_lazy("quality", "lossy compression"),

@@ -50,6 +50,9 @@ MAX_VOXELS = 1_000_000_000
 """2 GB of Hounsfield units, 3,800 slices of 512 × 512."""
 THICK_SLICES_MM = 5.0
 """Slices this far apart blur small opacities (Fleischner Society 2017 asks for 1.5 mm)."""
+COARSE_PIXELS_MM = 2.0
+"""The networks see slices of 256 × 256, whose pixels have up to 2 mm in large patients. Coarser ones blur vessels into
+haze: at 3 mm the Corona score of covid_P001 is a third higher (`python -m analysis.training.repeatability`)."""
 UNEVEN_STEPS, UNEVEN_MM = 0.1, 0.25
 """Difference of the widest and the narrowest step, ÷ the mean one and in mm, from which volumes are rough: less may be
 positions rounded to 0.1 mm."""
@@ -353,6 +356,10 @@ def _header_flags(headers: Sequence[SliceHeader], z_mm: _Float) -> tuple[Quality
     if step >= THICK_SLICES_MM:
         message = gettext_noop("The slices are {distance:.1f} mm apart; small opacities may be missed.")
         flags.append(QualityFlag("thick_slices", message.format(distance=step)))
+    pixel_mm = max(headers[0].pixel_spacing_mm or (0.0,))
+    if pixel_mm > COARSE_PIXELS_MM:
+        message = gettext_noop("The pixels are {size:.1f} mm wide: scores are too high, small opacities may be missed.")
+        flags.append(QualityFlag("coarse_pixels", message.format(size=pixel_mm), severe=True))
     steps = -np.diff(z_mm)
     narrowest, widest = float(steps.min()), float(steps.max())
     if widest - narrowest > max(UNEVEN_STEPS * step, UNEVEN_MM):

@@ -240,6 +240,12 @@ def test_flags_thick_slices_sharp_kernel_and_contrast():
     assert codes(check_series(slices)) == ["thick_slices", "sharp_kernel", "contrast"]
 
 
+@pytest.mark.parametrize(("pixel_mm", "flags"), [(2.0, []), (2.6, [("coarse_pixels", True)])])
+def test_pixels_larger_than_the_networks_know_ask_for_a_look(pixel_mm, flags):
+    geometry = check_series(headers(pixel_spacing_mm=(pixel_mm, pixel_mm)))
+    assert [(flag.code, flag.severe) for flag in geometry.quality] == flags
+
+
 def test_rounded_positions_are_no_uneven_spacing():
     assert codes(check_series(headers(-np.round(0.625 * np.arange(40), 1)))) == []
 
@@ -277,7 +283,7 @@ def test_flags_children_whom_no_network_was_trained_on(years, expected):
 
 @pytest.mark.parametrize(("given", "expected"), [("01", ["lossy_compression"]), ("00", [])])
 def test_flags_lossy_compression(tmp_path, given, expected):
-    make_series(tmp_path, LossyImageCompression=given)
+    make_series(tmp_path, spacing_mm=(2.5, 0.8, 0.8), LossyImageCompression=given)
     assert codes(check_series(find_series(tmp_path))) == expected
 
 
