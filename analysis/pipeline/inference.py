@@ -1,6 +1,6 @@
 """Networks ready to run, on a processor by OpenVINO, on a GPU by torch, in bfloat16 where the machine has it."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
@@ -12,19 +12,33 @@ from torch import Tensor, nn
 from analysis.pipeline.networks import half_precision, has_bfloat16
 
 BATCH = 16
-"""Images that a network takes at most at a time."""
+"""Images that OpenVINO compiles a network for: more at a time are no faster on a processor."""
+GPU_BATCH = 128
+"""Images that a GPU takes at a time: a chest CT in one or two batches."""
 
-Network = Callable[[Tensor], tuple[Tensor, ...]]
-"""From images (n, 1, side, side), of the processor, to what the network says of each: float32, where it runs."""
+
+class Network(Protocol):
+    """From images (n, 1, side, side), of the processor, to what the network says of each: float32, where it runs.
+
+    ``batch``: images that it takes at most at a time.
+    """
+
+    batch: int
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]: ...
 
 
 def ready(module: nn.Module, side: int, device: torch.device) -> Network:
     """A module of one image tensor, for images of ``side`` pixels, ready to run on ``device``."""
     module = module.eval().requires_grad_(False)
-    return _OnProcessor(module, side) if device.type == "cpu" else _OnGpu(module, device)
+    return OnProcessor(module, side) if device.type == "cpu" else InTorch(module, device)
 
 
-class _OnGpu:
+class InTorch:
+    """The module as torch runs it, in bfloat16 where ``device`` has it; not compiled (decision 24)."""
+
+    batch = GPU_BATCH
+
     def __init__(self, module: nn.Module, device: torch.device) -> None:
         self._module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._device = device
@@ -36,12 +50,14 @@ class _OnGpu:
         return tuple(one.float() for one in (said if isinstance(said, tuple) else (said,)))
 
 
-class _OnProcessor:
+class OnProcessor:
     """OpenVINO's compilation of the module for ``BATCH`` images; fewer are filled up.
 
     By its front end for TorchScript: ``openvino.convert_model`` does the same, but reports its use over the network,
     and the one for ``torch.export`` (2026.4) logs tracebacks of operations that it then converts well.
     """
+
+    batch = BATCH
 
     def __init__(self, module: nn.Module, side: int) -> None:
         with torch.inference_mode():

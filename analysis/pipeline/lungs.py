@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from analysis.pipeline.grid import SQUARE_PIXEL, PixelMm, from_grid
-from analysis.pipeline.inference import BATCH, Network
+from analysis.pipeline.inference import Network
 from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, window
 
 # A piece smaller than this share of the largest one is bowel gas, trachea or table, not lung: the smaller lung of
@@ -29,11 +29,11 @@ def lung_logits(
     ``network``: a LungUNet, ready. ``on_batch`` is told the share done after each batch.
     """
     logits = []
-    for start in range(0, len(grid_hu), BATCH):
-        hu = F.interpolate(grid_hu[start : start + BATCH], size=(LUNG_INPUT, LUNG_INPUT), mode="bilinear")
+    for start in range(0, len(grid_hu), network.batch):
+        hu = F.interpolate(grid_hu[start : start + network.batch], size=(LUNG_INPUT, LUNG_INPUT), mode="bilinear")
         (of_batch,) = network(window(hu, LUNG_WINDOW_HU))
         logits.append(of_batch.cpu())
-        on_batch(min(1.0, (start + BATCH) / len(grid_hu)))
+        on_batch(min(1.0, (start + network.batch) / len(grid_hu)))
     joined: npt.NDArray[np.float32] = torch.cat(logits)[:, 0].numpy()
     return joined
 

@@ -9,12 +9,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 
-from analysis.pipeline import inference
 from analysis.pipeline.grid import GRID
 from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, window
 from analysis.pipeline.weights import Models
 
-BATCH = inference.BATCH // 2  # slabs, each with its mirror image
 BOX_MARGIN = 1.1  # side of the crop ÷ the longer side of the lungs
 SLAB_MM = 4.0  # thinner slices are averaged to about this: less noise, and time that does not grow with their number
 NEIGHBOUR_MM = 5.0  # standard deviation of the weights by which slices speak for their neighbours
@@ -104,8 +102,9 @@ def classify(
     logits: list[float] = []
     box = torch.tensor([lung_box(lung)], dtype=torch.float32)
     back = torch.tensor([[*((GRID / 2 - box[0, :2]) / box[0, 2] + 0.5), GRID / box[0, 2]]])  # in sides of the box
-    for start in range(0, len(slabs), BATCH):
-        batch = slabs[start : start + BATCH]
+    at_once = models.slices.batch // 2  # each with its mirror image
+    for start in range(0, len(slabs), at_once):
+        batch = slabs[start : start + at_once]
         hu = torch.stack([grid_hu[members].mean(0) for members in batch])
         share = torch.stack([torch.from_numpy(lung[members]).float().mean(0, keepdim=True) for members in batch])
         of_slabs, locations, outlines = _run(hu, share, box, models)
@@ -114,7 +113,7 @@ def classify(
             maps = crop(cells, (back * cells.shape[-1]).expand(len(batch), -1), GRID)
             for members, one_map in zip(batch, maps, strict=True):
                 target[members] = one_map.numpy() * lung[members]
-        on_batch(min(1.0, (start + BATCH) / len(slabs)))
+        on_batch(min(1.0, (start + at_once) / len(slabs)))
     activation[~scored] = opacity[~scored] = 0
     alone = np.array(logits)
     averaged = with_neighbours(alone, np.array([slice_spacing_mm * (one.start + one.stop) / 2 for one in slabs]))

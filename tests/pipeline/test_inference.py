@@ -1,10 +1,12 @@
 """The compiled networks say what torch says of the same weights."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import Tensor
 
-from analysis.pipeline.inference import BATCH, ready
+from analysis.pipeline.inference import BATCH, InTorch, OnProcessor
 from analysis.pipeline.networks import (
     LUNG_INPUT,
     SLICE_INPUT,
@@ -19,18 +21,20 @@ CPU = torch.device("cpu")
 TOLERANCE = 0.03 if has_bfloat16(CPU) else 1e-4  # mean difference ÷ mean size of an output
 
 
-@pytest.fixture(scope="module", params=["lung U-Net", "slice networks"])
+@pytest.fixture(scope="module", params=["lung U-Net", "slice networks", "slice networks in torch"])
 def network(request):
-    """A module with random weights, its input's side, and the same ready to run."""
+    """A module with random weights, its input's side, and the same ready to run. Torch is what runs on a GPU; here it
+    runs on the processor."""
     torch.manual_seed(0)
     if request.param == "lung U-Net":
         module, side = LungUNet(), LUNG_INPUT
     else:
         module, side = SliceNetworks(SliceClassifier(), OpacityDecoder()), SLICE_INPUT
-    return module.eval(), side, ready(module, side, CPU)
+    module = module.eval().requires_grad_(False)
+    return module, side, InTorch(deepcopy(module), CPU) if "torch" in request.param else OnProcessor(module, side)
 
 
-def in_torch(module: torch.nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+def plainly(module: torch.nn.Module, images: Tensor) -> tuple[Tensor, ...]:
     with torch.inference_mode():
         said = module(images)
     return said if isinstance(said, tuple) else (said,)
@@ -44,7 +48,7 @@ def test_says_what_the_module_says(network):
     module, side, compiled = network
     images = torch.rand(3, 1, side, side)
     said = compiled(images)
-    expected = in_torch(module, images)
+    expected = plainly(module, images)
     assert [one.shape for one in said] == [one.shape for one in expected]
     assert {one.dtype for one in said} == {torch.float32}
     for one, other in zip(said, expected, strict=True):

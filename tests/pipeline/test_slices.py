@@ -32,6 +32,15 @@ def untrained() -> Models:
     return Models(ready(LungUNet(), LUNG_INPUT, cpu), slices, classifier, None, 0.5, 0.1, 0.05, (), cpu)
 
 
+class SaysWhatItSees:
+    """In place of the slice networks."""
+
+    batch = 16
+
+    def __call__(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return image, image, 20 * (image - 0.5)
+
+
 def test_crop_samples_the_box() -> None:
     image = torch.zeros(1, 1, 256, 256)
     image[..., 100:150, 60:110] = 1
@@ -150,7 +159,7 @@ def test_maps_lie_where_the_networks_looked(untrained: Models, monkeypatch: pyte
         return torch.zeros(len(share)), 20 * (F.avg_pool2d(layer2, 8) - 0.5)
 
     monkeypatch.setattr(untrained.slice_classifier, "classify", dense)
-    models = replace(untrained, slices=lambda image: (image, image, 20 * (image - 0.5)))
+    models = replace(untrained, slices=SaysWhatItSees())
     scored = np.array([True])
     found = classify(grid_hu, lung, scored, slice_spacing_mm=5.0, models=models, on_batch=lambda done: None)
     rows, columns = np.nonzero(found.activation[0] > 0.5)
