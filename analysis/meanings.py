@@ -63,7 +63,8 @@ def _of_outlines() -> list[tuple[str, str]]:
             gettext(
                 "The share of the lungs that a third network outlines as ground-glass or consolidation on all lung "
                 "slices. Severity adds 0 to 4 points for each third of each lung (from 5, 25, 50 and 75 per cent on), "
-                "24 at most: six zones as in Ooi et al. 2004, parted at thirds of height, and not validated."
+                "24 at most: six zones and their grades as in the serial radiographic score for SARS (PMC7120874; "
+                "Ooi et al. 2004), parted at thirds of height, and not validated."
             ),
         ),
         (

@@ -44,8 +44,8 @@ BLOOD_SQUARE = 5
 """Pixels of 256²: side of the square over which HU are averaged, all of it between the lungs."""
 
 BREATHING_PERCENT = 0.5
-"""What lies between lung above and lung below ÷ the lungs. Still scans at hand have up to 0.20 %; where the diaphragm
-moves by 10 mm every 25 mm of the table, so that slices show it twice, 1 to 2 %."""
+"""What lies between lung above and lung below ÷ the lungs: a still scan has next to none, one whose slices show the
+dome of the diaphragm twice more than this."""
 BREATHING_GAP_MM = 40.0
 """Higher is no repeated dome of the diaphragm."""
 BREATHING_PIECE_MM = 14.0
