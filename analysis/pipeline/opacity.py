@@ -11,9 +11,9 @@ THRESHOLD = 0.5  # of the probability
 HIGH_HU = -200.0
 """Opacity from here on is high, as of consolidation and vessels in it (Chaganti et al. 2020, Radiology: AI 2(4))."""
 GRADES_PERCENT = (5.0, 25.0, 50.0, 75.0)
-"""From these shares of a zone on it has 1, 2, 3 and 4 points: six zones make 0 to 24, as in the serial chest radiographic
-score for SARS (PMC7120874, figure 2; zones as in Ooi et al. 2004, Radiology 230:836), but parted at thirds of the lungs'
-height."""
+"""From these shares of a zone on it has 1, 2, 3 and 4 points: six zones make 0 to 24, as in the serial chest
+radiographic score for SARS (PMC7120874, figure 2; zones as in Ooi et al. 2004, Radiology 230:836), but parted at thirds
+of the lungs' height."""
 
 REGIONS = {
     "right lung": ZONES[:THIRDS],
