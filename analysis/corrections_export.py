@@ -1,7 +1,7 @@
 """What readers said of slices and of findings, with the slices, for training: a folder that names no patient.
 
 ``corrections.csv``, ``findings.csv`` and a folder of de-identified DICOM files for each series, which
-``pipeline.series.find_series`` reads.
+``pipeline.series.find_series`` reads, with the outlines of opacity that a reader may mend.
 """
 
 import csv
@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, generate_uid
 
@@ -21,8 +23,8 @@ from patients.models import Instance, Series
 from .finding_reviews import reviewed
 from .models import Analysis, FindingReview, SliceCorrection
 from .pipeline.decoding import read_to_pixels, transfer_syntax
-from .pipeline.series import UnusableSeries
-from .storage import local_images
+from .pipeline.series import UnusableSeries, check_series, find_series
+from .storage import local_images, read_map
 
 COLUMNS = ("patient", "series_instance_uid", "sop_instance_uid", "abnormal")
 FINDING_COLUMNS = ("patient", "series_instance_uid", "found_by", "present", "x_mm", "y_mm", "z_mm", "long_axis_mm")
@@ -37,6 +39,7 @@ KEPT = (
 )  # fmt: skip
 """What the pipeline reads (pipeline/headers.py, decoding.py) and says nothing of the patient: no free text, no date.
 All else is left behind, so an attribute that nobody thought of cannot slip through."""
+FOUND_OPACITY = "opacity_found.nii.gz"
 METHOD = "Only what CoronaTrend reads was kept"
 BURNED_IN = "its images carry burned-in text, which may name the patient."
 
@@ -139,6 +142,23 @@ def _write_series(folder: Path, patient: str, analyses: set[int]) -> None:
             kept.PatientID, kept.SeriesInstanceUID = patient, folder.name
             kept.SOPInstanceUID = kept.file_meta.MediaStorageSOPInstanceUID = _identifier(sop_instance_uid)
             kept.save_as(folder / f"{number:04d}.dcm", enforce_file_format=True)
+    _write_outlines(folder, results.order_by("pk").last())
+
+
+def _write_outlines(folder: Path, result: Analysis | None) -> None:
+    """Opacity as the newest of the results outlines it, in the geometry of the series. Mended and called
+    ``opacity.nii.gz``, it trains outlines: under this name nothing takes it for the truth."""
+    from .pipeline.nifti import write_nifti  # imports nibabel
+
+    if result is None or not result.opacity_map:
+        return
+    geometry, labels = check_series(find_series(folder)), read_map(result.opacity_map)
+    shown = [_identifier(each["sop_instance_uid"]) for each in result.report["slices"]]
+    if [header.sop_instance_uid for header in geometry.headers] != shown:
+        return  # an older result spoke of other slices
+    size = geometry.headers[0].columns, geometry.headers[0].rows
+    planes = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.NEAREST)) for plane in labels]
+    write_nifti(folder / FOUND_OPACITY, np.stack(planes), geometry.affine_lps)
 
 
 def _deidentified(path: Path) -> Dataset:

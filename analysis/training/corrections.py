@@ -1,8 +1,8 @@
 """What readers said of slices, as `manage.py export_corrections` writes it, as training slices.
 
 A folder with corrections.csv (patient, series_instance_uid, sop_instance_uid, abnormal) and the DICOM files of each
-series in a folder named by its Series Instance UID. ``opacity.nii.gz`` beside them, in the geometry of the series as
-`python -m analysis.pipeline --out` writes it and a reader mended it, outlines the opacity of its abnormal slices.
+series in a folder named by its Series Instance UID. ``opacity.nii.gz`` beside them, which a reader made of the exported
+``opacity_found.nii.gz``, outlines the opacity of its abnormal slices.
 """
 
 import csv

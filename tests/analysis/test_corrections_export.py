@@ -5,6 +5,7 @@ import datetime
 from dataclasses import replace
 from io import StringIO
 
+import nibabel
 import numpy as np
 import pytest
 from django.contrib.auth import get_user_model
@@ -23,7 +24,12 @@ from pydicom.uid import (
 from analysis.corrections_export import KEPT
 from analysis.models import Analysis, SliceCorrection
 from analysis.pipeline.decoding import decode
+from analysis.pipeline.nifti import LPS_TO_RAS
+from analysis.pipeline.pixels import read_volume
 from analysis.pipeline.series import check_series, find_series, read_header
+from analysis.pipeline.upright import Turn
+from analysis.storage import read_map
+from analysis.training import corrections
 from patients.models import Instance, Patient, Series, Site, Study
 from tests.analysis.finished import SLICES, finished_analysis
 from tests.analysis.pages import DAY
@@ -75,9 +81,26 @@ def test_the_newest_word_on_a_slice_is_exported_with_the_whole_series(analysis, 
     assert list(rows[0]) == ["patient", "series_instance_uid", "sop_instance_uid", "abnormal"]
     assert said == "2 corrected slices and 0 findings in 1 series of 1 patients, 0 series left out\n"
     names = sorted(path.name for path in (tmp_path / "out" / "1.2.1.1").iterdir())
-    assert names == [f"{number:04d}.dcm" for number in range(1, SLICES + 1)]
+    assert names == [*(f"{number:04d}.dcm" for number in range(1, SLICES + 1)), "opacity_found.nii.gz"]
     headers = check_series(find_series(tmp_path / "out" / "1.2.1.1")).headers
     assert [header.sop_instance_uid for header in headers] == [f"1.2.1.1.{index}" for index in range(SLICES)]
+
+
+def test_the_outlines_of_the_networks_lie_on_the_series_for_a_reader_to_mend(analysis, tmp_path):
+    say(analysis, 5, True)
+    export(tmp_path / "out")
+    folder = tmp_path / "out" / "1.2.1.1"
+    volume = read_volume(check_series(find_series(folder)))
+    written = nibabel.load(folder / "opacity_found.nii.gz")
+    assert np.allclose(written.affine, LPS_TO_RAS @ volume.affine_lps)
+    labels = np.asarray(written.dataobj).transpose(2, 1, 0)
+    stored = read_map(analysis.opacity_map)
+    assert labels.shape == volume.hu.shape
+    assert [index for index in range(SLICES) if labels[index].any()] == np.flatnonzero(stored.any((1, 2))).tolist()
+    assert set(np.unique(labels)) == set(np.unique(stored))
+    (mended := folder / "opacity.nii.gz").write_bytes((folder / "opacity_found.nii.gz").read_bytes())
+    outlined = corrections._opacity(mended, volume, Turn.of(volume.affine_lps), volume.spacing_mm[1:])
+    assert outlined.any((1, 2)).tolist() == stored.any((1, 2)).tolist()
 
 
 def test_a_word_on_a_newer_result_of_the_series_counts(analysis, tmp_path):
