@@ -19,12 +19,12 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 
 from analysis.pipeline.findings import candidates, features
 from analysis.pipeline.inference import Network
-from analysis.pipeline.nodule_model import CLIP, FEATURES
-from analysis.pipeline.weights import WEIGHTS, released_lung_unet
+from analysis.pipeline.nodule_model import FEATURES, PRODUCTS, terms
+from analysis.pipeline.weights import WEIGHTS, released_lung_unet, sha256_of
 from analysis.training import data
 from analysis.training.nodule_scans import NoduleScan, pasted_scan, phantom_scan, read_scan
 
-VERSION = "1.0"
+VERSION = "1.1"
 TRUE_VOLUME = (0.5, 2.0)  # ÷ the nodule's: other outlines on it are neither right nor wrong
 OUTLINES = data.RUNS / "nodules.npz"
 
@@ -73,10 +73,12 @@ def outlines(scans: Iterator[NoduleScan]) -> Outlines:
     return Outlines(np.array(rows), label, scan_of, nodule_of, before)
 
 
-def fit(scaled: npt.NDArray[np.float64], label: npt.NDArray[np.int64], decay: float) -> tuple[torch.Tensor, float]:
+def fit(
+    values: npt.NDArray[np.float64], label: npt.NDArray[np.int64], decay: float
+) -> tuple[npt.NDArray[np.float64], float]:
     """Coefficients and intercept of the logistic regression with the least cross-entropy + ``decay`` · |coefficients|²,
-    of the outlines (outline, feature) labelled 0 or 1."""
-    x, y = torch.from_numpy(scaled), torch.from_numpy(label).double()
+    of the outlines (outline, term) labelled 0 or 1."""
+    x, y = torch.from_numpy(values), torch.from_numpy(label).double()
     weights = torch.zeros(x.shape[1] + 1, dtype=torch.double, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=500, line_search_fn="strong_wolfe")
 
@@ -88,7 +90,7 @@ def fit(scaled: npt.NDArray[np.float64], label: npt.NDArray[np.int64], decay: fl
         return value
 
     optimizer.step(loss)
-    fitted = weights.detach()
+    fitted = weights.detach().numpy()
     return fitted[:-1], float(fitted[-1])
 
 
@@ -104,26 +106,29 @@ def write(found: Outlines, path: Path) -> None:
     settings = data.protocol()["nodules"]
     clear = found.label >= 0
     mean, deviation = found.features[clear].mean(0), found.features[clear].std(0)
-    scaled = ((found.features - mean) / deviation).clip(-CLIP, CLIP)
-    coefficients, intercept = fit(scaled[clear], found.label[clear], settings["decay"])
-    confidence = 1 / (1 + np.exp(-(scaled @ coefficients.numpy() + intercept)))
+    values = terms(found.features, mean, deviation)
+    coefficients, intercept = fit(values[clear], found.label[clear], settings["decay"])
+    confidence = 1 / (1 + np.exp(-(values @ coefficients + intercept)))
     scans = int(found.scan.max()) + 1
     threshold = threshold_for(confidence, found.label, scans, settings["false_per_scan"])
     hit = np.unique(found.nodule[(found.label == 1) & (confidence > threshold)])
     print(f"{len(hit)} of {found.nodules} nodules at {settings['false_per_scan']} false ones per scan")
+    of_features, of_products = coefficients[: len(FEATURES)].tolist(), coefficients[len(FEATURES) :].tolist()
     stored = {
         "name": "nodules",
         "version": VERSION,
         "trained_on": "synthetic patients; LIDC-0003, as it is and with synthetic nodules pasted in",
         "recipe": "python -m analysis.training.nodules",
         "commit": data.commit(),
+        "lung_unet_sha256": sha256_of(WEIGHTS / "lung_unet.safetensors"),  # which found the lungs that it looked in
         "use": "research use, not for diagnosis",
         "threshold": round(threshold, 4),
         "intercept": round(intercept, 4),
         "features": {
             name: {"mean": round(m, 4), "deviation": round(d, 4), "coefficient": round(c, 4)}
-            for name, m, d, c in zip(FEATURES, mean.tolist(), deviation.tolist(), coefficients.tolist(), strict=True)
+            for name, m, d, c in zip(FEATURES, mean.tolist(), deviation.tolist(), of_features, strict=True)
         },
+        "products": {name: round(c, 4) for name, c in zip(PRODUCTS, of_products, strict=True)},
     }
     path.write_text(json.dumps(stored, indent=2) + "\n")
 

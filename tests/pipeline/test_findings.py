@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.pipeline.findings import axial_diameters, find_findings
-from analysis.pipeline.nodule_model import FEATURES, NoduleModel
+from analysis.pipeline.nodule_model import FEATURES, PRODUCTS, NoduleModel
 from analysis.pipeline.regions import zones
 from analysis.pipeline.weights import WEIGHTS, nodule_model
 from tests.pipeline.lung_block import (
@@ -159,7 +159,9 @@ def test_a_file_with_other_features_is_refused():
 
 
 def test_confidence_is_that_of_the_logistic_curve():
-    ones = np.ones(len(FEATURES))
-    model = NoduleModel(mean=2 * ones, deviation=ones / 2, coefficients=ones, intercept=-1.0, threshold=0.5)
+    ones, coefficients = np.ones(len(FEATURES)), np.zeros(len(FEATURES) + len(PRODUCTS))
+    coefficients[[0, len(FEATURES) + PRODUCTS.index("narrow × compact")]] = 0.5, 2.0
+    model = NoduleModel(mean=2 * ones, deviation=ones / 2, coefficients=coefficients, intercept=-1.0, threshold=0.5)
     assert model.confidence(2 * ones) == pytest.approx(1 / (1 + np.e))
-    assert model.confidence(100 * ones) == pytest.approx(1 / (1 + np.exp(1 - 3.0 * len(FEATURES))))
+    assert model.confidence(2.5 * ones) == pytest.approx(1 / (1 + np.exp(1 - 0.5 - 2.0)))
+    assert model.confidence(100 * ones) == pytest.approx(1 / (1 + np.exp(1 - 0.5 * 3 - 2.0 * 9)))  # 3 is the most
