@@ -1,0 +1,34 @@
+"""How the working point is chosen."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from analysis.training.thresholds import case_threshold, of_others, sensitivity_at, slice_threshold
+
+
+def volume(probability: list[float], abnormal: list[int], opacity_percent: float = 5.0):
+    return SimpleNamespace(
+        probability=np.array(probability),
+        counts=np.isfinite(probability),
+        truth=SimpleNamespace(label=np.array(abnormal)),
+        opacity_percent=opacity_percent,
+    )
+
+
+def test_a_fold_has_no_say_in_its_own_choice() -> None:
+    assert of_others({"a": [1], "b": [2, 3], "c": [4]}, sum) == {"a": 9, "b": 5, "c": 6}
+
+
+def test_the_slice_threshold_finds_the_share_of_abnormal_slices_that_is_asked_for() -> None:
+    cases = [volume([0.1 * k for k in range(1, 12)], [1] * 11), volume([0.99, float("nan")], [0, 1])]
+    threshold = slice_threshold(cases, 0.8)
+    assert threshold == pytest.approx(0.3)
+    assert sensitivity_at(threshold, cases) == pytest.approx(9 / 11)
+
+
+def test_the_case_threshold_lies_between_volumes_without_and_with_disease() -> None:
+    healthy = volume([0.9] + [0.1] * 9, [0] * 10, opacity_percent=0.01)  # one positive slice of ten
+    diseased = volume([0.9] * 3 + [0.1] * 7, [1] * 3 + [0] * 7)  # three
+    assert case_threshold([healthy, diseased], 0.5) == pytest.approx(0.2)
