@@ -59,7 +59,7 @@ class OnProcessor:
 
     batch = BATCH
 
-    def __init__(self, module: nn.Module, side: int) -> None:
+    def __init__(self, module: nn.Module, side: int, half: bool = has_bfloat16(torch.device("cpu"))) -> None:
         with torch.inference_mode():
             one_image = torch.zeros(1, 1, side, side)
             traced = torch.jit.trace(module, one_image, check_trace=False)  # type: ignore[no-untyped-call]
@@ -67,8 +67,8 @@ class OnProcessor:
         decoder = TorchScriptPythonDecoder(traced)  # which must outlive the conversion
         model = front_end.convert(front_end.load(decoder))
         model.reshape([BATCH, 1, side, side])
-        precision = "bf16" if has_bfloat16(torch.device("cpu")) else "f32"
-        self._compiled = Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+        precision = {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32"}
+        self._compiled = Core().compile_model(model, "CPU", precision)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         if len(images) > BATCH:

@@ -1,10 +1,12 @@
 """How long an analysis takes, beside what one would run otherwise: python -m analysis.training.bench
 
-Writes docs/evaluation/bench.md: the stages on covid_P001, the networks and other ways to do the same, what compiling
-them costs in accuracy, and how time and memory grow with the number of slices. Medians of interleaved runs in one
-process, each way warmed up by one run before; the growth in a process of its own for each series. A quarter of an hour.
+Writes docs/evaluation/bench.json and bench.md: the stages on covid_P001, the networks and other ways to do the same,
+what compiling them costs in accuracy, and how time and memory grow with the number of slices. Medians of interleaved
+runs in one process, each way warmed up by one run before; the growth in a process of its own for each series. A quarter
+of an hour.
 """
 
+import json
 import os
 import tempfile
 import time
@@ -22,7 +24,7 @@ from monai.inferers import SliceInferer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.pipeline.inference import BATCH, Network
+from analysis.pipeline.inference import BATCH, InTorch, Network, OnProcessor
 from analysis.pipeline.networks import (
     LUNG_INPUT,
     SLICE_INPUT,
@@ -39,7 +41,7 @@ from analysis.pipeline.slices import slab_size
 from analysis.pipeline.torchvision_import import resnet50
 from analysis.pipeline.weights import WEIGHTS, Models, load_weights, released
 from analysis.training import data
-from analysis.training.bench_growth import COUNTS, growth
+from analysis.training.bench_growth import COUNTS, STRETCHED, STRETCHED_MM, growth, stretched
 from analysis.training.cases import opacity_cases
 from analysis.training.evaluation_page import FOLDER
 from analysis.training.markdown import table
@@ -55,9 +57,18 @@ WHOLE = "whole analysis, warm"
 READING, SITK = "reading: as the pipeline does", "reading: SimpleITK"
 LUNGS, SLICES = "lung U-Net", "classifier and decoder, with mirror images"
 COMPILED, FLOAT32 = ": OpenVINO, as the pipeline does", ": torch float32"
+COMPILED_FLOAT32, HALF = ": OpenVINO float32", ": torch bfloat16, channels last"
 MONAI = "lung U-Net: MONAI's SliceInferer"
 RESNET = "torchvision's ResNet-50 on every slice: torch float32"
 R231_ROW, GRAD_CAM = "lungmask R231 (random weights, no clean-up)", "grad-cam on torchvision's ResNet-50"
+
+RATIOS = {
+    "whole_to_r231_and_grad_cam": "whole analysis ÷ (lungmask R231 + grad-cam)",
+    "whole_to_networks_in_torch": "whole analysis ÷ our networks alone in torch float32",
+    "networks_to_torch": "our networks as they run ÷ in torch float32",
+    "reading_to_simpleitk": "reading ÷ SimpleITK's reading",
+}
+ACCURACY = {"score_cm3": "Corona score of covid_P001, cm³", "positive_ratio": "its positive ratio", "auc": "slice AUC"}
 
 Work = Callable[[], object]
 
@@ -82,16 +93,18 @@ def modules() -> dict[str, tuple[nn.Module, int]]:
     return {LUNGS: (lung_unet, LUNG_INPUT), SLICES: (SliceNetworks(classifier, decoder), SLICE_INPUT)}
 
 
-def in_torch(module: nn.Module) -> Network:
-    """As one would run it without more ado: float32."""
-    module = module.eval().requires_grad_(False)
+class PlainTorch:
+    """A network as one would run it without more ado: float32."""
 
-    def run(images: Tensor) -> tuple[Tensor, ...]:
+    batch = BATCH
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module.eval().requires_grad_(False)
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         with torch.inference_mode():
-            said = module(images)
+            said = self._module(images)
         return said if isinstance(said, tuple) else (said,)
-
-    return run
 
 
 def network_ways(geometry: Geometry, models: Models) -> dict[str, tuple[Work, float]]:
@@ -99,13 +112,27 @@ def network_ways(geometry: Geometry, models: Models) -> dict[str, tuple[Work, fl
     slices = len(geometry.headers)
     slabs = slices / slab_size(float(abs(geometry.z_mm[0] - geometry.z_mm[1])))
     images = {LUNGS: slices, SLICES: 2 * slabs}
-    compiled = {LUNGS: models.lung_unet, SLICES: models.slices}
     ways: dict[str, tuple[Work, float]] = {}
-    for name, (module, side) in modules().items():
-        batch = torch.rand(BATCH, 1, side, side)
-        for way, network in ((COMPILED, compiled[name]), (FLOAT32, in_torch(module))):
+    for way, networks in ready_ways(models).items():
+        for name, (network, side) in networks.items():
+            batch = torch.rand(BATCH, 1, side, side)
             ways[name + way] = (lambda network=network, batch=batch: network(batch), images[name] / BATCH)
     return ways
+
+
+def ready_ways(models: Models) -> dict[str, dict[str, tuple[Network, int]]]:
+    """Both networks, with the side of their input, in each way to run them."""
+    as_they_run = {LUNGS: models.lung_unet, SLICES: models.slices}
+
+    def of(make: Callable[[nn.Module, int], Network]) -> dict[str, tuple[Network, int]]:
+        return {name: (make(module.eval(), side), side) for name, (module, side) in modules().items()}
+
+    return {
+        COMPILED: {name: (as_they_run[name], side) for name, (_, side) in modules().items()},
+        COMPILED_FLOAT32: of(lambda module, side: OnProcessor(module, side, half=False)),
+        HALF: of(lambda module, _: InTorch(module.requires_grad_(False), CPU)),
+        FLOAT32: of(lambda module, _: PlainTorch(module)),
+    }
 
 
 def outside_ways(geometry: Geometry) -> dict[str, tuple[Work, float]]:
@@ -116,7 +143,7 @@ def outside_ways(geometry: Geometry) -> dict[str, tuple[Work, float]]:
     hu, colour = read_volume(geometry).hu[:SAMPLE], torch.rand(SAMPLE, 3, SLICE_INPUT, SLICE_INPUT)
     volume, (lung_unet, _) = torch.rand(1, 1, SAMPLE, LUNG_INPUT, LUNG_INPUT), modules()[LUNGS]
     monai = SliceInferer(roi_size=(LUNG_INPUT, LUNG_INPUT), sw_batch_size=BATCH, spatial_dim=0)
-    unet, plain, to_explain = in_torch(lung_unet), in_torch(resnet50(weights=None)), resnet50(weights=None).eval()
+    unet, plain, to_explain = PlainTorch(lung_unet), PlainTorch(resnet50(weights=None)), resnet50(weights=None).eval()
     cam, inferer = GradCAM(to_explain, [to_explain.layer4[-1]]), _lungmask()
     return {
         MONAI: (torch.inference_mode()(lambda: monai(volume, lambda images: unet(images)[0])), times),
@@ -151,15 +178,13 @@ def against_matrices(seconds: dict[str, float], geometry: Geometry, models: Mode
 
 
 def accuracy(geometry: Geometry, models: Models) -> dict[str, list[float]]:
-    """What the compiled networks and the same in torch float32 say. The volumes of the AUC trained these networks: it
-    is there for the difference alone."""
-    both = modules()
-    classifier = both[SLICES][0].classifier
-    exact = replace(models, lung_unet=in_torch(both[LUNGS][0]), slices=in_torch(both[SLICES][0]))
-    exact = replace(exact, slice_classifier=classifier, nodules=None)
+    """What the networks say in each way to run them. The volumes of the AUC trained them: it is there for the
+    difference alone."""
     volume = read_volume(geometry)
-    rows: dict[str, list[float]] = {"Corona score of covid_P001, cm³": [], "its positive ratio": [], "slice AUC": []}
-    for networks in (replace(models, nodules=None), exact):
+    rows: dict[str, list[float]] = {name: [] for name in ACCURACY}
+    for ready in ready_ways(models).values():
+        (lung_unet, _), (slices, _) = ready[LUNGS], ready[SLICES]
+        networks = replace(models, lung_unet=lung_unet, slices=slices, nodules=None)
         report = analyse_volume(volume, networks).report
         cases = opacity_cases(data.trained_volumes("release"), networks)
         probability = np.concatenate([case.probability[case.counts] for case in cases])
@@ -170,26 +195,26 @@ def accuracy(geometry: Geometry, models: Models) -> dict[str, list[float]]:
     return rows
 
 
-def page(
-    seconds: dict[str, float],
-    stages: dict[str, float],
-    shares: dict[str, float],
-    same: dict[str, list[float]],
-    grown: list[tuple[int, float, float]],
-) -> str:
-    def ratio(mine: tuple[str, ...], others: tuple[str, ...]) -> str:
-        return f"{sum(seconds[name] for name in mine) / sum(seconds[name] for name in others):.3f}"
+def ratios(seconds: dict[str, float]) -> dict[str, float]:
+    def ratio(mine: tuple[str, ...], others: tuple[str, ...]) -> float:
+        return sum(seconds[name] for name in mine) / sum(seconds[name] for name in others)
 
     networks, plain = (LUNGS + COMPILED, SLICES + COMPILED), (LUNGS + FLOAT32, SLICES + FLOAT32)
-    ratios = [
-        ["whole analysis ÷ (lungmask R231 + grad-cam)", ratio((WHOLE,), (R231_ROW, GRAD_CAM))],
-        ["our networks as they run ÷ in torch float32", ratio(networks, plain)],
-        ["reading ÷ SimpleITK's reading", ratio((READING,), (SITK,))],
-    ]
+    return {
+        "whole_to_r231_and_grad_cam": ratio((WHOLE,), (R231_ROW, GRAD_CAM)),
+        "whole_to_networks_in_torch": ratio((WHOLE,), plain),
+        "networks_to_torch": ratio(networks, plain),
+        "reading_to_simpleitk": ratio((READING,), (SITK,)),
+    }
+
+
+def page(measured: dict) -> str:
+    seconds, stages = measured["seconds"], measured["stages"]
     parts = [
         "# Bench",
-        f"Made by `make bench` at commit `{data.commit()}`: covid_P001, 148 slices in JPEG Lossless, {os.cpu_count()} "
-        f"processors, {'bfloat16' if has_bfloat16(CPU) else 'no bfloat16'}; median of {RUNS} interleaved runs, warm. "
+        f"Made by `make bench` at commit `{measured['commit']}`: covid_P001, 148 slices in JPEG Lossless, "
+        f"{measured['processors']} processors, {'bfloat16' if measured['bfloat16'] else 'no bfloat16'}; median of "
+        f"{RUNS} interleaved runs, warm. "
         f"Ways marked * ran on {SAMPLE} slices, and their time is scaled to the series.",
         table(
             ["", "seconds"],
@@ -203,16 +228,21 @@ def page(
                 ),
             ],
         ),
-        table(["ratio", ""], ratios),
+        table(["ratio", ""], [[RATIOS[name], value] for name, value in measured["ratios"].items()]),
         f"Against the machine: operations a second of the networks ÷ those of torch's product of two matrices of "
         f"{MATRIX} × {MATRIX}, in the same precision.",
-        table(["", ""], [[name, value] for name, value in shares.items()]),
-        "What compiling costs: the released networks as they run and in torch float32. The slices of the AUC trained "
-        "them: it is there for the difference alone.",
-        table(["", "as they run", "torch float32"], [[name, *values] for name, values in same.items()]),
+        table(["", ""], [list(row) for row in measured["shares"].items()]),
+        "What each way costs in accuracy. The slices of the AUC trained the networks: it is there for the difference "
+        "alone.",
+        table(
+            ["", *(way.removeprefix(": ") for way in (COMPILED, COMPILED_FLOAT32, HALF, FLOAT32))],
+            [[ACCURACY[name], *(f"{value:.4f}" for value in values)] for name, values in measured["accuracy"].items()],
+        ),
         "Growth: covid_P001 interpolated along the body to so many slices, uncompressed, by "
         "`python -m analysis.pipeline`, start of Python and loading of the networks included.",
-        table(["slices", "seconds", "GB at most"], [list(row) for row in grown]),
+        table(["slices", "seconds", "GB at most"], [list(row) for row in measured["growth"]]),
+        f"The same with {STRETCHED} slices {STRETCHED_MM:.0f} mm apart, the body stretched to twice its length, so "
+        "that there is twice as much to look at: {0:.1f} s, {1:.2f} GB.".format(*measured["stretched"]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -222,7 +252,7 @@ STARRED = (MONAI, RESNET, R231_ROW, GRAD_CAM)
 
 
 def main() -> None:
-    data.commit()  # of the start
+    of_commit = data.commit()  # of the start
     geometry = check_series(find_series(CASE))
     models = released(CPU)
     names = [str(header.path) for header in geometry.headers]
@@ -237,10 +267,26 @@ def main() -> None:
     one_run = interleaved({name: work for name, (work, _) in ways.items()})
     seconds = {name: one_run[name] * times for name, (_, times) in ways.items()}
     by_stage = {name: median(one[name] for one in stages[1:]) for name in stages[0]}
-    shares = against_matrices(seconds, geometry, models)
-    text = page(seconds, by_stage, shares, accuracy(geometry, models), growth(geometry, COUNTS))
-    (FOLDER / "bench.md").write_text(text)
-    print(text)
+    measured = {
+        "command": "python -m analysis.training.bench",
+        "commit": of_commit,
+        "weights": {version.name: version.sha256 for version in models.versions},
+        "processors": os.cpu_count(),
+        "bfloat16": has_bfloat16(CPU),
+        "whole_seconds": seconds[WHOLE],
+        "network_seconds": seconds[LUNGS + COMPILED] + seconds[SLICES + COMPILED],
+        "r231_and_grad_cam_seconds": seconds[R231_ROW] + seconds[GRAD_CAM],
+        "seconds": seconds,
+        "stages": by_stage,
+        "ratios": ratios(seconds),
+        "shares": against_matrices(seconds, geometry, models),
+        "accuracy": accuracy(geometry, models),
+        "growth": growth(geometry, COUNTS),
+        "stretched": stretched(geometry),
+    }
+    (FOLDER / "bench.json").write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    (FOLDER / "bench.md").write_text(page(measured))
+    print(page(measured))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -25,11 +24,11 @@ from analysis.pipeline.score import GATE_HU
 from analysis.pipeline.weights import Models, released
 from analysis.training import data, repeatability
 from analysis.training.cases import CT_CASES, Case, ct_volume, fold_models, opacity_cases, phantom_case
+from analysis.training.evaluation_intervals import intervals
 from analysis.training.evaluation_page import write_page
 from analysis.training.measures import (
     agreement,
     auc,
-    bootstrap,
     calibration_error,
     dice,
     over_runs,
@@ -38,14 +37,13 @@ from analysis.training.measures import (
     temperature,
 )
 from analysis.training.nodule_figures import nodule_figures
-from analysis.training.thresholds import MIN_OPACITY_PERCENT
+from analysis.training.thresholds import HEAT_THRESHOLDS, MIN_OPACITY_PERCENT, of_others, pooled, slice_threshold
 
 PHANTOM_SPACINGS_MM = ((1.0, 1.4, 1.4), (2.5, 1.4, 1.4), (5.0, 1.4, 1.4), (2.5, 0.9, 0.9))
 PHANTOM_SPACING_MM = (5.0, 1.2, 1.2)
 PHANTOM_PERCENTS = (0.0, 4.0, 15.0)
 HELD_OUT_BY_ALL = ("covid_P001", "normal_001")  # the fold models are asked about these as well
 SUMMARIES = {"mean": np.mean, "min": np.min, "max": np.max}  # over the runs
-MIN_VOLUMES = 3  # different ones in a draw of the bootstrap, for a correlation over volumes
 OPACITY_PIXELS = (data.POSITIVE_PIXELS, 100, 200, 1000)  # of a slice, from which a class of its sensitivity begins
 MIN_SLICES_PER_CLASS = 10  # for an AUC of one volume, or a correlation over its positive slices
 
@@ -76,20 +74,13 @@ def lung_volumes(cases: list[Case]) -> dict:
     return {
         "dice": {case.name: dice(a, b.lung) for case, a, b in zip(cases, found, truth, strict=True)},
         "opacity_inside": opacity_inside(found, everything),
+        "opacity_inside_per_volume": {case.name: opacity_inside(found, [i]) for i, case in enumerate(cases)},
         "opacity_inside_without_volume_9": opacity_inside(found, without_9),
         "opacity_inside_reference": opacity_inside(reference, everything),
         "opacity_inside_reference_without_volume_9": opacity_inside(reference, without_9),
         "slices_without_lung": sum(len(one) for one in empty),
         "lung_pixels_there": int(sum(one.sum() for one in empty)),
     }
-
-
-def pooled(cases: list[Case]) -> tuple[np.ndarray, np.ndarray]:
-    """Probability and label of all slices that count."""
-    return (
-        np.concatenate([case.probability[case.counts] for case in cases]),
-        np.concatenate([case.truth.label[case.counts] == 1 for case in cases]),
-    )
 
 
 def slice_figures(cases: list[Case]) -> dict:
@@ -111,7 +102,29 @@ def slice_figures(cases: list[Case]) -> dict:
         "slice_threshold": threshold,
         "sensitivity": float((probability[positive] >= threshold).mean()),
         "specificity": float((probability[~positive] < threshold).mean()),
+        **blind_decisions(cases),
         "sensitivity_by_pixels": sensitivity_by_pixels(cases, threshold),
+    }
+
+
+def by_fold(cases: list[Case]) -> dict[str, list[Case]]:
+    """Of each fold the volumes that it left out."""
+    held_out = data.protocol()["held_out"]
+    return {fold: [one for one in cases if int(one.name.split()[1]) in held_out[fold]] for fold in data.folds()}
+
+
+def blind_decisions(cases: list[Case]) -> dict[str, float]:
+    """Sensitivity and specificity where each fold's volumes are judged at the threshold that the others choose."""
+    folds = by_fold(cases)
+    thresholds = of_others(folds, slice_threshold)
+    decided, positive = zip(
+        *((probability >= thresholds[fold], label) for fold in folds for probability, label in [pooled(folds[fold])]),
+        strict=True,
+    )
+    called, abnormal = np.concatenate(decided), np.concatenate(positive)
+    return {
+        "blind_sensitivity": float(called[abnormal].mean()),
+        "blind_specificity": float((~called[~abnormal]).mean()),
     }
 
 
@@ -133,15 +146,14 @@ def temperature_figures(cases: list[Case]) -> dict[str, float]:
 
     Those were judged by networks that trained on this fold's volumes: blind to the temperature, not to the volumes.
     """
-    scaled, labels, temperatures = [], [], []
-    for held_out in (data.protocol()["held_out"][fold] for fold in data.folds()):
-        names = [f"volume {volume}" for volume in held_out]
-        temperatures.append(temperature(*pooled([case for case in cases if case.name not in names])))
-        probability, positive = pooled([case for case in cases if case.name in names])
-        scaled.append(special.expit(special.logit(probability) / temperatures[-1]))
+    folds, scaled, labels = by_fold(cases), [], []
+    temperatures = of_others(folds, lambda others: temperature(*pooled(others)))
+    for fold, own in folds.items():
+        probability, positive = pooled(own)
+        scaled.append(special.expit(special.logit(probability) / temperatures[fold]))
         labels.append(positive)
     return {
-        "temperature": float(np.mean(temperatures)),
+        "temperature": float(np.mean(list(temperatures.values()))),
         "calibration_error": calibration_error(np.concatenate(scaled), np.concatenate(labels)),
     }
 
@@ -160,36 +172,9 @@ def curves(cases: list[Case]) -> dict:
     }
 
 
-def auc_interval(runs: list[list[Case]]) -> tuple[float, float]:
-    """95 % interval over volumes of the pooled slice AUC, mean over runs."""
-    slices = [{case.name: pooled([case]) for case in cases} for cases in runs]
-
-    def mean_auc(names: list[str]) -> float:
-        values = []
-        for by_name in slices:
-            score, label = zip(*(by_name[name] for name in names), strict=True)
-            values.append(auc(np.concatenate(score), np.concatenate(label)))
-        return float(np.mean(values))
-
-    return bootstrap([case.name for case in runs[0]], mean_auc)
-
-
-def score_intervals(runs: list[list[Case]]) -> dict[str, tuple[float, float]]:
-    """95 % intervals over volumes of r and mean absolute error of the headline score, mean over runs."""
-    true = {case.name: case.opacity_percent for case in runs[0]}
-    scores = [{case.name: case.score_percent() for case in cases} for cases in runs]
-
-    def figure(name: str, drawn: list[str]) -> float:
-        if len(set(drawn)) < MIN_VOLUMES:
-            return float("nan")
-        of_runs = [agreement([run[one] for one in drawn], [true[one] for one in drawn])[name] for run in scores]
-        return float(np.mean(of_runs))
-
-    return {name: bootstrap(list(true), partial(figure, name)) for name in ("r", "mean_absolute_error")}
-
-
 def heat_figures(cases: list[Case]) -> dict:
-    """Per-pixel AUC and Dice in the reference lung, on positive slices."""
+    """Per-pixel AUC, Dice and the share of the opacity under the map, in the reference lung, on positive slices, of
+    each volume, and the medians of its slices."""
     threshold = 255 * data.protocol()["working_point"]["heat_threshold"]
     per_volume = {}
     for case in cases:
@@ -203,15 +188,28 @@ def heat_figures(cases: list[Case]) -> dict:
             "pixel_auc": auc(heat[lung].astype(np.float32), opacity[lung]),
             "dice": dice((heat >= threshold) & lung, opacity),
             "dice_gated": dice((heat >= threshold) & lung & dense, opacity),
+            "dice_at_own_threshold": max(dice((heat >= 255 * own) & lung, opacity) for own in HEAT_THRESHOLDS),
+            "opacity_under_map": float((heat >= threshold)[opacity].mean()),
+            "of_slices": slice_medians(heat, lung, opacity, threshold),
         }
     clear = [figures for figures in per_volume.values() if figures["opacity_percent"] >= MIN_OPACITY_PERCENT]
     summary = {
         f"{name}_{word}": float(function([figures[name] for figures in clear]))
         for name, (word, function) in itertools.product(
-            ("pixel_auc", "dice", "dice_gated"), (("median", np.median), ("worst", np.min))
+            ("pixel_auc", "dice", "dice_gated"), (("median", np.median), ("mean", np.mean), ("worst", np.min))
         )
     }
     return {"threshold": threshold / 255, "per_volume": per_volume, **summary}
+
+
+def slice_medians(heat: np.ndarray, lung: np.ndarray, opacity: np.ndarray, threshold: float) -> dict[str, float]:
+    """Medians over slices; heat uint8, lung and opacity inside it bool, all (slice, row, column)."""
+    slices = list(zip(heat, lung, opacity, strict=True))
+    return {
+        "pixel_auc": float(np.nanmedian([auc(h[inside].astype(np.float32), o[inside]) for h, inside, o in slices])),
+        "dice": float(np.median([dice((h >= threshold) & inside, o) for h, inside, o in slices])),
+        "opacity_under_map": float(np.median([(h >= threshold)[o].mean() for h, _, o in slices if o.any()])),
+    }
 
 
 def opacity_figures(cases: list[Case]) -> dict:
@@ -338,11 +336,29 @@ def phantom_figures(models: Models) -> dict:
         case, _ = phantom_case(seeds[0], PHANTOM_PERCENTS[-1], spacing_mm, models)
         scores[f"{spacing_mm[0]} × {spacing_mm[1]} mm"] = case.analysis.report.corona_score_cm3
     values = list(scores.values())
-    return {"cases": cases, "spacing": scores, "spacing_variation": float(np.std(values) / np.mean(values))}
+    return {
+        "cases": cases,
+        "agreement": agreement(*zip(*((o["corona_score_cm3"], o["opacity_cm3"]) for o in cases.values()), strict=True)),
+        "spacing": scores,
+        "spacing_variation": float(np.std(values) / np.mean(values)),
+    }
+
+
+def case_decisions(cases: list[Case]) -> dict[str, dict[str, float]]:
+    """Of each volume, with its share of opacity; ``suspected`` as 0 or 1, for its mean over runs."""
+    return {
+        case.name: {
+            "opacity_percent": case.opacity_percent,
+            "positive_ratio": case.analysis.report.positive_ratio,
+            "suspected": float(case.analysis.report.suspected),
+        }
+        for case in cases
+    }
 
 
 def held_out_figures(cases: list[Case]) -> dict:
     return {
+        "cases": case_decisions(cases),
         "lung_volumes": lung_volumes(cases),
         "slices": slice_figures(cases),
         "temperature_scaled": temperature_figures(cases),
@@ -374,11 +390,11 @@ def main() -> None:
             which: {version.name: version.sha256 for version in one.versions} for which, one in models.items()
         },
         "seeds": seeds,
+        "case_threshold": data.protocol()["working_point"]["case_threshold"],
         "lung_slices": lung_slices(networks),
         "held_out": {name: over_runs(function, figures) for name, function in SUMMARIES.items()},
-        "auc_interval": auc_interval(runs),
         "curves": [curves(cases) for cases in runs],
-        "score_intervals": score_intervals(runs),
+        "intervals": intervals(runs),
         "real_ct": ct_figures(models),
         "repeatability": repeatability.measure(networks),
         "phantoms": phantom_figures(networks),

@@ -44,6 +44,17 @@ def draw_scores(percent: dict, path: Path) -> None:
     _save(figure, path)
 
 
+def draw_free_response(phantoms: dict, path: Path) -> None:
+    figure, axes = pyplot.subplots(figsize=(4.5, 4.5))
+    for slice_mm, one in phantoms.items():
+        false, true = zip(*((at["false_per_scan"], at["sensitivity"]) for at in one["free_response"]), strict=True)
+        axes.step(false, true, where="post", linewidth=1, label=f"{slice_mm} mm slices")
+    axes.set(xlabel="False findings per scan", ylabel="Sensitivity", xlim=(0, 8), ylim=(0, 1.01))
+    axes.set_title("Nodules of synthetic patients", fontsize=10)
+    axes.legend(loc="lower right")
+    _save(figure, path)
+
+
 def _save(figure: pyplot.Figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from analysis.phantoms.lesions import CALCIFIED, GROUND_GLASS_NODULE, PART_SOLID, SOLID
 from analysis.pipeline.findings import find_findings
 from analysis.pipeline.nodule_model import NoduleModel
 from analysis.pipeline.regions import zones
@@ -23,6 +24,7 @@ LEAST_CONFIDENCE = 0.01  # from which the free-response curve is drawn
 CURVE_FALSE_PER_SCAN = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # those of the LUNA16 challenge (Setio et al. 2017)
 MEASURED_MM = 6.0  # nodules of this diameter and more are measured
 CLOSE = 0.15  # relative error of a volume that is called close
+TEXTURES = {"ground-glass": GROUND_GLASS_NODULE, "part-solid": PART_SOLID, "solid": SOLID}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,7 @@ def phantom_figures(found: list[Found], threshold: float) -> dict:
             name: share([pair for pair in pairs if low <= 2 * pair[0].radius_mm < high])
             for name, (low, high) in sizes.items()
         },
+        "texture_right": share_right(large),
         "volume_error": {
             "nodules": len(large),
             "mean_absolute": float(np.abs(volume).mean()),
@@ -116,6 +119,16 @@ def phantom_figures(found: list[Found], threshold: float) -> dict:
         "long_axis_error_mm": {"mean_absolute": float(np.abs(long_mm).mean()), "median": float(np.median(long_mm))},
         "free_response": points,
     }
+
+
+def share_right(found: list[tuple[Nodule, Finding | None]]) -> float:
+    """Of nodules that were found: whether texture and calcium are what the synthetic patient has."""
+    said = [
+        (nodule.kind, CALCIFIED if finding.calcified else TEXTURES[finding.texture])
+        for nodule, finding in found
+        if finding
+    ]
+    return sum(true == called for true, called in said) / len(said)
 
 
 def read_figures(found: Found, threshold: float) -> dict:

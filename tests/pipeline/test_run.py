@@ -214,12 +214,9 @@ def test_does_not_suspect_the_real_normal_case(shared_data: Path) -> None:
 
 
 def test_finds_the_nodules_that_several_readers_outlined(shared_data: Path) -> None:
-    """Median volume in ml and place in patient coordinates of LIDC-0003's three (contours.xml).
-
-    25 % was aimed at; the smallest of them misses that by a little (see the model card).
-    """
+    """Median volume in ml and place in patient coordinates of LIDC-0003's three (contours.xml)."""
     findings = report_of(shared_data, "nodules_LIDC-0003").findings or ()
     for volume_ml, place_mm in ((5.42, (72, 77, -192)), (1.32, (-47, -30, -169)), (0.50, (24, -48, -173))):
         (found,) = (one for one in findings if np.linalg.norm(np.array(one.centroid_mm) - place_mm) < 7)
-        assert found.volume_ml == pytest.approx(volume_ml, rel=0.3)
+        assert found.volume_ml == pytest.approx(volume_ml, rel=0.25)
     assert len(findings) <= 6

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from analysis.training import evaluation_page
-from analysis.training.evaluate import sensitivity_by_pixels, temperature_figures
+from analysis.training.evaluate import blind_decisions, sensitivity_by_pixels, slice_medians, temperature_figures
 
 
 def case(volume: int, factor: float):
@@ -36,8 +35,36 @@ def test_a_volume_has_no_say_in_its_own_temperature() -> None:
     assert off > alike + 0.01
 
 
-def test_the_page_says_where_the_plain_network_was_not_measured(tmp_path) -> None:
-    assert "Not measured" in evaluation_page._plain(tmp_path / "plain_network.json")
+def test_a_threshold_of_the_other_volumes_decides_on_each() -> None:
+    """The abnormal slices of volume 9 have lower probabilities than those of all others, by whose threshold it goes."""
+
+    def volume(number: int, abnormal: float):
+        return SimpleNamespace(
+            name=f"volume {number}",
+            probability=np.array([0.1, abnormal]),
+            counts=np.ones(2, bool),
+            truth=SimpleNamespace(label=np.array([0, 1])),
+        )
+
+    others = [volume(number, abnormal=0.8) for number in range(1, 9)]
+    figures = blind_decisions([*others, volume(9, abnormal=0.5)])
+    assert figures == {"blind_sensitivity": pytest.approx(8 / 9), "blind_specificity": 1.0}
+
+
+def test_a_map_is_measured_slice_by_slice() -> None:
+    lung = np.ones((3, 16, 16), bool)
+    opacity = np.zeros_like(lung)
+    opacity[:, :8] = True
+    heat = np.zeros(lung.shape, np.uint8)
+    heat[0, :8] = 200  # all of it
+    heat[1, :4] = 200  # half of it
+    heat[2, 8:] = 200  # the other half of the lung
+    medians = slice_medians(heat, lung, opacity, threshold=128)
+    assert medians == {
+        "pixel_auc": pytest.approx(0.75),
+        "dice": pytest.approx(2 * 64 / (64 + 128)),
+        "opacity_under_map": pytest.approx(0.5),
+    }
 
 
 def test_sensitivity_is_told_apart_by_the_size_of_opacities() -> None:
