@@ -5,12 +5,13 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from analysis.phantoms.lesions import SOLID
+from analysis.pipeline.nodule_model import FEATURES
 from analysis.pipeline.report import Finding
 from analysis.training import nodule_scans
 from analysis.training.cases import ct_volume, volume_of
 from analysis.training.nodule_figures import Found, free_response, sensitivity_at
 from analysis.training.nodule_scans import Nodule, NoduleScan, pasted_scan
-from analysis.training.nodules import fit, threshold_for
+from analysis.training.nodules import Outlines, fit, held_out_confidence, threshold_for
 
 
 def finding(confidence: float, x_mm: float) -> Finding:
@@ -30,6 +31,20 @@ def test_the_regression_weighs_what_separates():
     assert coefficients[0] == pytest.approx(2.0, abs=0.5)  # means two deviations apart
     assert abs(coefficients[1]) < 0.3
     assert abs(intercept) < 0.3
+
+
+def test_confidence_of_a_scan_comes_from_the_others():
+    """Where the outlines of one group alone are labelled the other way round, a fit to the others misjudges them."""
+    random = np.random.default_rng(0)
+    label, scan = (np.arange(600) % 2).astype(np.int64), np.repeat(np.arange(6), 100)
+    features = random.normal(0, 1, (600, len(FEATURES)))
+    features[:, 0] += 4.0 * label
+    turned = np.where(scan == 5, 1 - label, label)
+    found = Outlines(features, turned, scan, np.full(600, -1), 0)
+    settings = {"train": [0, 1, 2, 3, 4], "folds": 6, "decay": 1e-3}  # the last scan is the real one
+    right = (held_out_confidence(found, settings) > 0.5) == (turned == 1)
+    assert right[scan == 5].mean() < 0.1
+    assert right[scan == 0].mean() > 0.6
 
 
 def test_the_threshold_leaves_so_many_false_ones_per_scan():
