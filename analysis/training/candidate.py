@@ -28,7 +28,7 @@ from analysis.training.corrections import CorrectedSeries, UnusableCorrections, 
 from analysis.training.release import TRAINED_ON, write_weights, write_working_point
 from analysis.training.repeatability import measure
 from analysis.training.slice_classifier import NOT_OUTLINED, Part
-from analysis.training.thresholds import sensitivity_at, slice_threshold
+from analysis.training.thresholds import case_threshold, slice_threshold
 
 CPU = torch.device("cpu")
 UNCHANGED = ("lung_unet.safetensors", "nodules.json")
@@ -68,8 +68,7 @@ class _Kept:
 
 
 def write(folder: Path, classifier: SliceClassifier, decoder: OpacityDecoder) -> Models:
-    """The complete set of weights. On the volumes that both sets learnt from it calls as large a share of the abnormal
-    slices abnormal as the released one; the threshold of the case stays."""
+    """The complete set of weights, at thresholds chosen as the released ones: on volumes that it was trained on."""
     for name in UNCHANGED:
         shutil.copy(WEIGHTS / name, folder / name)
     running, day = released(CPU), date.today().isoformat()
@@ -79,13 +78,10 @@ def write(folder: Path, classifier: SliceClassifier, decoder: OpacityDecoder) ->
         write_weights(folder, name, module.state_dict(), origin | {"recipe": RECIPE, "commit": data.commit()})
     networks = ready(SliceNetworks(classifier, decoder), SLICE_INPUT, CPU)
     candidate = replace(running, slices=networks, slice_classifier=classifier, nodules=None)
-    volumes = data.trained_volumes("release")
-    before = sensitivity_at(running.slice_threshold, opacity_cases(volumes, replace(running, nodules=None)))
-    numbers = {
-        "slice_threshold": slice_threshold(opacity_cases(volumes, candidate), before),
-        "case_threshold": running.case_threshold,
-        "score_variation": measure(candidate)["variation_of_thickness"],
-    }
+    cases = opacity_cases(data.trained_volumes("release"), candidate)
+    threshold = slice_threshold(cases)
+    numbers = {"slice_threshold": threshold, "case_threshold": case_threshold(cases, threshold)}
+    numbers["score_variation"] = measure(candidate)["variation_of_thickness"]
     write_working_point(
         folder, versions["working_point"], data.commit(), {name: round(value, 3) for name, value in numbers.items()}
     )

@@ -37,7 +37,14 @@ from analysis.training.measures import (
     temperature,
 )
 from analysis.training.nodule_figures import nodule_figures
-from analysis.training.thresholds import HEAT_THRESHOLDS, MIN_OPACITY_PERCENT, of_others, pooled, slice_threshold
+from analysis.training.thresholds import (
+    HEAT_THRESHOLDS,
+    MIN_OPACITY_PERCENT,
+    UNSEEN_SENSITIVITY,
+    of_others,
+    pooled,
+    slice_threshold,
+)
 
 PHANTOM_SPACINGS_MM = ((1.0, 1.4, 1.4), (2.5, 1.4, 1.4), (5.0, 1.4, 1.4), (2.5, 0.9, 0.9))
 PHANTOM_SPACING_MM = (5.0, 1.2, 1.2)
@@ -114,9 +121,10 @@ def by_fold(cases: list[Case]) -> dict[str, list[Case]]:
 
 
 def blind_decisions(cases: list[Case]) -> dict[str, float]:
-    """Sensitivity and specificity where each fold's volumes are judged at the threshold that the others choose."""
+    """Sensitivity and specificity where each fold's volumes are judged at the threshold that the volumes of the other
+    folds, held out from these, choose for UNSEEN_SENSITIVITY."""
     folds = by_fold(cases)
-    thresholds = of_others(folds, slice_threshold)
+    thresholds = of_others(folds, lambda others: slice_threshold(others, UNSEEN_SENSITIVITY))
     decided, positive = zip(
         *((probability >= thresholds[fold], label) for fold in folds for probability, label in [pooled(folds[fold])]),
         strict=True,

@@ -112,13 +112,6 @@ def slice_goals(results: dict, plain: dict) -> list[Goal]:
             limit=limit,
         ),
         Goal(
-            "sensitivity, each group of volumes at the threshold of the others",
-            slices["blind_sensitivity"],
-            at_least=0.92,
-            plain=plain["sensitivity"],
-            limit=limit,
-        ),
-        Goal(
             "false slices on normal_001, each slice on its own, worst of all models",
             alone,
             at_most=0.05,

@@ -85,7 +85,7 @@ def point(count: int, images: int, network_of: Callable[[str], SliceClassifier])
     return {
         "volumes": float(np.mean([len(chosen_volumes(count, fold)) for fold in data.folds()])),
         "images": images,
-        **figures(partial(said_path, count, images)),
+        **figures(partial(said_path, count, images), partial(chosen_volumes, count)),
     }
 
 

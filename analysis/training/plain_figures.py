@@ -17,7 +17,7 @@ from analysis.pipeline.slices import crop
 from analysis.training import data
 from analysis.training.evaluation_page import FOLDER
 from analysis.training.measures import agreement, auc, dice, threshold_for_sensitivity
-from analysis.training.thresholds import HEAT_THRESHOLDS, MIN_OPACITY_PERCENT, SENSITIVITY, of_others
+from analysis.training.thresholds import HEAT_THRESHOLDS, MIN_OPACITY_PERCENT, SENSITIVITY
 
 
 class Said:
@@ -40,19 +40,23 @@ class Said:
         return float(100 * self.heat[positive].sum() / self.truth.lung.sum())
 
 
-def figures(said_path: Callable[[str], Path]) -> dict:
-    """Of held-out volumes, each by the fold's network; its thresholds are of the volumes that the others left out."""
-    truth = data.opacity_masks(data.trained_volumes("release"))
-    folds: dict[str, list[Said]] = {}
+def figures(said_path: Callable[[str], Path], trained_volumes: Callable[[str], list[int]]) -> dict:
+    """Of held-out volumes, each by the fold's network; its thresholds are of the volumes that it trained on."""
+    volumes = data.trained_volumes("release")
+    truth = data.opacity_masks(volumes)
+    held_out, chosen = [], []
     for fold in data.folds():
         with np.load(said_path(fold)) as stored:
-            of_volumes = [(volume, truth.group == str(volume)) for volume in data.protocol()["held_out"][fold]]
-            folds[fold] = [Said(dict(stored), volume, truth.where(own), own) for volume, own in of_volumes]
-    thresholds = of_others(folds, lambda others: (_slice_threshold(others), _heat_threshold(others)))
-    held_out = [(one, *thresholds[fold]) for fold, own in folds.items() for one in own]
-    per_volume = {one.name: _of_volume(one, *chosen) for one, *chosen in held_out}
-    probability, positive = _pooled([one for one, *_ in held_out])
-    decided = np.concatenate([one.probability[one.counts] >= threshold for one, threshold, _ in held_out])
+            said = {v: Said(dict(stored), v, truth.where(own), own) for v in volumes for own in [_of(truth, v)]}
+        trained = [said[volume] for volume in trained_volumes(fold)]
+        thresholds = _slice_threshold(trained), _heat_threshold(trained)
+        for volume in data.protocol()["held_out"][fold]:
+            held_out.append(said[volume]), chosen.append(thresholds)
+    per_volume = {one.name: _of_volume(one, *own) for one, own in zip(held_out, chosen, strict=True)}
+    probability, positive = _pooled(held_out)
+    decided = np.concatenate(
+        [one.probability[one.counts] >= own for one, (own, _) in zip(held_out, chosen, strict=True)]
+    )
     clear = [one for one in per_volume.values() if one["true"] >= MIN_OPACITY_PERCENT]
     pixel_auc = [one["pixel_auc"] for one in clear]
     return {
@@ -66,6 +70,10 @@ def figures(said_path: Callable[[str], Path]) -> dict:
         "all": _agreement(list(per_volume.values())),
         "without_volume_9": _agreement([one for name, one in per_volume.items() if name != "volume 9"]),
     }
+
+
+def _of(slices: data.Slices, volume: int) -> npt.NDArray[np.bool_]:
+    return slices.group == str(volume)
 
 
 def _pooled(volumes: list[Said]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
@@ -114,7 +122,7 @@ def main() -> None:
     if missing:
         sys.exit(f"There are no runs of the plain network for {', '.join(missing)}: make train makes them.")
     measured = {"command": "python -m analysis.training.plain_figures", "commit": data.commit(), "seed": seed}
-    measured |= figures(said_path)
+    measured |= figures(said_path, data.trained_volumes)
     path.write_text(json.dumps(measured, indent=1) + "\n")
 
 

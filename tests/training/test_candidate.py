@@ -65,13 +65,12 @@ def test_a_written_set_is_complete_and_belongs_together(classifier, tmp_path, mo
     with torch.no_grad():
         classifier.slice_bias += 1
     monkeypatch.setattr(candidate, "opacity_cases", lambda volumes, models: [])
-    monkeypatch.setattr(candidate, "sensitivity_at", lambda threshold, cases: 0.9)
-    monkeypatch.setattr(candidate, "slice_threshold", lambda cases, sensitivity: sensitivity - 0.2)
+    monkeypatch.setattr(candidate, "slice_threshold", lambda cases: 0.7)
+    monkeypatch.setattr(candidate, "case_threshold", lambda cases, threshold: 0.1)
     monkeypatch.setattr(candidate, "measure", lambda models: {"variation_of_thickness": 0.05})
     models = candidate.write(tmp_path, classifier, decoder)
     running = released(CPU)
-    assert (models.slice_threshold, models.score_variation) == (pytest.approx(0.7), 0.05)
-    assert models.case_threshold == running.case_threshold
+    assert (models.slice_threshold, models.case_threshold, models.score_variation) == (0.7, 0.1, 0.05)
     changed = {one.name for one, other in zip(models.versions, running.versions, strict=True) if one != other}
     assert changed == {"slice_classifier", "opacity_decoder", "working_point"}
     assert all("+corrections-" in one.version for one in models.versions if one.name in changed)
