@@ -93,9 +93,11 @@ def lung_goals(results: dict) -> list[Goal]:
 def slice_goals(results: dict, plain: dict) -> list[Goal]:
     slices = results["held_out"]["mean"]["slices"]
     healthy = results["real_ct"]["normal_001"].values()
+    false = "{:.0f} of {:.0f} slices are called abnormal by the worst of the models.".format
     small = slices["sensitivity_by_pixels"]["20 to 99"]
-    alone, smoothed = (
-        max(one[name] / one["lung_slices"] for one in healthy) for name in ("positive_alone", "positive_slices")
+    worst_alone, worst_smoothed = (
+        max(((one[name], one["lung_slices"]) for one in healthy), key=lambda counted: counted[0] / counted[1])
+        for name in ("positive_alone", "positive_slices")
     )
     limit = (
         f"slices with little opacity: of the {small['slices']:.0f} with 20 to 99 pixels {small['sensitivity']:.0%} are "
@@ -113,15 +115,15 @@ def slice_goals(results: dict, plain: dict) -> list[Goal]:
         ),
         Goal(
             "false slices on normal_001, each slice on its own, worst of all models",
-            alone,
+            worst_alone[0] / worst_alone[1],
             at_most=0.05,
-            limit="the threshold that the sensitivity asks for.",
+            limit=false(*worst_alone),
         ),
         Goal(
             "false slices on normal_001, with neighbours, worst of all models",
-            smoothed,
+            worst_smoothed[0] / worst_smoothed[1],
             at_most=0.01,
-            limit="the threshold that the sensitivity asks for.",
+            limit=false(*worst_smoothed),
         ),
     ]
 
@@ -214,6 +216,7 @@ def nodule_goals(results: dict) -> list[Goal]:
     nodules = results["nodules"]
     phantoms, read = nodules["phantoms"].values(), nodules["nodules_LIDC-0003"]["nodules"]
     found = [one for one in read if one["volume_ml"] is not None]
+    worst = max((one["volume_error"] for one in phantoms), key=lambda error: error["mean_absolute"])
     volume = max((abs(one["volume_ml"] / one["read_volume_ml"] - 1) for one in found), default=None)
     long_mm = max((abs(one["long_axis_mm"] - one["read_long_axis_mm"]) for one in found), default=None)
     return [
@@ -236,8 +239,9 @@ def nodule_goals(results: dict) -> list[Goal]:
         ),
         Goal(
             "volume error from 6 mm on, mean, worst slice distance",
-            max(one["volume_error"]["mean_absolute"] for one in phantoms),
+            worst["mean_absolute"],
             at_most=0.15,
+            limit=f"a few outlines that are far off: {worst['share_close']:.0%} lie within 15 %.",
         ),
     ]
 
