@@ -161,8 +161,9 @@ def _plain(plain: dict) -> str:
     )
     return f"""## The paper's plain network
 
-`{plain["command"]}`, commit {plain["commit"]}. The whole ResNet-50 on the same slices and folds, seed {plain["seed"]},
-of which it saw {plain_images} images and ours {our_images}; without mirror image and neighbours; thresholds of the
+`{plain["command"]}`, commit {plain["commit"]}, with the lung U-Net of that commit. The whole ResNet-50 on the same
+slices and folds, seed {plain["seed"]}, of which it saw {plain_images} images and ours {our_images}; without mirror
+image and neighbours; thresholds of the
 volumes that each fold learnt from; score as a share of the reference lung. Pooled slice AUC {plain["auc"]:.3f},
 sensitivity {plain["sensitivity"]:.3f}, specificity {plain["specificity"]:.3f}. Grad-CAM at two scales: pixel AUC median
 {plain["pixel_auc_median"]:.3f}, worst {plain["pixel_auc_worst"]:.3f}, Dice median {plain["dice_median"]:.3f}. Its score
@@ -191,7 +192,7 @@ def _curve(curve: dict) -> str:
 `{curve["command"]}`, commit {curve["commit"]}. The slice classifier, seed {curve["seed"]}, trained on fewer of the
 volumes with opacity masks (mean over the folds; all other sources stay) or on fewer images, then measured on the
 held-out volumes, bare: without neighbours, mirror image and density gate, with thresholds of the volumes it learnt
-from; score by the paper's definition. The last line is that seed of the runs that the other figures are means of.
+from; score by the paper's definition. The last line is that seed of the runs that were released at that commit.
 
 {table(heads, rows)}"""
 
