@@ -250,5 +250,5 @@ def test_reviewed_findings_are_exported_with_their_series(analysis, user, tmp_pa
     assert (rejected["found_by"], rejected["present"], rejected["long_axis_mm"]) == ("networks", "0", "14.24")
     assert (own["found_by"], own["present"], own["x_mm"], own["z_mm"]) == ("reader", "1", "30.0", "-130.0")
     series = tmp_path / "out" / own["series_instance_uid"]
-    assert len(list(series.iterdir())) == 20
+    assert len(list(series.glob("*.dcm"))) == 20
     assert "Jane" not in (tmp_path / "out" / "findings.csv").read_text()
