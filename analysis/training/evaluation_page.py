@@ -11,18 +11,7 @@ from pathlib import Path
 from analysis.pipeline.opacity import HIGH_HU
 from analysis.pipeline.weights import WEIGHTS
 from analysis.training import data
-from analysis.training.evaluation_goals import (
-    Goal,
-    change_goals,
-    goals_table,
-    heat_goals,
-    lung_goals,
-    nodule_goals,
-    opacity_goals,
-    score_goals,
-    slice_goals,
-    speed_goals,
-)
+from analysis.training.evaluation_goals import Goal, goals_by_card, goals_table
 from analysis.training.evaluation_lesions import change, nodules
 from analysis.training.evaluation_plots import draw_free_response, draw_reliability, draw_roc, draw_scores
 from analysis.training.markdown import table
@@ -43,20 +32,11 @@ def write_page(results: dict) -> None:
         json.loads((FOLDER / f"{name}.json").read_text())
         for name in ("plain_network", "learning_curve", "change", "bench")
     )
-    goals = {
-        "lung_unet": lung_goals(results),
-        "slice_classifier": [
-            *slice_goals(results, plain),
-            *heat_goals(results, plain),
-            *score_goals(results, plain),
-        ],
-        "opacity_decoder": opacity_goals(results),
-        "nodules": [*nodule_goals(results), *change_goals(changes)],
-    }
+    goals = goals_by_card(results, plain, changes, bench)
     text = "\n\n".join(
         [
             _head(results),
-            _goals([*chain(*goals.values()), *speed_goals(bench)]),
+            _goals([*chain(*goals.values())]),
             _lung(results),
             _slices(results),
             _cases(results),
