@@ -1,4 +1,4 @@
-"""How the evaluation puts figures together."""
+"""Figures of held-out volumes."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from analysis.training.evaluate import blind_decisions, sensitivity_by_pixels, slice_medians, temperature_figures
+from analysis.training.held_out import blind_decisions, sensitivity_by_pixels, slice_medians, temperature_figures
 
 
 def case(volume: int, factor: float):
