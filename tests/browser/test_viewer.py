@@ -330,7 +330,9 @@ def test_keys_are_listed_and_the_viewer_fills_the_screen(stack: Stack, study: st
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
         page.keyboard.press("v")
-        height = "document.fullscreenElement?.matches('.viewer') && document.fullscreenElement.offsetHeight"
-        wait_until(lambda: page.evaluate(f"({height}) === innerHeight"), 10, "the viewer to fill the screen")
+        whole = "document.fullscreenElement?.matches('.viewer')"
+        wait_until(lambda: page.evaluate(whole), 60, "the viewer to be what the screen shows")
+        as_high = "document.fullscreenElement.offsetHeight === innerHeight"
+        wait_until(lambda: page.evaluate(as_high), 60, "the viewer to be as high as the window")
         page.keyboard.press("v")
-        wait_until(lambda: page.evaluate("document.fullscreenElement === null"), 10, "the page to come back")
+        wait_until(lambda: page.evaluate("document.fullscreenElement === null"), 60, "the page to come back")
