@@ -24,16 +24,20 @@ SURE = 8.0  # logit of what the clean-up decides
 def lung_logits(
     grid_hu: Tensor, network: Network, on_batch: Callable[[float], None] = lambda done: None
 ) -> npt.NDArray[np.float32]:
-    """Logits of lung (slice, 192, 192) from HU (slice, 1, 256, 256).
+    """Logits of lung (slice, 192, 192) from HU (slice, 1, 256, 256): the mean of the slice and its mirror image, which
+    are as likely and fail differently.
 
     ``network``: a LungUNet, ready. ``on_batch`` is told the share done after each batch.
     """
     logits = []
-    for start in range(0, len(grid_hu), network.batch):
-        hu = F.interpolate(grid_hu[start : start + network.batch], size=(LUNG_INPUT, LUNG_INPUT), mode="bilinear")
-        (of_batch,) = network(window(hu, LUNG_WINDOW_HU))
-        logits.append(of_batch.cpu())
-        on_batch(min(1.0, (start + network.batch) / len(grid_hu)))
+    at_once = network.batch // 2  # each with its mirror image
+    for start in range(0, len(grid_hu), at_once):
+        hu = F.interpolate(grid_hu[start : start + at_once], size=(LUNG_INPUT, LUNG_INPUT), mode="bilinear")
+        image = window(hu, LUNG_WINDOW_HU)
+        (of_both,) = network(torch.cat([image, image.flip(-1)]))
+        as_it_is, mirrored = of_both.cpu().chunk(2)
+        logits.append((as_it_is + mirrored.flip(-1)) / 2)
+        on_batch(min(1.0, (start + at_once) / len(grid_hu)))
     joined: npt.NDArray[np.float32] = torch.cat(logits)[:, 0].numpy()
     return joined
 

@@ -1,10 +1,11 @@
-"""The clean-up of the lung mask and its way between grids; the network itself is tested in test_run."""
+"""What is made of the lung U-Net's logits, and the mask's way between grids; the network itself is tested in test_run."""
 
 import numpy as np
 import torch
 
 from analysis.pipeline.grid import GRID, cell_area_mm2, from_grid, to_grid
-from analysis.pipeline.lungs import clean, lung_mask
+from analysis.pipeline.lungs import clean, lung_logits, lung_mask
+from analysis.pipeline.networks import LUNG_INPUT
 from analysis.pipeline.volume import Volume
 
 
@@ -13,6 +14,30 @@ def two_lungs() -> np.ndarray:
     logits[2:10, 20:50, 8:28] = 4
     logits[2:10, 20:50, 36:56] = 4
     return logits
+
+
+class Leaning:
+    """Says the images' brightness, and 1 more in the left half: an error that the mirror image makes on the right."""
+
+    batch = 4
+
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        assert len(images) <= self.batch
+        said = images.clone()
+        said[..., : LUNG_INPUT // 2] += 1
+        return (said,)
+
+
+def test_a_slice_and_its_mirror_image_have_the_same_say() -> None:
+    hu = torch.full((5, 1, GRID, GRID), -1000.0)  # three batches
+    hu[3, :, :, : GRID // 2] = 200.0
+    done: list[float] = []
+    logits = lung_logits(hu, Leaning(), done.append)
+    assert logits.shape == (5, LUNG_INPUT, LUNG_INPUT)
+    np.testing.assert_allclose(logits[[0, 1, 2, 4]], 0.5)
+    np.testing.assert_allclose(logits[3, :, : LUNG_INPUT // 2 - 1], 1.5)
+    np.testing.assert_allclose(logits[3, :, LUNG_INPUT // 2 + 1 :], 0.5)
+    assert done == [0.4, 0.8, 1.0]
 
 
 def test_keeps_both_lungs_and_drops_small_pieces() -> None:
