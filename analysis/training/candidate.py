@@ -25,7 +25,7 @@ from analysis.training import data, opacity_decoder, slice_classifier
 from analysis.training.candidate_card import write_card
 from analysis.training.cases import opacity_cases
 from analysis.training.corrections import CorrectedSeries, UnusableCorrections, part_of, read
-from analysis.training.release import TRAINED_ON, write_weights, write_working_point
+from analysis.training.release import TRAINED_ON, halved, write_weights, write_working_point
 from analysis.training.repeatability import measure
 from analysis.training.slice_classifier import NOT_OUTLINED, Part
 from analysis.training.thresholds import case_threshold, slice_threshold
@@ -61,10 +61,7 @@ class _Kept:
     state: dict[str, torch.Tensor]
 
     def __call__(self, module: nn.Module) -> None:
-        self.state = {
-            name: (value.half().float() if value.is_floating_point() else value).cpu().clone()
-            for name, value in module.state_dict().items()
-        }
+        self.state = {name: value.cpu().clone() for name, value in halved(module.state_dict()).items()}
 
 
 def write(folder: Path, classifier: SliceClassifier, decoder: OpacityDecoder) -> Models:

@@ -16,6 +16,7 @@ from analysis.pipeline.series import check_series, find_series
 from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import Models, sha256_of
 from analysis.training import data
+from analysis.training.release import halved
 
 # opacity_masks does not say its spacings. Shares of the lung do not depend on them; how much neighbouring slices have a
 # say in a probability does, so the slice AUC is given without neighbours as well.
@@ -65,7 +66,8 @@ def fold_models(fold: str, seed: int) -> Models:
     }
     for name, (network, seed_of_run) in runs.items():
         data.load_run(name, fold, seed_of_run, network)
-        network.half().float().requires_grad_(False)
+        network.load_state_dict(halved(network.state_dict()))
+        network.requires_grad_(False)
     return Models(
         lung_unet=ready(lung_unet, LUNG_INPUT, cpu),
         slices=ready(SliceNetworks(classifier, decoder), SLICE_INPUT, cpu),

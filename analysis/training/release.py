@@ -1,8 +1,8 @@
 """Make the released weights from the runs of the fold "release": python -m analysis.training.release [PART …]
 
-Writes analysis/weights/NETWORK.safetensors (of all networks if no part is named) in half precision, with its origin in
-the header; that of the opacity decoder holds the hash of the classifier whose features it reads. The
-part working_point is working_point.json: the thresholds, once they were chosen with the networks released.
+Writes analysis/weights/NETWORK.safetensors (of all networks if no part is named), with its origin in the header; that
+of the opacity decoder holds the hash of the classifier whose features it reads. The part working_point is
+working_point.json: the thresholds, once they were chosen with the networks released.
 """
 
 import argparse
@@ -26,6 +26,7 @@ TRAINED_ON = {
     "opacity_decoder": "opacity_masks 1-9; lung_masks train, healthy slices of LIDC-0003 and A0002, normal slices of "
     "mosmed_like, with pasted opacities and without; phantoms",
 }
+STATISTICS = ("running_mean", "running_var")  # of BatchNorm
 
 
 def release(network: str) -> None:
@@ -49,9 +50,17 @@ def write_weights(folder: Path, network: str, state: dict[str, Tensor], origin: 
         header["slice_classifier_sha256"] = sha256_of(folder / "slice_classifier.safetensors")
     path = folder / f"{network}.safetensors"
     kept = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    halves = {name: value.half() if value.is_floating_point() else value for name, value in kept.items()}
-    save_file({name: value.contiguous() for name, value in halves.items()}, path, header)
+    save_file({name: value.contiguous() for name, value in halved(kept).items()}, path, header)
     path.chmod(0o644)  # not for the owner alone
+
+
+def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in half precision, but for the statistics of BatchNorm: half precision ends at 65,504, and ImageNet's
+    weights hold a variance of 83,615."""
+    return {
+        name: value.half() if value.is_floating_point() and not name.endswith(STATISTICS) else value
+        for name, value in state.items()
+    }
 
 
 def write_working_point(folder: Path, version: str, of_commit: str, numbers: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""What is made of the lung U-Net's logits, and the mask's way between grids; the network itself is tested in test_run."""
+"""What is made of the lung U-Net's logits, and the mask's way between grids; test_run tests the network itself."""
 
 import numpy as np
 import torch
