@@ -88,10 +88,11 @@ def released_lung_unet(device: torch.device, folder: Path = WEIGHTS) -> tuple[Ne
 def load_weights(
     network: LungUNet | SliceClassifier | OpacityDecoder, path: Path
 ) -> tuple[ModelVersion, dict[str, str]]:
-    """Fill the network from a half-precision safetensors file; returns its version and its header."""
+    """Fill the network from a safetensors file; returns its version and its header."""
     if not path.is_file():
         raise WeightsMissing(f"The network weights {path} are missing; `make train` makes them anew.")
     another = WeightsMissing(f"The weights {path} belong to another version of the network; restore the file.")
+    damaged = WeightsMissing(f"The weights {path} are damaged; restore the file.")
     try:
         with safe_open(path, framework="pt") as file:
             described = file.metadata() or {}
@@ -99,12 +100,14 @@ def load_weights(
         missing, unexpected = network.load_state_dict(state, strict=False)
         version = ModelVersion(described["name"], described["version"], sha256_of(path))
     except SafetensorError as error:
-        raise WeightsMissing(f"The weights {path} are damaged; restore the file.") from error
+        raise damaged from error
     except (KeyError, RuntimeError) as error:  # an incomplete header; tensors of another shape
         raise another from error
     other_input = described.get("input") != network.input_format
     if other_input or unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise another
+    if not all(bool(value.isfinite().all()) for value in state.values()):
+        raise damaged
     return version, described
 
 
