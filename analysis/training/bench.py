@@ -9,7 +9,6 @@ of an hour.
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -41,13 +40,14 @@ from analysis.pipeline.slices import slab_size
 from analysis.pipeline.torchvision_import import resnet50
 from analysis.pipeline.weights import WEIGHTS, Models, load_weights, released
 from analysis.training import data
+from analysis.training.bench_gpu import AT_ONCE, on_gpu
 from analysis.training.bench_growth import COUNTS, STRETCHED, STRETCHED_MM, growth, stretched
 from analysis.training.cases import opacity_cases
 from analysis.training.evaluation_page import FOLDER
 from analysis.training.markdown import table
 from analysis.training.measures import auc
+from analysis.training.timing import RUNS, Work, interleaved
 
-RUNS = 5
 SAMPLE = 16  # slices, for ways that take minutes for a series; their time is scaled
 CASE = data.SHARED_DATA / "ct" / "covid_P001"
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ MATRIX = 2048  # side of the matrices whose product says what the machine does w
 
 WHOLE = "whole analysis, warm"
 READING, SITK = "reading: as the pipeline does", "reading: SimpleITK"
-LUNGS, SLICES = "lung U-Net", "classifier and decoder, with mirror images"
+LUNGS, SLICES = "lung U-Net, with mirror images", "classifier and decoder, with mirror images"
 COMPILED, FLOAT32 = ": OpenVINO, as the pipeline does", ": torch float32"
 COMPILED_FLOAT32, HALF = ": OpenVINO float32", ": torch bfloat16, channels last"
 MONAI = "lung U-Net: MONAI's SliceInferer"
@@ -69,20 +69,6 @@ RATIOS = {
     "reading_to_simpleitk": "reading ÷ SimpleITK's reading",
 }
 ACCURACY = {"score_cm3": "Corona score of covid_P001, cm³", "positive_ratio": "its positive ratio", "auc": "slice AUC"}
-
-Work = Callable[[], object]
-
-
-def interleaved(works: dict[str, Work]) -> dict[str, float]:
-    """Median seconds of each, one run of each after the other."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for round_number in range(RUNS + 1):
-        for name, work in works.items():
-            started = time.perf_counter()
-            work()
-            if round_number:
-                seconds[name].append(time.perf_counter() - started)
-    return {name: median(values) for name, values in seconds.items()}
 
 
 def modules() -> dict[str, tuple[nn.Module, int]]:
@@ -111,7 +97,7 @@ def network_ways(geometry: Geometry, models: Models) -> dict[str, tuple[Work, fl
     """The pipeline's networks on a batch, and how often one fits into the series, were all its slices in the lungs."""
     slices = len(geometry.headers)
     slabs = slices / slab_size(float(abs(geometry.z_mm[0] - geometry.z_mm[1])))
-    images = {LUNGS: slices, SLICES: 2 * slabs}
+    images = {LUNGS: 2 * slices, SLICES: 2 * slabs}
     ways: dict[str, tuple[Work, float]] = {}
     for way, networks in ready_ways(models).items():
         for name, (network, side) in networks.items():
@@ -243,8 +229,22 @@ def page(measured: dict) -> str:
         table(["slices", "seconds", "GB at most"], [list(row) for row in measured["growth"]]),
         f"The same with {STRETCHED} slices {STRETCHED_MM:.0f} mm apart, the body stretched to twice its length, so "
         "that there is twice as much to look at: {0:.1f} s, {1:.2f} GB.".format(*measured["stretched"]),
+        gpu(measured["gpu"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def gpu(measured: dict | None) -> str:
+    if measured is None:
+        return "The machine has no GPU: on one that has, the same command times the analysis there too."
+    return "On the GPU:\n\n" + table(
+        ["", ""],
+        [
+            ["seconds of a study after decoding", measured["study_seconds"]],
+            ["seconds of its forward passes alone", measured["forward_seconds"]],
+            [f"studies a second from files on, {AT_ONCE} at a time", measured["studies_per_second"]],
+        ],
+    )
 
 
 BESIDE = ": what is left to wait for, as they are looked for beside the slices"
@@ -283,6 +283,7 @@ def main() -> None:
         "accuracy": accuracy(geometry, models),
         "growth": growth(geometry, COUNTS),
         "stretched": stretched(geometry),
+        "gpu": on_gpu(geometry, torch.device("cuda")) if torch.cuda.is_available() else None,
     }
     (FOLDER / "bench.json").write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
     (FOLDER / "bench.md").write_text(page(measured))
