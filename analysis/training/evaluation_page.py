@@ -27,11 +27,11 @@ def write_page(results: dict) -> None:
     draw_reliability(results, FOLDER / "reliability.png")
     draw_scores(results["held_out"]["mean"]["score"]["percent_of_lung"], FOLDER / "score.png")
     draw_free_response(results["nodules"]["phantoms"], FOLDER / "free_response.png")
-    plain, curve, changes, bench = (
+    plain, labels, curve, changes, bench = (
         json.loads((FOLDER / f"{name}.json").read_text())
-        for name in ("plain_network", "learning_curve", "change", "bench")
+        for name in ("plain_network", "labels_alone", "learning_curve", "change", "bench")
     )
-    goals = goals_by_card(results, plain, changes, bench)
+    goals = goals_by_card(results, plain, labels, changes, bench)
     text = "\n\n".join(
         [
             _head(results),
@@ -44,6 +44,7 @@ def write_page(results: dict) -> None:
             opacity(results),
             intervals(results),
             _plain(plain),
+            _labels(labels),
             _curve(curve),
             nodules(results),
             change(changes),
@@ -65,6 +66,7 @@ def write_page(results: dict) -> None:
             score(results),
             intervals(results),
             _plain(plain),
+            _labels(labels),
             _curve(curve),
             _ct(results),
             _repeatability(results),
@@ -80,31 +82,42 @@ def _goals(goals: list[Goal]) -> str:
     return f"""## Goals
 
 Set before the networks were made; measured on what they never saw, as the parts below say. Beside them, where it was
-measured, what the paper's plain network and a density threshold without learning reach.
+measured, what the paper's plain network, our classifier from labels of slices alone, and a density threshold without
+learning reach.
 
 {goals_table(goals)}"""
 
 
 def _plain(plain: dict) -> str:
     """The paper's network."""
-    plain_images, our_images = (data.protocol()[name]["images"] for name in ("plain_network", "slice_classifier"))
-    rows = [
-        [name, one["true"], one["score"], one.get("pixel_auc", "–"), one.get("dice", "–")]
-        for name, one in plain["per_volume"].items()
-    ]
-    correlation = ", ".join(
-        f"{cases} r {one['r']:.3f} and mean absolute error {one['mean_absolute_error']:.1f} points"
-        for cases, one in (("all volumes", plain["all"]), ("without volume 9", plain["without_volume_9"]))
-    )
     return f"""## The paper's plain network
 
-`{plain["command"]}`, commit {plain["commit"]}, with the lung U-Net of that commit. The whole ResNet-50 on the same
-slices and folds, seed {plain["seed"]}, of which it saw {plain_images} images and ours {our_images}; without mirror
-image and neighbours; thresholds of the
-volumes that each fold learnt from; score as a share of the reference lung. Pooled slice AUC {plain["auc"]:.3f},
-sensitivity {plain["sensitivity"]:.3f}, specificity {plain["specificity"]:.3f}. Grad-CAM at two scales: pixel AUC median
-{plain["pixel_auc_median"]:.3f}, worst {plain["pixel_auc_worst"]:.3f}, Dice median {plain["dice_median"]:.3f}. Its score
-against the true opacity: {correlation}.
+The whole ResNet-50 on the same slices and folds, with Grad-CAM at two scales. {_compared(plain, "plain_network")}"""
+
+
+def _labels(labels: dict) -> str:
+    return f"""## From labels of slices alone
+
+Our classifier, told of each slice of opacity_masks whether there is opacity but not where, without synthetic opacities
+and other sources. {_compared(labels, "labels_alone")}"""
+
+
+def _compared(one: dict, network: str) -> str:
+    """Figures of a network that ours is compared with."""
+    images, our_images = (data.protocol()[name]["images"] for name in (network, "slice_classifier"))
+    rows = [
+        [name, own["true"], own["score"], own.get("pixel_auc", "–"), own.get("dice", "–")]
+        for name, own in one["per_volume"].items()
+    ]
+    correlation = ", ".join(
+        f"{cases} r {own['r']:.3f} and mean absolute error {own['mean_absolute_error']:.1f} points"
+        for cases, own in (("all volumes", one["all"]), ("without volume 9", one["without_volume_9"]))
+    )
+    return f"""Seed {one["seed"]}, `{one["command"]}`, commit {one["commit"]}; it saw {images} images and ours
+{our_images}; without mirror image and neighbours; thresholds of the volumes that each fold learnt from; score as a
+share of the reference lung. Pooled slice AUC {one["auc"]:.3f}, sensitivity {one["sensitivity"]:.3f}, specificity
+{one["specificity"]:.3f}. Map: pixel AUC median {one["pixel_auc_median"]:.3f}, worst {one["pixel_auc_worst"]:.3f}, Dice
+mean {one["dice_mean"]:.3f}. Its score against the true opacity: {correlation}.
 
 {table(["volume", "true", "score, % of lung", "pixel AUC", "Dice"], rows)}"""
 

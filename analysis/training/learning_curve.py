@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from analysis.pipeline.networks import SliceClassifier
 from analysis.training import data
 from analysis.training.evaluation_page import FOLDER
 from analysis.training.plain_figures import figures
-from analysis.training.plain_network import Seen, keep_said
+from analysis.training.plain_network import keep_said, seen_by
 from analysis.training.slice_classifier import Sources, fit, from_imagenet, labelled_slices
 
 MIN_SLICES = 10  # abnormal ones of a first volume, normal ones of a second: without either nothing can be learnt
@@ -63,15 +62,6 @@ def train(count: int, images: int, fold: str, seed: int) -> SliceClassifier:
     averages: list[SliceClassifier] = []
     fit(from_imagenet(), SomeVolumes(fold, seed, chosen_volumes(count, fold)), settings, seed, averages.append)
     return averages[-1]
-
-
-def seen_by(network: SliceClassifier) -> Seen:
-    def seen(image: Tensor, lung: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.inference_mode():
-            logit, locations = network(image, lung)
-        return logit.sigmoid(), locations.sigmoid()
-
-    return seen
 
 
 def point(count: int, images: int, network_of: Callable[[str], SliceClassifier]) -> dict:

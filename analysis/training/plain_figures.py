@@ -1,6 +1,7 @@
-"""What the paper's plain network, trained by plain_network.py, reaches: python -m analysis.training.plain_figures
+"""What the networks reach that ours are compared with: python -m analysis.training.plain_figures
 
-Writes docs/evaluation/plain_network.json, which the evaluation prints beside our figures.
+Of the paper's plain network and of ours from labels alone. Writes docs/evaluation/plain_network.json and
+labels_alone.json, which the evaluation prints beside our figures.
 """
 
 import json
@@ -15,6 +16,7 @@ import torch
 from analysis.pipeline.grid import GRID
 from analysis.pipeline.slices import crop
 from analysis.training import data
+from analysis.training.all_runs import COMPARED
 from analysis.training.evaluation_page import FOLDER
 from analysis.training.measures import agreement, auc, dice, threshold_for_sensitivity
 from analysis.training.thresholds import HEAT_THRESHOLDS, MIN_OPACITY_PERCENT, SENSITIVITY
@@ -67,6 +69,7 @@ def figures(said_path: Callable[[str], Path], trained_volumes: Callable[[str], l
         "pixel_auc_median": float(np.median(pixel_auc)),
         "pixel_auc_worst": min(pixel_auc),
         "dice_median": float(np.median([one["dice"] for one in clear])),
+        "dice_mean": float(np.mean([one["dice"] for one in clear])),
         "all": _agreement(list(per_volume.values())),
         "without_volume_9": _agreement([one for name, one in per_volume.items() if name != "volume 9"]),
     }
@@ -112,18 +115,15 @@ def _agreement(volumes: list[dict[str, float]]) -> dict[str, float]:
 
 
 def main() -> None:
-    (seed,) = data.protocol()["seeds"]["plain_network"]
-    path = FOLDER / "plain_network.json"
-
-    def said_path(fold: str) -> Path:
-        return data.run_path("plain_network", fold, seed).with_suffix(".npz")
-
-    missing = [fold for fold in data.folds() if not said_path(fold).exists()]
-    if missing:
-        sys.exit(f"There are no runs of the plain network for {', '.join(missing)}: make train makes them.")
-    measured = {"command": "python -m analysis.training.plain_figures", "commit": data.commit(), "seed": seed}
-    measured |= figures(said_path, data.trained_volumes)
-    path.write_text(json.dumps(measured, indent=1) + "\n")
+    for network in COMPARED:
+        (seed,) = data.protocol()["seeds"][network]
+        paths = {fold: data.run_path(network, fold, seed).with_suffix(".npz") for fold in data.folds()}
+        missing = [fold for fold, path in paths.items() if not path.exists()]
+        if missing:
+            sys.exit(f"There are no runs of {network} for {', '.join(missing)}: make train makes them.")
+        measured = {"command": f"python -m analysis.training.{network}", "commit": data.commit(), "seed": seed}
+        measured |= figures(paths.__getitem__, data.trained_volumes)
+        (FOLDER / f"{network}.json").write_text(json.dumps(measured, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor, nn
 
-from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, half_precision, window
+from analysis.pipeline.networks import (
+    MAP_STRIDE,
+    SLICE_INPUT,
+    SLICE_WINDOW_HU,
+    SliceClassifier,
+    half_precision,
+    window,
+)
 from analysis.pipeline.slices import AIR_HU, crop
 from analysis.pipeline.torchvision_import import resnet50
 from analysis.training import data
@@ -100,6 +107,17 @@ def train(fold: str, seed: int) -> None:
         if step % 25 == 0 or step == steps:
             print(f"step {step}/{steps} {np.mean(losses[-25:]):.3f} {time.monotonic() - started:.0f} s", flush=True)
     keep_said(network.eval().seen, fold, device, data.run_path("plain_network", fold, seed).with_suffix(".npz"))
+
+
+def seen_by(network: SliceClassifier) -> Seen:
+    """What our own classifier says, bare: without mirror image, neighbours and density gate."""
+
+    def seen(image: Tensor, lung: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode():
+            logit, locations = network(image, lung)
+        return logit.sigmoid(), locations.sigmoid()
+
+    return seen
 
 
 def keep_said(seen: Seen, fold: str, device: torch.device, path: Path) -> None:

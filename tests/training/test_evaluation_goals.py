@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis.training.evaluation_goals import Goal, goals_by_card, goals_table
+from analysis.training.evaluation_goals import Goal, goals_by_card, goals_table, speed_goals
 from analysis.training.evaluation_page import FOLDER
 
 
@@ -35,8 +35,18 @@ def test_what_limits_stands_below_where_a_goal_is_missed() -> None:
 
 
 def test_every_goal_that_is_missed_says_what_limits_it() -> None:
-    results, plain, change, bench = (
-        json.loads((FOLDER / f"{name}.json").read_text()) for name in ("results", "plain_network", "change", "bench")
+    results, plain, labels, change, bench = (
+        json.loads((FOLDER / f"{name}.json").read_text())
+        for name in ("results", "plain_network", "labels_alone", "change", "bench")
     )
-    goals = [goal for of_card in goals_by_card(results, plain, change, bench).values() for goal in of_card]
+    goals = [goal for of_card in goals_by_card(results, plain, labels, change, bench).values() for goal in of_card]
     assert [one.what for one in goals if not one.met and not one.limit] == []
+
+
+def test_goals_on_a_gpu_are_measured_where_the_bench_had_one() -> None:
+    bench = json.loads((FOLDER / "bench.json").read_text())
+    without = [one for one in speed_goals(bench | {"gpu": None}) if one.what.startswith("GPU")]
+    assert [one.met for one in without] == [None, None, None]
+    measured = {"study_seconds": 0.9, "forward_seconds": 0.3, "studies_per_second": 2.5}
+    on_one = [one for one in speed_goals(bench | {"gpu": measured}) if one.what.startswith("GPU")]
+    assert [(one.measured, one.met) for one in on_one] == [(0.9, True), (2.5, True), (pytest.approx(3), False)]
