@@ -41,7 +41,7 @@ def test_a_slice_called_abnormal_is_more_so_after_training(classifier, shared_da
     boxes = np.stack([slice_classifier.lung_box(lung[None]) for lung in slices.lung]).astype(np.float32)
     label = np.array([NOT_OUTLINED] * 3 + [0] * 3)
     part = Part(slices, boxes, label, ((0, False, 0.5), (NOT_OUTLINED, False, 0.5)))
-    settings = data.protocol()["candidate"]["slice_classifier"] | {"images": 64, "batch": 8}
+    settings = data.protocol()["candidate"]["slice_classifier"] | {"images": 160, "batch": 8}
 
     def logits() -> np.ndarray:
         hu = torch.from_numpy(slices.hu).float().unsqueeze(1)
