@@ -27,7 +27,8 @@ def lung_logits(
     """Logits of lung (slice, 192, 192) from HU (slice, 1, 256, 256): the mean of the slice and its mirror image, which
     are as likely and fail differently.
 
-    ``network``: a LungUNet, ready. ``on_batch`` is told the share done after each batch.
+    ``network``: a LungUNet, ready. ``on_batch`` is told the share done after each batch. Raises ArithmeticError where
+    the network fails: no number would be read as no lung.
     """
     logits = []
     at_once = network.batch // 2  # each with its mirror image
@@ -39,6 +40,8 @@ def lung_logits(
         logits.append((as_it_is + mirrored.flip(-1)) / 2)
         on_batch(min(1.0, (start + at_once) / len(grid_hu)))
     joined: npt.NDArray[np.float32] = torch.cat(logits)[:, 0].numpy()
+    if not np.isfinite(joined).all():
+        raise ArithmeticError("The lung U-Net's result holds numbers that are none.")
     return joined
 
 

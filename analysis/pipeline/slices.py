@@ -133,7 +133,8 @@ def _probability(
 
 def _run(hu: Tensor, lung: Tensor, box: Tensor, models: Models) -> tuple[Tensor, Tensor, Tensor]:
     """Slice logits (N,), location logits (N, 1, 28, 28) and opacity logits (N, 1, 224, 224) of slabs (N, 1, 256, 256):
-    mean of the slab and its mirror image, which are as likely and fail differently."""
+    mean of the slab and its mirror image, which are as likely and fail differently. Raises ArithmeticError where a
+    network fails: no number would be read as healthy."""
     cropped = crop(torch.cat([hu - AIR_HU, lung], 1), box.expand(len(hu), -1), SLICE_INPUT)
     image = window(cropped[:, :1] + AIR_HU, SLICE_WINDOW_HU)
     share = F.avg_pool2d(cropped[:, 1:], MAP_STRIDE)
@@ -141,6 +142,8 @@ def _run(hu: Tensor, lung: Tensor, box: Tensor, models: Models) -> tuple[Tensor,
     with torch.inference_mode():
         both = torch.cat([share, share.flip(-1)]).to(models.device)
         logits, locations = models.slice_classifier.classify(layer2, layer3, both)
+    if not all(bool(one.isfinite().all()) for one in (logits, locations, outlines)):
+        raise ArithmeticError("The slice classifier's or the decoder's result holds numbers that are none.")
     as_it_is, mirrored = zip(*(one.cpu().chunk(2) for one in (logits, locations, outlines)), strict=True)
     return (
         (as_it_is[0] + mirrored[0]) / 2,

@@ -1,6 +1,7 @@
 """What is made of the lung U-Net's logits, and the mask's way between grids; test_run tests the network itself."""
 
 import numpy as np
+import pytest
 import torch
 
 from analysis.pipeline.grid import GRID, cell_area_mm2, from_grid, to_grid
@@ -38,6 +39,15 @@ def test_a_slice_and_its_mirror_image_have_the_same_say() -> None:
     np.testing.assert_allclose(logits[3, :, : LUNG_INPUT // 2 - 1], 1.5)
     np.testing.assert_allclose(logits[3, :, LUNG_INPUT // 2 + 1 :], 0.5)
     assert done == [0.4, 0.8, 1.0]
+
+
+def test_a_network_that_fails_is_not_taken_for_one_that_finds_no_lung() -> None:
+    class Failing(Leaning):
+        def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (torch.full_like(images, torch.nan),)
+
+    with pytest.raises(ArithmeticError, match="lung U-Net"):
+        lung_logits(torch.zeros(5, 1, GRID, GRID), Failing())
 
 
 def test_keeps_both_lungs_and_drops_small_pieces() -> None:

@@ -41,6 +41,25 @@ class SaysWhatItSees:
         return image, image, 20 * (image - 0.5)
 
 
+def test_networks_that_fail_on_one_batch_are_not_taken_for_a_healthy_scan(untrained: Models) -> None:
+    class FailsOnce:
+        batch = 2
+
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            self.calls += 1
+            layers = untrained.slices(images)
+            return tuple(torch.full_like(one, torch.nan) for one in layers) if self.calls == 2 else layers
+
+    lung = np.zeros((3, GRID, GRID), bool)
+    lung[:, 80:180, 60:200] = True
+    models, grid_hu = replace(untrained, slices=FailsOnce()), torch.full((3, 1, GRID, GRID), -800.0)
+    with pytest.raises(ArithmeticError, match="decoder"):
+        classify(grid_hu, lung, np.ones(3, bool), slice_spacing_mm=8.0, models=models, on_batch=lambda done: None)
+
+
 def test_crop_samples_the_box() -> None:
     image = torch.zeros(1, 1, 256, 256)
     image[..., 100:150, 60:110] = 1
