@@ -100,7 +100,7 @@ of {UNSEEN_SENSITIVITY} (decision 23), they are {_ranged(results, "slices", "bli
 Expected calibration error of the probabilities, over ten bins: {_ranged(results, "slices", "calibration_error")};
 scaled by the temperature of the other volumes (mean {scaled["temperature"]:.2f}), which the product does not do:
 {_ranged(results, "temperature_scaled", "calibration_error")}.
-AUC of the volumes with at least 10 slices of either kind:
+AUC of the volumes with at least 10 slices of either kind, which look like one patient:
 
 {table(list(per_volume), [list(per_volume.values())])}
 
