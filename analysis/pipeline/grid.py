@@ -22,15 +22,23 @@ def to_grid(hu: npt.NDArray[np.int16], pixel_mm: PixelMm = SQUARE_PIXEL) -> Tens
     """Average HU (slice, row, column) over the grid's cells; returns float32 (slice, 1, 256, 256)."""
     _, rows, columns = hu.shape
     high, wide = _pixels_of_grid(rows, columns, pixel_mm)
+    over_rows, over_columns = _cells_of(high)[:, :rows], _cells_of(wide)[:, :columns].T  # what lies beside is 0: air
     cells = []
     for one_slice in hu:  # one at a time: a float copy of a whole series would take gigabytes
-        image = torch.from_numpy(np.ascontiguousarray(one_slice, np.float32))[None, None]
-        image = F.pad(image, (0, wide - columns, 0, high - rows), value=AIR_HU)
-        image = F.interpolate(image, size=(min(high, GRID), min(wide, GRID)), mode="area")
-        if min(high, wide) < GRID:  # pixels larger than cells
-            image = F.interpolate(image, size=(GRID, GRID), mode="bilinear")
-        cells.append(image)
-    return torch.cat(cells)
+        image = torch.from_numpy(one_slice.astype(np.float32) - AIR_HU)
+        cells.append(over_rows @ (image @ over_columns) + AIR_HU)
+    return torch.stack(cells)[:, None]
+
+
+def _cells_of(pixels: int) -> Tensor:
+    """The grid's cells along one axis by the pixels along it, float32 (256, pixel): the share that each pixel has in a
+    cell, or, where pixels are the larger, linear interpolation."""
+    if pixels < GRID:
+        return F.interpolate(torch.eye(pixels)[None], size=GRID, mode="linear")[0].T
+    edges = torch.linspace(0, pixels, GRID + 1, dtype=torch.float64)
+    pixel = torch.arange(pixels, dtype=torch.float64)
+    common = torch.minimum(edges[1:, None], pixel + 1) - torch.maximum(edges[:-1, None], pixel)
+    return (common.clamp(min=0) * (GRID / pixels)).float()
 
 
 def from_grid(cells: Tensor, rows: int, columns: int, pixel_mm: PixelMm = SQUARE_PIXEL) -> Tensor:

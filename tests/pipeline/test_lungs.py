@@ -93,6 +93,13 @@ def test_grid_averages_and_comes_back() -> None:
     assert from_grid(cells, 512, 512).shape == (2, 1, 512, 512)
 
 
+def test_a_pixel_that_two_cells_share_counts_in_each_by_its_part() -> None:
+    hu = np.random.default_rng(0).integers(-1000, 200, (1, 464, 464)).astype(np.int16)
+    sixteenths = hu[0].repeat(16, 0).repeat(16, 1)  # of pixels: 29 to a cell
+    expected = sixteenths.reshape(256, 29, 256, 29).mean((1, 3))
+    np.testing.assert_allclose(to_grid(hu)[0, 0].numpy(), expected, atol=1e-2)
+
+
 def test_slices_that_are_not_square_keep_their_shape() -> None:
     hu = np.full((1, 300, 400), -1000, np.int16)
     hu[:, 100:200, 150:250] = 0
