@@ -91,7 +91,7 @@ def _outlined(scan: Surroundings, blob: Blob) -> Outlined | None:
     step_mm = float(np.clip(STEP_RADII * blob.radius_mm, *STEP_MM))
     half = int(np.ceil((REACH_RADII * blob.radius_mm + REACH_MM) / step_mm))
     image = _cube(scan.hu, scan.spacing_mm, blob, half, step_mm)
-    inside = _cube(scan.hull, scan.spacing_mm, blob, half, step_mm) > 0.5
+    inside = (_cube(scan.hull, scan.spacing_mm, blob, half, step_mm) > 0.5) & _scanned(scan, blob, half, step_mm)
     if step_mm < 1:
         image = ndimage.gaussian_filter(image, SMOOTHING_MM / step_mm, truncate=3.0)
     line = (np.arange(-half, half + 1) * step_mm) ** 2
@@ -106,15 +106,28 @@ def _outlined(scan: Surroundings, blob: Blob) -> Outlined | None:
 
 
 def _cube(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, blob: Blob, half: int, step_mm: float) -> Float:
-    """Cells of ``step_mm`` around the blob, ``half`` to each side."""
-    offsets = np.arange(-half, half + 1) * step_mm
-    positions = [at + offsets / mm for at, mm in zip(blob.centre, spacing_mm, strict=True)]
+    """Cells of ``step_mm`` around the blob, ``half`` to each side; beyond the scan what its edge has."""
+    positions = _positions(spacing_mm, blob, half, step_mm)
     first = [max(0, int(line[0]) - 1) for line in positions]
     out = values[tuple(slice(f, int(line[-1]) + 3) for f, line in zip(first, positions, strict=True))]
     cube = out.astype(np.float32)
     for axis, (line, f) in enumerate(zip(positions, first, strict=True)):
         cube = interpolated(cube, line - f, axis)
     return cube
+
+
+def _positions(spacing_mm: SpacingMm, blob: Blob, half: int, step_mm: float) -> list[npt.NDArray[np.float64]]:
+    """Of a cube's cells along each axis, in voxels of the scan."""
+    offsets = np.arange(-half, half + 1) * step_mm
+    return [at + offsets / mm for at, mm in zip(blob.centre, spacing_mm, strict=True)]
+
+
+def _scanned(scan: Surroundings, blob: Blob, half: int, step_mm: float) -> Mask:
+    """The cells of a cube that the scan holds: a nodule that its last slice cuts ends there."""
+    positions = _positions(scan.spacing_mm, blob, half, step_mm)
+    held = [(line > -0.5) & (line < count - 0.5) for line, count in zip(positions, scan.hu.shape, strict=True)]
+    scanned: Mask = held[0][:, None, None] & held[1][:, None] & held[2]
+    return scanned
 
 
 def _mask(above_hu: Float, inside: Mask, contrast_hu: float, step_mm: float) -> tuple[Mask, Mask] | None:

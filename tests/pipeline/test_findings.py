@@ -52,6 +52,18 @@ def test_measures_a_ball(radius_mm, model):
     assert finding.confidence > 0.9
 
 
+@pytest.mark.parametrize("before_end_mm", [4.5, 3.0, 1.5])
+def test_a_ball_cut_by_the_end_of_the_scan_is_measured_up_to_there(before_end_mm, model):
+    lungs = LungBlock()
+    lungs.ball((*MIDDLE_MM, LEFT_MM), 6.0)
+    slices = round((MIDDLE_MM[0] + before_end_mm) / SPACING_MM[0]) + 1
+    hu, mask = lungs.hu[:slices], lungs.lungs[:slices]
+    scanned_ml = (mask & (hu > -400)).sum() * np.prod(SPACING_MM) / 1000
+    (finding,), labels = find_findings(hu, mask, zones(mask, hu), AFFINE_LPS, model)
+    assert finding.volume_ml == pytest.approx(scanned_ml, rel=0.2)
+    assert labels[-1].any()
+
+
 def test_a_ball_cut_by_the_wall_is_measured_up_to_the_wall(model):
     lungs = LungBlock()
     volume_ml = lungs.ball((MIDDLE_MM[0], 16.0, LEFT_MM), 7.0)
