@@ -16,13 +16,14 @@ from scipy import ndimage
 
 CELL_MM = 1.25
 """Side of the cubic cells in which blobs are looked for: three to the smallest nodule."""
+LARGE_MM = 2 * CELL_MM  # of the cells in which the hull of the lungs is worked out
 SIGMAS_MM = (1.5, 2.1, 3.0, 4.2, 6.0, 8.5)
 """Scales of the Gaussian; a ball of radius 1.6 σ answers most to σ: diameters of 5 to 27 mm."""
 BALL_RADIUS = 1.6  # radius of the ball ÷ σ
 LARGEST_SIGMA_CELLS = 2.0  # beyond it the image is halved: the answer is the same, the time an eighth
 WINDOW_HU = (-1000.0, 100.0)  # calcium shall not outshine its neighbours
 AERATED_HU = -860.0  # stands for what is not lung
-HULL_MM = 16.0
+HULL_MM = 16.5
 """The lungs are closed with a ball of this radius, so that a nodule at the wall lies inside."""
 MARGIN_MM = 12.0  # around the lungs
 MIN_RESPONSE_HU = 90.0
@@ -57,7 +58,8 @@ def find_blobs(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) ->
     """
     box = _box(lungs, spacing_mm)
     image = to_cells(hu[box], spacing_mm, CELL_MM).clip(*WINDOW_HU)
-    hull = _hull(lungs[box], spacing_mm, image.shape)
+    depth = _hull(lungs[box], spacing_mm)
+    hull = _inside(depth, image.shape, (CELL_MM,) * 3)
     start = np.array([part.start for part in box])
     found = []
     scales = _scales(np.where(hull, image, np.float32(AERATED_HU)))
@@ -69,7 +71,9 @@ def find_blobs(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) ->
         for k in np.flatnonzero(roundness >= min_roundness):
             centre, height = tuple(centres[k].tolist()), float(response[tuple(cells[k])])
             found.append(Blob(centre, BALL_RADIUS * sigma_mm, height, float(roundness[k])))
-    return _apart(found, spacing_mm), _in_volume(hull, hu.shape, box, spacing_mm)
+    whole = np.zeros(hu.shape, bool)
+    whole[box] = _inside(depth, lungs[box].shape, spacing_mm)
+    return _apart(found, spacing_mm), whole
 
 
 def to_cells(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, cell_mm: float) -> Float:
@@ -77,7 +81,7 @@ def to_cells(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, cell_mm: fl
 
     def sampled(line: Float, mm: float) -> Float:
         if cell_mm / mm > 1.5:
-            line = ndimage.uniform_filter1d(line, round(cell_mm / mm), axis=0)
+            line = _averaged(line, round(cell_mm / mm))
         count = int((len(line) - 1) * mm / cell_mm) + 1
         return interpolated(line, np.arange(count) * cell_mm / mm, 0)
 
@@ -88,6 +92,15 @@ def to_cells(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, cell_mm: fl
             slab = _along(partial(sampled, mm=spacing_mm[axis]), slab, axis)
         thinned.append(slab)
     return _along(partial(sampled, mm=spacing_mm[0]), np.concatenate(thinned), 0)
+
+
+def _averaged(line: Float, count: int) -> Float:
+    """Means of ``count`` neighbours along the first axis; of an even number, the mean of those around either side, as
+    either alone moves the image by half a voxel."""
+    origins = (0,) if count % 2 else (0, -1)
+    means = [ndimage.uniform_filter1d(line, count, axis=0, origin=origin) for origin in origins]
+    averaged: Float = np.mean(means, axis=0, dtype=np.float32)
+    return averaged
 
 
 def _along(linear: Callable[[Float], Float], values: Float, axis: int) -> Float:
@@ -157,19 +170,31 @@ def _box(lungs: Mask, spacing_mm: SpacingMm) -> tuple[slice, slice, slice]:
     return parts[0], parts[1], parts[2]
 
 
-def _hull(lungs: Mask, spacing_mm: SpacingMm, shape: tuple[int, ...]) -> Mask:
-    """The closed lungs without holes, in cells of CELL_MM; worked out on cells twice as large."""
-    coarse_mm = 2 * CELL_MM
-    every = [1, *(max(1, int(coarse_mm / (2 * mm))) for mm in spacing_mm[1:])]  # pixels finer than half a cell
+def _hull(lungs: Mask, spacing_mm: SpacingMm) -> Float:
+    """How deep in the closed lungs without holes a cell of LARGE_MM lies, in such cells: positive inside, 0 at the
+    edge, which so is known to less than a cell."""
+    every = [1, *(max(1, int(LARGE_MM / (2 * mm))) for mm in spacing_mm[1:])]  # pixels finer than half a cell
     thinned_mm = (spacing_mm[0], spacing_mm[1] * every[1], spacing_mm[2] * every[2])
-    coarse = to_cells(lungs[:, :: every[1], :: every[2]], thinned_mm, coarse_mm) > 0.5
-    pad = int(np.ceil(HULL_MM / coarse_mm)) + 1
-    near = _distance_mm(np.pad(coarse, pad), coarse_mm) <= HULL_MM
-    closed = (_distance_mm(~near, coarse_mm) > HULL_MM)[pad:-pad, pad:-pad, pad:-pad]
-    fine = ndimage.binary_fill_holes(closed | coarse).repeat(2, 0).repeat(2, 1).repeat(2, 2)
-    fine = np.pad(fine, [(0, max(0, wanted - own)) for wanted, own in zip(shape, fine.shape, strict=True)])
-    hull: Mask = fine[tuple(slice(count) for count in shape)]
-    return hull
+    share = to_cells(lungs[:, :: every[1], :: every[2]], thinned_mm, LARGE_MM)
+    pad = int(np.ceil(HULL_MM / LARGE_MM)) + 1
+    near = _distance_mm(np.pad(share > 0.5, pad), LARGE_MM) <= HULL_MM
+    closed_mm = (_distance_mm(~near, LARGE_MM) - HULL_MM)[pad:-pad, pad:-pad, pad:-pad]
+    depth: Float = np.maximum(closed_mm / LARGE_MM, share - 0.5)
+    depth[ndimage.binary_fill_holes(depth > 0) & (depth <= 0)] = 0.5
+    return depth
+
+
+def _inside(hull: Float, shape: tuple[int, ...], spacing_mm: SpacingMm) -> Mask:
+    """Where voxels of this shape and spacing lie in the hull, whose first cell the first of them shares."""
+    positions = [np.arange(count) * mm / LARGE_MM for count, mm in zip(shape, spacing_mm, strict=True)]
+    inside = np.empty(shape, bool)
+    for start in range(0, shape[0], SLAB):
+        slab = slice(start, start + SLAB)
+        depth = interpolated(hull, positions[0][slab], 0)
+        for axis in (1, 2):
+            depth = _along(partial(interpolated, positions=positions[axis], axis=0), depth, axis)
+        inside[slab] = depth > 0
+    return inside
 
 
 def _distance_mm(mask: Mask, cell_mm: float) -> Float:
@@ -178,17 +203,6 @@ def _distance_mm(mask: Mask, cell_mm: float) -> Float:
     image.SetSpacing((cell_mm,) * 3)
     distance: Float = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True)).clip(0)
     return distance
-
-
-def _in_volume(hull: Mask, shape: tuple[int, ...], box: tuple[slice, slice, slice], spacing_mm: SpacingMm) -> Mask:
-    """The hull from cells of CELL_MM back to the voxels of the volume."""
-    for axis in (2, 1, 0):
-        part, mm = box[axis], spacing_mm[axis]
-        nearest = (np.arange(part.stop - part.start) * mm / CELL_MM).round().astype(int)
-        hull = hull.take(nearest, axis, mode="clip")
-    full = np.zeros(shape, bool)
-    full[box] = hull
-    return full
 
 
 def _scales(image: Float) -> Iterator[tuple[float, float, Float, Float]]:
