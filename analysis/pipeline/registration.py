@@ -70,39 +70,90 @@ def register(
     Raises NotRegistered.
     """
     try:
-        affine_motion = _register_masks(_mask(lungs, affine), _mask(prior_lungs, prior_affine))
+        affine_motion = _register_masks(_Lungs.of(lungs, affine), _Lungs.of(prior_lungs, prior_affine))
         grid = _grid_over(lungs, affine, STEP_MM)
         prior_grid = _grid_over(prior_lungs, prior_affine, STEP_MM)
         content, inside = _content(hu, lungs, affine, grid)
         prior_content, _ = _content(prior_hu, prior_lungs, prior_affine, prior_grid)
-        spline = _register_content(content, inside, prior_content, affine_motion)
+        inside &= _scanned(lungs.shape, affine, grid)
+        prior_scanned = _scanned(prior_lungs.shape, prior_affine, prior_grid)
+        spline = _register_content(content, inside, prior_content, prior_scanned, affine_motion)
     except RuntimeError as failed:  # SimpleITK's only error
         raise NotRegistered from failed
     return Motion(sitk.CompositeTransform([affine_motion, spline]))
 
 
-def _register_masks(mask: sitk.Image, prior_mask: sitk.Image) -> sitk.Transform:
-    start = sitk.CenteredTransformInitializer(
-        mask, prior_mask, sitk.AffineTransform(3), sitk.CenteredTransformInitializerFilter.MOMENTS
-    )
+@dataclass(frozen=True, eq=False)
+class _Lungs:
+    """``mask``: the lungs as a smooth image on a coarse grid; ``scanned``: where on it the scan lies. A scan that ends
+    inside the lungs says nothing of what is beyond."""
+
+    mask: sitk.Image
+    scanned: sitk.Image
+
+    @classmethod
+    def of(cls, lungs: npt.NDArray[np.bool_], affine: Affine) -> "_Lungs":
+        grid = _grid_over(lungs, affine, MASK_STEP_MM)
+        mask = _resampled(lungs.astype(np.float32), affine, grid)
+        return cls(sitk.SmoothingRecursiveGaussian(mask, MASK_SIGMA_MM), _scanned(lungs.shape, affine, grid))
+
+    def places_mm(self) -> Points:
+        mask = sitk.GetArrayFromImage(self.mask * sitk.Cast(self.scanned, sitk.sitkFloat32))
+        places: Points = np.argwhere(mask > mask.max() / 2)[:, ::-1] * MASK_STEP_MM + self.mask.GetOrigin()
+        return places
+
+
+def _register_masks(now: _Lungs, before: _Lungs) -> sitk.Transform:
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMeanSquares()
+    method.SetMetricFixedMask(now.scanned)
+    method.SetMetricMovingMask(before.scanned)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsGradientDescentLineSearch(1.0, AFFINE_ITERATIONS, 1e-5, 10)
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetInitialTransform(start, inPlace=False)
-    motion: sitk.Transform = method.Execute(mask, prior_mask)
+
+    def disagreement(start: sitk.Transform) -> float:
+        method.SetInitialTransform(start, inPlace=False)
+        return float(method.MetricEvaluate(now.mask, before.mask))
+
+    best = min(_starts(now.places_mm(), before.places_mm()), key=disagreement)
+    method.SetInitialTransform(best, inPlace=False)
+    motion: sitk.Transform = method.Execute(now.mask, before.mask)
     return motion
 
 
+def _starts(places_mm: Points, prior_places_mm: Points) -> list[sitk.AffineTransform]:
+    """Shifts that bring the lungs' middles, tops or bases to one height, and then what both scans show there to one
+    place: where a scan cuts off the tops or the bases, the others are left."""
+    heights, prior_heights = places_mm[:, 2], prior_places_mm[:, 2]
+    starts = []
+    for of in (np.mean, np.max, np.min):
+        up_mm = of(prior_heights) - of(heights)
+        low_mm = max(heights.min() + up_mm, prior_heights.min()) - MASK_STEP_MM / 2
+        high_mm = min(heights.max() + up_mm, prior_heights.max()) + MASK_STEP_MM / 2
+        common = places_mm[(heights + up_mm >= low_mm) & (heights + up_mm <= high_mm)]
+        prior_common = prior_places_mm[(prior_heights >= low_mm) & (prior_heights <= high_mm)]
+        aside_mm = prior_common[:, :2].mean(0) - common[:, :2].mean(0)
+        start = sitk.AffineTransform(3)
+        start.SetCenter(places_mm.mean(0).tolist())
+        start.SetTranslation([*aside_mm.tolist(), float(up_mm)])
+        starts.append(start)
+    return starts
+
+
 def _register_content(
-    content: sitk.Image, inside: sitk.Image, prior_content: sitk.Image, start: sitk.Transform
+    content: sitk.Image,
+    inside: sitk.Image,
+    prior_content: sitk.Image,
+    prior_scanned: sitk.Image,
+    start: sitk.Transform,
 ) -> sitk.Transform:
     knots = [max(2, round(count * STEP_MM / KNOTS_MM)) for count in content.GetSize()]
     spline = sitk.BSplineTransformInitializer(content, knots, 3)
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsCorrelation()  # the density of aerated lung changes with its volume
     method.SetMetricFixedMask(inside)
+    method.SetMetricMovingMask(prior_scanned)
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentage(SAMPLED, seed=1)  # else by the clock
     method.SetInterpolator(sitk.sitkLinear)
@@ -115,28 +166,31 @@ def _register_content(
     return spline
 
 
-def _mask(lungs: npt.NDArray[np.bool_], affine: Affine) -> sitk.Image:
-    """The lungs as a smooth image on a coarse grid."""
-    mask = _resampled(lungs.astype(np.float32), affine, _grid_over(lungs, affine, MASK_STEP_MM), 0.0)
-    return sitk.SmoothingRecursiveGaussian(mask, MASK_SIGMA_MM)
-
-
 def _content(
     hu: npt.NDArray[np.int16], lungs: npt.NDArray[np.bool_], affine: Affine, grid: sitk.Image
 ) -> tuple[sitk.Image, sitk.Image]:
     """What is in the lungs, and where to compare it: in them and at their edge."""
     low, high = CONTENT_HU
-    share = _resampled(lungs.astype(np.float32), affine, grid, 0.0)
-    clipped = _resampled(hu.clip(low, high).astype(np.float32), affine, grid, float(high))
+    share = _resampled(lungs.astype(np.float32), affine, grid)
+    clipped = _resampled(hu.clip(low, high).astype(np.float32), affine, grid)
     edge = sitk.BinaryDilate(sitk.Greater(share, 0.5), [2, 2, 2])
     return clipped * share + float(high) * (1.0 - share), sitk.Cast(edge, sitk.sitkUInt8)
 
 
-def _resampled(values: npt.NDArray[np.float32], affine: Affine, grid: sitk.Image, outside: float) -> sitk.Image:
-    """On the grid, averaged first where the grid is coarser."""
+def _resampled(values: npt.NDArray[np.float32], affine: Affine, grid: sitk.Image) -> sitk.Image:
+    """On the grid, averaged first where the grid is coarser; beyond the scan what its edge has."""
     image = _image(values, affine)
     image = sitk.BinShrink(image, [max(1, int(grid.GetSpacing()[0] / mm)) for mm in image.GetSpacing()])
-    return sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, outside)
+    resample = sitk.ResampleImageFilter()
+    resample.SetReferenceImage(grid)
+    resample.SetUseNearestNeighborExtrapolator(True)
+    return resample.Execute(image)
+
+
+def _scanned(shape: tuple[int, ...], affine: Affine, grid: sitk.Image) -> sitk.Image:
+    """Where on the grid a scan of this shape and affine lies: 1, elsewhere 0."""
+    whole = _image(np.ones(shape, np.uint8), affine)
+    return sitk.Resample(whole, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
 
 
 def _grid_over(lungs: npt.NDArray[np.bool_], affine: Affine, step_mm: float) -> sitk.Image:

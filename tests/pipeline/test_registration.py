@@ -63,6 +63,31 @@ def test_points_are_found_to_within_two_millimetres(registered, inside_mm):
     assert np.quantile(error_mm, 0.95) < 3
 
 
+@pytest.mark.parametrize(
+    ("held", "prior_held"),
+    [(slice(60), slice(38)), (slice(60), slice(18, None)), (slice(40), slice(60)), (slice(40), slice(15, None))],
+    ids=["prior base missing", "prior tops missing", "base missing", "base and prior tops missing"],
+)
+def test_scans_that_end_inside_the_lungs_are_laid_over_each_other_where_both_lie(held, prior_held, scans, inside_mm):
+    def cut(hu, lungs, part):
+        affine = AFFINE.copy()
+        affine[:3, 3] += part.indices(len(hu))[0] * AFFINE[:3, 2]
+        return hu[part], lungs[part], affine
+
+    def holds(part, places_mm):
+        first, last, _ = part.indices(SHAPE[0])
+        z_mm = AFFINE[2, 3] - 4.0 * np.array([first, last - 1])
+        return (places_mm[:, 2] <= z_mm[0]) & (places_mm[:, 2] >= z_mm[1])
+
+    now, before = scans
+    motion_found = register(*cut(*now, held), *cut(*before, prior_held))
+    both = inside_mm[holds(held, inside_mm) & holds(prior_held, motion(inside_mm))]
+    error_mm = np.linalg.norm(motion_found.to_prior(both) - motion(both), axis=1)
+    assert len(both) > 150
+    assert np.median(error_mm) < 2
+    assert np.quantile(error_mm, 0.95) < 4
+
+
 def test_the_way_back_is_the_inverse(registered, inside_mm):
     back_mm = registered.to_current(registered.to_prior(inside_mm))
     np.testing.assert_allclose(back_mm, inside_mm, atol=0.1)
