@@ -15,11 +15,13 @@ from analysis.pipeline.report import QualityFlag, software_version
 from analysis.pipeline.series import UnusableSeries
 
 TOLERANCE_MM = 3.0
-"""Opacity nearer than this to opacity of the other scan is the same one: registration is not better than that."""
-POOR_OVERLAP = 0.9  # Dice of the registered lungs
+"""Opacity nearer than this, or than the thicker slices' distance, to opacity of the other scan is the same one: neither
+registration nor thick slices say where it lies better than that."""
+POOR_OVERLAP = 0.9  # Dice of the registered lungs, where both scans lie
 SAME_MM = 0.05  # distances of slices closer than this read alike
 LEVEL_POINTS = 60  # of a slice's lung that say where it lies in the other scan
-REFUSED_OVERLAP = 0.8  # Dice of the registered lungs below which nothing is said
+REFUSED_OVERLAP = 0.8  # Dice below which nothing is said
+REFUSED_COMMON = 0.25  # share of the lungs of either scan that the other must hold, to say anything
 BREATH_FACTOR = 1.25  # between the lungs' volumes: "the same breath" differs by less
 
 
@@ -29,14 +31,16 @@ WORSE, BETTER, UNCHANGED = 1, 2, 3  # labels of the map
 
 @dataclass(frozen=True)
 class Change:
-    """``worse_ml``: newly opaque or denser, ``better_ml``: cleared or less dense, ``unchanged_ml``: opaque as before;
-    ``prior_z_mm``: of each slice of the current scan, where its lung lies in the prior one on average, None where it
-    has no lung; ``lung_overlap``: Dice of the registered lungs; ``lung_volume_factor``: current ÷ prior."""
+    """``worse_ml``: newly opaque or denser, ``better_ml``: cleared or less dense, ``unchanged_ml``: opaque as before,
+    all beyond ``tolerance_mm``; ``prior_z_mm``: of each slice of the current scan, where its lung lies in the prior one
+    on average, as in ``Volume.z_mm``, None where it has no lung; ``lung_overlap``: Dice of the registered lungs where
+    both scans lie; ``lung_volume_factor``: current ÷ prior, as far as each was scanned."""
 
     lesions: tuple[LesionChange, ...]
     worse_ml: float
     better_ml: float
     unchanged_ml: float
+    tolerance_mm: float
     prior_z_mm: tuple[float | None, ...]
     lung_overlap: float
     lung_volume_factor: float
@@ -56,30 +60,36 @@ def compare(current: Scan, prior: Scan, days: int | None) -> tuple[Change, npt.N
     motion = _registered(current, prior)
     shape, affine = current.lungs.shape, current.volume.affine_lps
     prior_affine = prior.volume.affine_lps
-    prior_lungs = motion.warped(prior.lungs.astype(np.uint8), prior_affine, shape, affine) > 0
-    prior_opacity = motion.warped(prior.opacity, prior_affine, shape, affine)
-    overlap = float(2 * (prior_lungs & current.lungs).sum() / (prior_lungs.sum() + current.lungs.sum()))
-    if overlap < REFUSED_OVERLAP:
+    there = motion.warped(prior.lungs.astype(np.uint8) + np.uint8(1), prior_affine, shape, affine)  # 0: not scanned
+    prior_lungs, common_lungs = there == 2, current.lungs & (there > 0)
+    lung_ml, prior_lung_ml = (float(scan.lungs.sum() * scan.volume.voxel_volume_ml) for scan in (current, prior))
+    share = common_lungs.sum() / current.lungs.sum()
+    prior_share = prior_lungs.sum() * current.volume.voxel_volume_ml / prior_lung_ml
+    overlap = float(2 * (prior_lungs & common_lungs).sum() / max(1, prior_lungs.sum() + common_lungs.sum()))
+    if overlap < REFUSED_OVERLAP or max(share, prior_share) < REFUSED_COMMON:
         raise UnusableSeries("not_registered", NOT_REGISTERED)
-    labels = opacity_change(current.opacity, prior_opacity, current.volume.spacing_mm)
+    prior_opacity = motion.warped(prior.opacity, prior_affine, shape, affine)
+    slice_mm, prior_slice_mm = current.volume.spacing_mm[0], prior.volume.spacing_mm[0]
+    tolerance_mm = max(TOLERANCE_MM, slice_mm, prior_slice_mm)
+    labels = opacity_change(current.opacity, prior_opacity, current.volume.spacing_mm, tolerance_mm)
     labels[~(current.lungs & prior_lungs)] = 0  # of what was not scanned, or not found to be lung, nothing is known
     worse_ml, better_ml, unchanged_ml = (
         float(np.count_nonzero(labels == label) * current.volume.voxel_volume_ml)
         for label in (WORSE, BETTER, UNCHANGED)
     )
-    lung_ml, prior_lung_ml = (float(scan.lungs.sum() * scan.volume.voxel_volume_ml) for scan in (current, prior))
     change = Change(
         lesions=lesion_changes(current, prior, motion, days),
         worse_ml=worse_ml,
         better_ml=better_ml,
         unchanged_ml=unchanged_ml,
-        prior_z_mm=prior_levels(current, motion),
+        tolerance_mm=tolerance_mm,
+        prior_z_mm=prior_levels(current, prior, motion),
         lung_overlap=overlap,
         lung_volume_factor=lung_ml / prior_lung_ml,
         quality=flags(
             overlap,
             lung_ml / prior_lung_ml,
-            (current.volume.spacing_mm[0], prior.volume.spacing_mm[0]),
+            (slice_mm, prior_slice_mm),
             cut_off=current.is_cut_off or prior.is_cut_off,
         ),
         software_version=software_version(),
@@ -87,8 +97,11 @@ def compare(current: Scan, prior: Scan, days: int | None) -> tuple[Change, npt.N
     return change, labels, motion
 
 
-def prior_levels(current: Scan, motion: Motion) -> tuple[float | None, ...]:
-    """Of each slice: the mean z in the prior scan, mm, of points all over its lung; None without lung."""
+def prior_levels(current: Scan, prior: Scan, motion: Motion) -> tuple[float | None, ...]:
+    """Of each slice: the mean place along the prior scan's normal, mm, of points all over its lung; None without
+    lung."""
+    to_feet = prior.volume.affine_lps[:3, 2]
+    to_head = -to_feet / np.linalg.norm(to_feet)
     levels: list[float | None] = []
     for number, lung in enumerate(current.lungs):
         cells = np.argwhere(lung)
@@ -99,7 +112,7 @@ def prior_levels(current: Scan, motion: Motion) -> tuple[float | None, ...]:
         index = np.column_stack([cells[:, ::-1], np.full(len(cells), number)])  # column, row, slice
         affine_lps = current.volume.affine_lps
         points_mm = index @ affine_lps[:3, :3].T + affine_lps[:3, 3]
-        levels.append(float(motion.to_prior(points_mm)[:, 2].mean()))
+        levels.append(float((motion.to_prior(points_mm) @ to_head).mean()))
     return tuple(levels)
 
 
@@ -112,7 +125,10 @@ def _registered(current: Scan, prior: Scan) -> Motion:
 
 
 def opacity_change(
-    opacity: npt.NDArray[np.uint8], prior: npt.NDArray[np.uint8], spacing_mm: tuple[float, float, float]
+    opacity: npt.NDArray[np.uint8],
+    prior: npt.NDArray[np.uint8],
+    spacing_mm: tuple[float, float, float],
+    tolerance_mm: float,
 ) -> npt.NDArray[np.uint8]:
     """The map of the change; both (slice, row, column) with the labels of ``opacity.py``, on the same voxels."""
     labels = np.zeros(opacity.shape, np.uint8)
@@ -124,16 +140,18 @@ def opacity_change(
     part = labels[box]
     part[now > 0] = UNCHANGED  # what is new, but nearer to the former opacity than registration can tell, too
     for worse_or_better, here, there in ((WORSE, now, before), (BETTER, before, now)):
-        part[(here > 0) & _far_from(there > 0, spacing_mm)] = worse_or_better
-        denser = (here == CONSOLIDATION) & (there > 0) & _far_from(there == CONSOLIDATION, spacing_mm)
+        part[(here > 0) & _far_from(there > 0, spacing_mm, tolerance_mm)] = worse_or_better
+        denser = (here == CONSOLIDATION) & (there > 0) & _far_from(there == CONSOLIDATION, spacing_mm, tolerance_mm)
         part[denser] = worse_or_better
     return labels
 
 
-def _far_from(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
+def _far_from(
+    mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float], tolerance_mm: float
+) -> npt.NDArray[np.bool_]:
     if not mask.any():
         return np.ones(mask.shape, bool)
-    far: npt.NDArray[np.bool_] = ndimage.distance_transform_edt(~mask, sampling=spacing_mm) > TOLERANCE_MM
+    far: npt.NDArray[np.bool_] = ndimage.distance_transform_edt(~mask, sampling=spacing_mm) > tolerance_mm
     return far
 
 
@@ -152,7 +170,7 @@ def flags(
             "The lungs of the two scans could not be laid over each other well: look at both beside each other."
         )
         found.append(QualityFlag("registration_poor", message))
-    if not 1 / BREATH_FACTOR <= lung_factor <= BREATH_FACTOR:
+    if not cut_off and not 1 / BREATH_FACTOR <= lung_factor <= BREATH_FACTOR:
         message = gettext_noop(
             "The lungs have {factor:.1f} times their former volume: a different depth of breath changes densities and "
             "volumes by itself."

@@ -1,7 +1,7 @@
 """What became of each lesion between two registered scans of one patient: matched one to one, with a status."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ BEYOND_LUNGS_MM = 10.0  # a place farther from the other scan's lungs was not sc
 MIN_DAYS = 30
 """In less time no tumour doubles, and what grows is inflammation or error: no doubling time is given."""
 
+Number = TypeVar("Number", bound=np.generic)
+
 NEW, GROWN, STABLE, SHRUNK, RESOLVED = "new", "grown", "stable", "shrunk", "resolved"
 PART, UNCLEAR, ABSENT = "part of another", "unclear", "not in the other scan"
 
@@ -62,11 +64,22 @@ class Scan:
         ends_cm2 = self.lungs[[0, -1]].sum((1, 2)) * self.volume.pixel_area_mm2 / 100
         return bool((ends_cm2 > CUT_OFF_AREA_CM2).any())
 
-    def nearest(self, points_mm: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], ...]:
-        """(slice, row, column) of the voxels nearest to points (…, 3), for indexing its arrays."""
+    def holds(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Which of the points (…, 3) lie in the scan: (…)."""
+        index = self._nearest(points_mm)
+        return np.asarray(((index >= 0) & (index < self.lungs.shape)).all(-1))
+
+    def at(self, values: npt.NDArray[Number], points_mm: npt.NDArray[np.float64]) -> npt.NDArray[Number]:
+        """What an array of its shape has in the voxels nearest to points (…, 3): (…), 0 outside the scan."""
+        index = self._nearest(points_mm).clip(0, np.array(self.lungs.shape) - 1)
+        found: npt.NDArray[Number] = values[tuple(np.moveaxis(index, -1, 0))] * self.holds(points_mm)
+        return found
+
+    def _nearest(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """(…, 3): slice, row and column, outside the scan too."""
         to_index = np.linalg.inv(self.volume.affine_lps)
-        index = np.rint(points_mm @ to_index[:3, :3].T + to_index[:3, 3]).astype(int)[..., ::-1]
-        return tuple(np.moveaxis(index.clip(0, np.array(self.lungs.shape) - 1), -1, 0))
+        index: npt.NDArray[np.int64] = np.rint(points_mm @ to_index[:3, :3].T + to_index[:3, 3]).astype(int)
+        return index[..., ::-1]
 
 
 @dataclass(frozen=True)
@@ -156,10 +169,10 @@ def _unmatched(
     """Status of a finding without its like in the other scan, and number of the finding there that holds its place, or
     of the largest of its ``parts``."""
     largest = max(parts, key=lambda index: other.findings[index].volume_ml, default=-1)
-    part_of = int(other.outlines[other.nearest(center_mm)]) or largest + 1
+    part_of = int(other.at(other.outlines, center_mm)) or largest + 1
     if part_of:
         return PART, part_of
-    if not other.lungs[other.nearest(center_mm + _ball(BEYOND_LUNGS_MM))].any():
+    if not other.holds(center_mm) or not other.at(other.lungs, center_mm + _ball(BEYOND_LUNGS_MM)).any():
         return ABSENT, None
     return UNCLEAR if is_dense(other, center_mm, finding) else otherwise, None
 
@@ -237,8 +250,8 @@ def is_dense(scan: Scan, center_mm: npt.NDArray[np.float64], finding: Finding) -
     hu, lungs = scan.volume.hu, scan.lungs
     aerated_hu = float(np.median(hu[lungs & (hu < AERATED_HU)]))
     ball = _ball(CORE * _radius_mm(finding))
-    at = scan.nearest(center_mm + _ball(SEARCH_MM)[:, None] + ball)  # (place, point)
-    density = np.where(lungs[at], hu[at], aerated_hu).mean(1)
+    points_mm = center_mm + _ball(SEARCH_MM)[:, None] + ball  # (place, point, xyz)
+    density = np.where(scan.at(lungs, points_mm), scan.at(hu, points_mm), aerated_hu).mean(1)
     return bool(density.max() > (aerated_hu + finding.mean_hu) / 2)
 
 

@@ -116,7 +116,7 @@ def _cube(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, blob: Blob, ha
     return cube
 
 
-def _positions(spacing_mm: SpacingMm, blob: Blob, half: int, step_mm: float) -> list[npt.NDArray[np.float64]]:
+def _positions(spacing_mm: SpacingMm, blob: Blob, half: int, step_mm: float) -> list[npt.NDArray[np.floating]]:
     """Of a cube's cells along each axis, in voxels of the scan."""
     offsets = np.arange(-half, half + 1) * step_mm
     return [at + offsets / mm for at, mm in zip(blob.centre, spacing_mm, strict=True)]

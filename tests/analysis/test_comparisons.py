@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from analysis import comparisons, lesions, queue, services, storage, tasks
 from analysis.formats import date_text
+from analysis.lesion_words import opacity_change_words
 from analysis.models import Analysis, Comparison
 from analysis.pipeline import lesion_change
 from analysis.trend import trend
@@ -90,7 +91,7 @@ CHANGE = {
 @pytest.fixture
 def later(patient, analysis, tmp_path):
     """A result thirty days after ``analysis``."""
-    return finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=30), activation_cm2={5: 4.0})
+    return finished_analysis(patient, tmp_path, date=DAY + datetime.timedelta(days=30), activation_cm2={4: 4.0})
 
 
 def pairs():
@@ -170,7 +171,8 @@ def test_a_worker_that_compares_while_the_date_is_corrected_writes_nothing(patie
 
 
 def test_what_the_worker_makes_is_stored_with_its_map(patient, analysis, later):
-    """The slices of both are alike, so nothing moved; the first result alone has an opacity on its sixth slice."""
+    """The slices of both are alike, so nothing moved; the first result has opacities on slices 5 and 6, the second on
+    slice 4: what is on the next slice is the same, as slices say no better where it ends."""
     comparisons.queue_for(patient)
     comparison = work_off(Comparison.objects.get())
     assert (comparison.state, comparison.error, comparison.progress) == ("DONE", "", 1)
@@ -266,6 +268,11 @@ def compared(patient, analysis, later):
     comparisons.queue_for(patient)
     Comparison.objects.update(state="DONE", change=CHANGE)
     return Comparison.objects.get()
+
+
+def test_the_change_of_opacity_says_beyond_which_distance_it_counts():
+    assert "beyond 3 mm" in opacity_change_words(CHANGE)  # of an earlier version
+    assert "beyond 7.5 mm" in opacity_change_words(CHANGE | {"tolerance_mm": 7.5})
 
 
 def test_the_study_page_says_what_changed_since_the_last_scan(browser, compared):
