@@ -9,24 +9,24 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 
-from analysis.pipeline.volume import Volume
-
 GRID = 256  # cells per side: half the usual matrix, the resolution of the training data
 AIR_HU = -1024  # beside slices that are not square
+VIEW = 1.15  # side of the square around the lungs ÷ their longer side, a little more than of the classifier's crop
 
 PixelMm = tuple[float, float]
 SQUARE_PIXEL: PixelMm = (1.0, 1.0)
 
 
-def to_grid(hu: npt.NDArray[np.int16], pixel_mm: PixelMm = SQUARE_PIXEL) -> Tensor:
-    """Average HU (slice, row, column) over the grid's cells; returns float32 (slice, 1, 256, 256)."""
-    _, rows, columns = hu.shape
+def to_grid(values: npt.NDArray[np.int16 | np.bool_], pixel_mm: PixelMm = SQUARE_PIXEL) -> Tensor:
+    """Average HU or a mask (slice, row, column) over the grid's cells; returns float32 (slice, 1, 256, 256)."""
+    _, rows, columns = values.shape
+    beside = 0 if values.dtype == bool else AIR_HU
     high, wide = _pixels_of_grid(rows, columns, pixel_mm)
-    over_rows, over_columns = _cells_of(high)[:, :rows], _cells_of(wide)[:, :columns].T  # what lies beside is 0: air
+    over_rows, over_columns = _cells_of(high)[:, :rows], _cells_of(wide)[:, :columns].T
     cells = []
-    for one_slice in hu:  # one at a time: a float copy of a whole series would take gigabytes
-        image = torch.from_numpy(one_slice.astype(np.float32) - AIR_HU)
-        cells.append(over_rows @ (image @ over_columns) + AIR_HU)
+    for one_slice in values:  # one at a time: a float copy of a whole series would take gigabytes
+        image = torch.from_numpy(one_slice.astype(np.float32) - beside)  # so that what lies beside it adds nothing
+        cells.append(over_rows @ (image @ over_columns) + beside)
     return torch.stack(cells)[:, None]
 
 
@@ -47,11 +47,28 @@ def from_grid(cells: Tensor, rows: int, columns: int, pixel_mm: PixelMm = SQUARE
     return F.interpolate(cells, size=size, mode="bilinear")[..., :rows, :columns]
 
 
-def cell_area_mm2(volume: Volume) -> float:
+def cell_area_mm2(rows: int, columns: int, pixel_mm: PixelMm) -> float:
     """Area of one of the grid's cells."""
-    _, rows, columns = volume.hu.shape
-    high, wide = _pixels_of_grid(rows, columns, volume.spacing_mm[1:])
-    return volume.pixel_area_mm2 * ((high / GRID) * (wide / GRID))
+    high, wide = _pixels_of_grid(rows, columns, pixel_mm)
+    row_mm, column_mm = pixel_mm
+    return row_mm * column_mm * (high / GRID) * (wide / GRID)
+
+
+def around_lungs(lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm) -> tuple[slice, slice]:
+    """Rows and columns of the square in mm, as far as the slices go, that holds the lungs of all slices with a margin.
+
+    Its grid has the same detail whatever the field of view. It is of GRID pixels or more: less gains nothing.
+    """
+    held = [np.flatnonzero(lungs.any(others))[[0, -1]] for others in ((0, 2), (0, 1))]
+    longest_mm = max((last + 1 - first) * mm for (first, last), mm in zip(held, pixel_mm, strict=True))
+    side_mm = max(VIEW * longest_mm, GRID * max(pixel_mm))
+    rows, columns = (
+        slice(max(0, int(middle - side_mm / mm / 2)), min(count, int(np.ceil(middle + side_mm / mm / 2))))
+        for middle, mm, count in zip(
+            ((first + last + 1) / 2 for first, last in held), pixel_mm, lungs.shape[1:], strict=True
+        )
+    )
+    return rows, columns
 
 
 def _pixels_of_grid(rows: int, columns: int, pixel_mm: PixelMm) -> tuple[int, int]:

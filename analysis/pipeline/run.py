@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from analysis.pipeline.findings import find_findings
-from analysis.pipeline.grid import GRID, PixelMm, cell_area_mm2, from_grid, to_grid
+from analysis.pipeline.grid import GRID, PixelMm, around_lungs, cell_area_mm2, from_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.marked import gettext_noop
 from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRESHOLD, measure
@@ -117,22 +117,22 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         grid_hu = to_grid(hu, pixel_mm)
         logits = clean(lung_logits(grid_hu, models.lung_unet, on_part))
         lungs, lung = lung_mask(logits, rows, columns, pixel_mm), lung_mask(logits, GRID, GRID)
-        del logits  # with grid_hu below, in a thin scan some hundred megabytes
+        del logits  # in a thin scan some hundred megabytes
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
         lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)
         if lung_volume_ml < MIN_LUNG_ML:
             sentence = gettext_noop("Only {volume:.0f} ml of lung were found: is this a chest CT?")
             raise UnusableSeries("no_lungs", sentence.format(volume=lung_volume_ml))
         of_zone = zones(lungs, hu)
+        if not any(flag.code == "contrast" for flag in flags):
+            flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung))
+        del grid_hu, lung
     affine_lps = turn.upright_affine(volume.affine_lps, rows, columns)
     look = partial(_findings, hu, lungs, of_zone, affine_lps, models)
     with ThreadPoolExecutor(1) as beside:
         looked = beside.submit(look) if len(hu) <= MAX_BESIDE else None
-        scored = _scored(grid_hu, lung, lungs, volume, pixel_mm, models, clock)
+        scored = _scored(hu, lungs, (volume.spacing_mm[0], *pixel_mm), models, clock)
         flags = (*flags, *lung_flags(hu, of_zone, volume))
-        if not any(flag.code == "contrast" for flag in flags):
-            flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung))
-        del grid_hu, lung
         with clock.stage("findings"):
             findings, found = looked.result() if looked else look()
     ratio = positive_ratio(scored.probability, models.slice_threshold)
@@ -190,34 +190,38 @@ class _Scored:
 
 
 def _scored(
-    grid_hu: Tensor,
-    lung: npt.NDArray[np.bool_],
+    hu: npt.NDArray[np.int16],
     lungs: npt.NDArray[np.bool_],
-    volume: Volume,
-    pixel_mm: PixelMm,
+    spacing_mm: tuple[float, float, float],
     models: Models,
     clock: _Clock,
 ) -> _Scored:
-    """``grid_hu`` (slice, 1, 256, 256); ``lung`` on that grid, ``lungs`` on the upright slices' own."""
-    area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
-    slice_mm = volume.spacing_mm[0]
+    """``hu`` and ``lungs``: of the upright slices, of which the networks see what lies around the lungs."""
+    slice_mm, row_mm, column_mm = spacing_mm
+    pixel_mm = (row_mm, column_mm)
+    whole, seen = lungs, np.s_[:, *around_lungs(lungs, pixel_mm)]
+    hu, lungs = hu[seen], lungs[seen]
+    _, rows, columns = hu.shape
     with clock.stage("slices") as on_part:
-        enough = area_cm2 >= MIN_LUNG_AREA_CM2
+        grid_hu, lung = to_grid(hu, pixel_mm), to_grid(lungs, pixel_mm)[:, 0].numpy() > 0.5
+        enough = lungs.sum((1, 2)) * row_mm * column_mm / 100 >= MIN_LUNG_AREA_CM2
         classified = classify(grid_hu, lung, enough, slice_spacing_mm=slice_mm, models=models, on_batch=on_part)
+    del lung
     probability, alone = classified.probability, classified.probability_alone
     activation, probability_of_opacity = classified.activation, classified.opacity
     del classified  # else what is done with stays: in a thin scan some hundred megabytes each
+    heatmap, opacity = np.zeros(whole.shape, np.uint8), np.zeros(whole.shape, np.uint8)
     with clock.stage("score"):
         scores = corona_scores(
             activation,
             grid_hu[:, 0].numpy(),
             positive_slices(probability, models.slice_threshold),
-            cell_area_mm2=cell_area_mm2(volume),
+            cell_area_mm2=cell_area_mm2(rows, columns, pixel_mm),
             slice_spacing_mm=slice_mm,
         )
-        heatmap = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
+        heatmap[seen] = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
         del activation
-        opacity = _opacity_labels(torch.from_numpy(probability_of_opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
+        opacity[seen] = _opacity_labels(torch.from_numpy(probability_of_opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
     return _Scored(probability, alone, scores, heatmap, opacity)
 
 

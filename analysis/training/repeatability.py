@@ -49,6 +49,18 @@ def matrix(hu: Hu, side: int) -> Hu:
     return np.stack([one[0, 0].numpy().astype(np.int16) for one in slices])
 
 
+def wider(hu: Hu) -> Hu:
+    """The same in a field of view a quarter larger, empty around it."""
+    around = hu.shape[1] // 8
+    return np.pad(hu, ((0, 0), (around, around), (around, around)), constant_values=-1024)
+
+
+def narrower(hu: Hu) -> Hu:
+    """The same in a field of view an eighth smaller, as near to the lungs as it gets."""
+    around = hu.shape[1] // 16
+    return hu[:, around:-around, around:-around]
+
+
 def noisy(hu: Hu) -> Hu:
     random = np.random.default_rng(NOISE_SEED)
     return np.stack([(one + NOISE_HU * random.standard_normal(one.shape)).astype(np.int16) for one in hu])
@@ -63,6 +75,8 @@ VARIANTS: dict[str, tuple[float, float, Callable[[Hu], Hu]]] = {
     "8 mm slices": (4, 1, lambda hu: thicker(hu, 4)),
     "half the pixel size": (1, 0.5, lambda hu: matrix(hu, 1024)),
     "double pixel size": (1, 2, lambda hu: matrix(hu, 256)),
+    "a quarter larger field of view": (1, 1, wider),
+    "an eighth smaller field of view": (1, 1, narrower),
     "quarter of the resolution": (1, 4, lambda hu: matrix(hu, 128)),
     "shifted by half a slice": (1, 1, between),
     "added noise": (1, 1, noisy),

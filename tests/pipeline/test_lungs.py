@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.pipeline.grid import GRID, cell_area_mm2, from_grid, to_grid
+from analysis.pipeline.grid import GRID, around_lungs, cell_area_mm2, from_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.networks import LUNG_INPUT
-from analysis.pipeline.volume import Volume
 
 
 def two_lungs() -> np.ndarray:
@@ -100,6 +99,39 @@ def test_a_pixel_that_two_cells_share_counts_in_each_by_its_part() -> None:
     np.testing.assert_allclose(to_grid(hu)[0, 0].numpy(), expected, atol=1e-2)
 
 
+def test_a_mask_is_averaged_to_shares_and_there_is_nothing_of_it_beside_the_slice() -> None:
+    mask = np.ones((1, 512, 256), bool)
+    mask[0, :, 200:] = False
+    share = to_grid(mask)[0, 0]
+    assert share.shape == (GRID, GRID)
+    assert (share[:, :100] == 1).all()
+    assert (share[:, 100:] == 0).all()
+
+
+def test_the_view_around_the_lungs_is_the_same_whatever_lies_around_it() -> None:
+    lungs = np.zeros((3, 512, 512), bool)
+    lungs[0, 150:350, 60:250] = lungs[1, 140:340, 260:460] = True  # 400 columns wide
+    rows, columns = around_lungs(lungs, (0.8, 0.8))
+    assert (columns.start, columns.stop) == (260 - 230, 260 + 230)
+    assert (rows.start, rows.stop) == (245 - 230, 245 + 230)
+    wider = np.pad(lungs, ((0, 0), (100, 100), (100, 100)))
+    assert around_lungs(wider, (0.8, 0.8)) == (slice(115, 575), slice(130, 590))
+
+
+def test_the_view_ends_with_the_slice_and_is_not_less_than_the_grid() -> None:
+    lungs = np.zeros((1, 300, 300), bool)
+    lungs[0, 100:150, 120:180] = True
+    assert around_lungs(lungs, (1.0, 1.0)) == (slice(0, 253), slice(22, 278))
+    assert around_lungs(lungs[:, :200, :200], (1.0, 1.0)) == (slice(0, 200), slice(22, 200))
+
+
+def test_the_view_is_square_in_millimetres() -> None:
+    lungs = np.zeros((1, 800, 400), bool)
+    lungs[0, 200:600, 150:250] = True  # 400 mm high, 200 mm wide
+    rows, columns = around_lungs(lungs, (1.0, 2.0))
+    assert (rows.stop - rows.start) * 1.0 == pytest.approx((columns.stop - columns.start) * 2.0, abs=4)
+
+
 def test_slices_that_are_not_square_keep_their_shape() -> None:
     hu = np.full((1, 300, 400), -1000, np.int16)
     hu[:, 100:200, 150:250] = 0
@@ -118,14 +150,8 @@ def test_the_grid_is_square_in_millimetres_whatever_the_pixels() -> None:
     back = from_grid(cells, 600, 200, (0.5, 2.0))[0, 0] > -500
     assert back.shape == (600, 200)
     assert (back.numpy() != (hu[0] > -500)).mean() < 0.01
-    volume = Volume(
-        np.zeros((10, 600, 200), np.int16), np.diag([2.0, 0.5, -2.0, 1.0]), -2.0 * np.arange(10), "1.2", ("1.2",) * 10
-    )
-    assert abs(cell_area_mm2(volume) - (400 / 256) ** 2) < 1e-9
+    assert abs(cell_area_mm2(600, 200, (0.5, 2.0)) - (400 / 256) ** 2) < 1e-9
 
 
 def test_area_of_a_cell_follows_from_the_pixel_spacing() -> None:
-    volume = Volume(
-        np.zeros((10, 512, 512), np.int16), np.diag([0.7, 0.7, -2.0, 1.0]), -2.0 * np.arange(10), "1.2", ("1.2",) * 10
-    )
-    assert abs(cell_area_mm2(volume) - 1.4**2) < 1e-9
+    assert abs(cell_area_mm2(512, 512, (0.7, 0.7)) - 1.4**2) < 1e-9

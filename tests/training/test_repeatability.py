@@ -25,6 +25,14 @@ def test_larger_pixels_are_averages(hu):
     assert matrix(hu, 16).shape == (6, 16, 16)
 
 
+def test_another_field_of_view_leaves_the_pixels_as_they_are(hu):
+    wider, narrower = (VARIANTS[f"{change} field of view"][2] for change in ("a quarter larger", "an eighth smaller"))
+    np.testing.assert_array_equal(wider(hu)[:, 1:-1, 1:-1], hu)
+    assert (wider(hu)[:, 0] == -1024).all()
+    hu = hu.repeat(4, 1).repeat(4, 2)
+    np.testing.assert_array_equal(narrower(hu), hu[:, 2:-2, 2:-2])
+
+
 def test_flips_and_noise_are_what_they_say(hu):
     mirrored, upside_down, noisy = (
         VARIANTS[name][2](hu) for name in ("mirrored left to right", "upside down", "added noise")
@@ -36,8 +44,8 @@ def test_flips_and_noise_are_what_they_say(hu):
 
 def test_every_variant_shows_the_same_body(hu):
     for name, (slices, pixel, change) in VARIANTS.items():
-        if "resolution" in name or "pixel" in name:
-            continue  # of the scan's own matrix
+        if "resolution" in name or "pixel" in name or "field of view" in name:
+            continue  # of the scan's own matrix, or of more or less than the body
         changed = change(hu)
         assert changed.shape[1:] == (8 / pixel, 8 / pixel), name
         assert abs(len(changed) * slices - len(hu)) <= 2, name
