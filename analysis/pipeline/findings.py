@@ -29,6 +29,7 @@ PART_SOLID = (0.02, 0.6)  # share of solid cells in the inside of a part-solid n
 CALCIFIED_HU = 200.0  # of the core (Ko et al. 2003 and others take 200)
 INSIDE = 0.4  # of the greatest depth: cells less deep, or than the blurred rim, say nothing of the texture
 RIM_MM = 1.3
+SURE = 0.9  # confidence beyond which there is nothing to choose
 MAX_AERATED_HU = -550.0  # lung that is denser holds vessels or disease
 SAMPLED = 4  # every so many rows and columns of the lungs are enough for their median
 THREADS = 2  # that outline blobs: they share Python's lock, so that more gain little
@@ -67,7 +68,8 @@ def find_findings(
             found.append((confidence, candidate))
     taken = np.zeros(hu.shape, bool)
     chosen: list[tuple[Finding, Candidate]] = []
-    for confidence, candidate in sorted(found, key=lambda one: -one[0]):  # of two that overlap the surer one
+    # Of two that overlap the surer one; of two that are sure the clearer, which comes first
+    for confidence, candidate in sorted(found, key=lambda one: -min(one[0], SURE)):
         here = taken[candidate.box]
         if not here[candidate.mask].any():
             here |= candidate.mask
