@@ -3,6 +3,8 @@
 ``pixel_mm``: distances between (rows, columns) of the slice; only their ratio matters here.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -62,12 +64,14 @@ def around_lungs(lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm) -> tuple[slice
     held = [np.flatnonzero(lungs.any(others))[[0, -1]] for others in ((0, 2), (0, 1))]
     longest_mm = max((last + 1 - first) * mm for (first, last), mm in zip(held, pixel_mm, strict=True))
     side_mm = max(VIEW * longest_mm, GRID * max(pixel_mm))
-    rows, columns = (
-        slice(max(0, int(middle - side_mm / mm / 2)), min(count, int(np.ceil(middle + side_mm / mm / 2))))
-        for middle, mm, count in zip(
-            ((first + last + 1) / 2 for first, last in held), pixel_mm, lungs.shape[1:], strict=True
-        )
-    )
+
+    def along(first: int, last: int, mm: float, count: int) -> slice:
+        side = min(count, math.ceil(side_mm / mm))
+        start = round((first + last + 1 - side) / 2)
+        start = min(max(0, start), count - side)
+        return slice(start, start + side)
+
+    rows, columns = (along(*ends, *of) for ends, *of in zip(held, pixel_mm, lungs.shape[1:], strict=True))
     return rows, columns
 
 

@@ -121,8 +121,9 @@ def test_the_view_around_the_lungs_is_the_same_whatever_lies_around_it() -> None
 def test_the_view_ends_with_the_slice_and_is_not_less_than_the_grid() -> None:
     lungs = np.zeros((1, 300, 300), bool)
     lungs[0, 100:150, 120:180] = True
-    assert around_lungs(lungs, (1.0, 1.0)) == (slice(0, 253), slice(22, 278))
-    assert around_lungs(lungs[:, :200, :200], (1.0, 1.0)) == (slice(0, 200), slice(22, 200))
+    assert around_lungs(lungs, (1.0, 1.0)) == (slice(0, 256), slice(22, 278))
+    assert around_lungs(lungs[:, :200, :200], (1.0, 1.0)) == (slice(0, 200), slice(0, 200))
+    assert around_lungs(lungs[:, 20:276, 20:276], (1.0, 1.0)) == (slice(0, 256), slice(0, 256))
 
 
 def test_the_view_is_square_in_millimetres() -> None:
