@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from analysis.pipeline.findings import find_findings
-from analysis.pipeline.grid import GRID, PixelMm, around_lungs, cell_area_mm2, from_grid, to_grid
+from analysis.pipeline.grid import GRID, PixelMm, around_lungs, cell_area_mm2, from_grid, part_of_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.marked import gettext_noop
 from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRESHOLD, measure
@@ -116,8 +116,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     with clock.stage("lungs") as on_part:
         grid_hu = to_grid(hu, pixel_mm)
         logits = clean(lung_logits(grid_hu, models.lung_unet, on_part))
-        lungs, lung = lung_mask(logits, rows, columns, pixel_mm), lung_mask(logits, GRID, GRID)
-        del logits  # in a thin scan some hundred megabytes
+        lungs = lung_mask(logits, rows, columns, pixel_mm)
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
         lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)
         if lung_volume_ml < MIN_LUNG_ML:
@@ -125,13 +124,13 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
             raise UnusableSeries("no_lungs", sentence.format(volume=lung_volume_ml))
         of_zone = zones(lungs, hu)
         if not any(flag.code == "contrast" for flag in flags):
-            flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung))
-        del grid_hu, lung
+            flags = (*flags, *contrast_flags(grid_hu[:, 0].numpy(), lung_mask(logits, GRID, GRID)))
+        del grid_hu  # in a thin scan some hundred megabytes
     affine_lps = turn.upright_affine(volume.affine_lps, rows, columns)
     look = partial(_findings, hu, lungs, of_zone, affine_lps, models)
     with ThreadPoolExecutor(1) as beside:
         looked = beside.submit(look) if len(hu) <= MAX_BESIDE else None
-        scored = _scored(hu, lungs, (volume.spacing_mm[0], *pixel_mm), models, clock)
+        scored = _scored(hu, lungs, logits, (volume.spacing_mm[0], *pixel_mm), models, clock)
         flags = (*flags, *lung_flags(hu, of_zone, volume))
         with clock.stage("findings"):
             findings, found = looked.result() if looked else look()
@@ -192,18 +191,23 @@ class _Scored:
 def _scored(
     hu: npt.NDArray[np.int16],
     lungs: npt.NDArray[np.bool_],
+    lung_logits: npt.NDArray[np.float32],
     spacing_mm: tuple[float, float, float],
     models: Models,
     clock: _Clock,
 ) -> _Scored:
-    """``hu`` and ``lungs``: of the upright slices, of which the networks see what lies around the lungs."""
+    """``hu`` and ``lungs``: of the upright slices, of which the networks see what lies around the lungs;
+    ``lung_logits``: of the lungs (slice, n, n), over whole slices."""
     slice_mm, row_mm, column_mm = spacing_mm
     pixel_mm = (row_mm, column_mm)
-    whole, seen = lungs, np.s_[:, *around_lungs(lungs, pixel_mm)]
+    whole, view = lungs, around_lungs(lungs, pixel_mm)
+    seen = np.s_[:, *view]
     hu, lungs = hu[seen], lungs[seen]
-    _, rows, columns = hu.shape
+    (_, of_rows, of_columns), (_, rows, columns) = whole.shape, lungs.shape
     with clock.stage("slices") as on_part:
-        grid_hu, lung = to_grid(hu, pixel_mm), to_grid(lungs, pixel_mm)[:, 0].numpy() > 0.5
+        grid_hu = to_grid(hu, pixel_mm)
+        logits = torch.from_numpy(lung_logits)[:, None]
+        lung = part_of_grid(logits, view, of_rows, of_columns, pixel_mm)[:, 0].numpy() > 0
         enough = lungs.sum((1, 2)) * row_mm * column_mm / 100 >= MIN_LUNG_AREA_CM2
         classified = classify(grid_hu, lung, enough, slice_spacing_mm=slice_mm, models=models, on_batch=on_part)
     del lung

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 
-from analysis.pipeline.grid import GRID
+from analysis.pipeline.grid import GRID, crop
 from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, window
 from analysis.pipeline.weights import Models
 
@@ -32,30 +32,6 @@ class Classified:
     probability_alone: npt.NDArray[np.float64]
     activation: npt.NDArray[np.float32]
     opacity: npt.NDArray[np.float32]
-
-
-def crop(
-    images: Tensor, boxes: Tensor, size: int, *, angle: Tensor | None = None, flip: Tensor | None = None
-) -> Tensor:
-    """Sample square boxes of images (N, C, H, W), bilinear, zero outside the image, to (N, C, size, size).
-
-    ``boxes``: (N, 3) centre row, centre column and side in pixels; ``angle``: (N,) radians and ``flip``: (N,) ±1
-    (-1 mirrors left and right) turn the box, as training does.
-    """
-    height, width = images.shape[-2:]
-    angle = torch.zeros(len(images)) if angle is None else angle
-    flip = torch.ones(len(images)) if flip is None else flip
-    row, column, side = boxes.T
-    cos, sin = angle.cos(), angle.sin()
-    theta = torch.stack(
-        [
-            torch.stack([cos * side / width * flip, -sin * side / width, 2 * column / width - 1], -1),
-            torch.stack([sin * side / height * flip, cos * side / height, 2 * row / height - 1], -1),
-        ],
-        1,
-    )
-    grid = F.affine_grid(theta, [len(images), images.shape[1], size, size], align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def lung_box(lung: npt.NDArray[np.bool_]) -> tuple[float, float, float]:

@@ -129,4 +129,4 @@ def _opacity(path: Path, volume: Volume, turn: Turn, pixel_mm: tuple[float, floa
     if image.shape != volume.hu.shape[::-1] or not same_place:
         raise UnusableCorrections(f"{path} has other voxels than its series: mend the file without turning it.")
     mask = np.asarray(image.dataobj).transpose(2, 1, 0) > 0
-    return to_grid(turn.upright(mask), pixel_mm)[:, 0].numpy() > 0.5
+    return to_grid(turn.upright(mask.astype(np.int16)), pixel_mm)[:, 0].numpy() > 0.5

@@ -11,8 +11,8 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from analysis.pipeline.grid import crop
 from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, LungUNet, half_precision, window
-from analysis.pipeline.slices import crop
 from analysis.training import data
 from analysis.training.lesions import paste_gas, paste_opacities
 

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from analysis.pipeline.grid import GRID
-from analysis.pipeline.slices import crop
+from analysis.pipeline.grid import GRID, crop
 from analysis.training import data
 from analysis.training.all_runs import COMPARED
 from analysis.training.evaluation_page import FOLDER

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor, nn
 
+from analysis.pipeline.grid import crop
 from analysis.pipeline.networks import (
     MAP_STRIDE,
     SLICE_INPUT,
@@ -21,7 +22,7 @@ from analysis.pipeline.networks import (
     half_precision,
     window,
 )
-from analysis.pipeline.slices import AIR_HU, crop
+from analysis.pipeline.slices import AIR_HU
 from analysis.pipeline.torchvision_import import resnet50
 from analysis.training import data
 from analysis.training.slice_classifier import (

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from analysis.pipeline.grid import GRID, to_grid
+from analysis.pipeline.grid import GRID, crop, to_grid
 from analysis.pipeline.inference import Network, ready
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.networks import (
@@ -28,7 +28,7 @@ from analysis.pipeline.networks import (
     half_precision,
     window,
 )
-from analysis.pipeline.slices import crop, lung_box
+from analysis.pipeline.slices import lung_box
 from analysis.training import data
 from analysis.training.lesions import paste_haze, paste_opacities
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.pipeline.grid import GRID, around_lungs, cell_area_mm2, from_grid, to_grid
+from analysis.pipeline.grid import GRID, around_lungs, cell_area_mm2, from_grid, part_of_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.networks import LUNG_INPUT
 
@@ -99,13 +99,16 @@ def test_a_pixel_that_two_cells_share_counts_in_each_by_its_part() -> None:
     np.testing.assert_allclose(to_grid(hu)[0, 0].numpy(), expected, atol=1e-2)
 
 
-def test_a_mask_is_averaged_to_shares_and_there_is_nothing_of_it_beside_the_slice() -> None:
-    mask = np.ones((1, 512, 256), bool)
-    mask[0, :, 200:] = False
-    share = to_grid(mask)[0, 0]
-    assert share.shape == (GRID, GRID)
-    assert (share[:, :100] == 1).all()
-    assert (share[:, 100:] == 0).all()
+def test_a_part_of_the_grid_is_what_lies_there() -> None:
+    logits = torch.full((1, 1, GRID, GRID), -1.0)
+    logits[..., 64:192, 96:160] = 1.0  # of slices of 512 × 512: rows 128 to 384, columns 192 to 320
+    part = part_of_grid(logits, (slice(100, 420), slice(160, 480)), 512, 512, (0.7, 0.7))[0, 0] > 0
+    rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+    cell = 320 / GRID  # pixels
+    assert np.abs(np.array([rows[0], rows[-1] + 1]) * cell + 100 - (128, 384)).max() <= 1.5
+    assert np.abs(np.array([columns[0], columns[-1] + 1]) * cell + 160 - (192, 320)).max() <= 1.5
+    whole = part_of_grid(logits, (slice(0, 512), slice(0, 512)), 512, 512, (0.7, 0.7))
+    assert torch.equal(whole > 0, logits > 0)
 
 
 def test_the_view_around_the_lungs_is_the_same_whatever_lies_around_it() -> None:

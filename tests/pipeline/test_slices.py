@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 
-from analysis.pipeline.grid import GRID
+from analysis.pipeline.grid import GRID, crop
 from analysis.pipeline.inference import ready
 from analysis.pipeline.networks import (
     LUNG_INPUT,
@@ -18,7 +18,7 @@ from analysis.pipeline.networks import (
     SliceNetworks,
     pool,
 )
-from analysis.pipeline.slices import classify, crop, lung_box, slab_size, with_neighbours
+from analysis.pipeline.slices import classify, lung_box, slab_size, with_neighbours
 from analysis.pipeline.weights import Models
 
 
