@@ -129,10 +129,6 @@ def rejected_note(change: dict[str, Any]) -> str:
 def opacity_change_words(change: dict[str, Any]) -> str:
     """``120 ml newly opaque or denser and 35 ml cleared or less dense beyond 3 mm, 80 ml as before``."""
     sentence = gettext(
-        "%(worse)s newly opaque or denser and %(better)s cleared or less dense beyond %(mm)s mm, %(unchanged)s as "
-        "before"
+        "%(worse)s newly opaque or denser and %(better)s cleared or less dense beyond 3 mm, %(unchanged)s as before"
     )
-    volumes = {name: volume_text(change[f"{name}_ml"]) for name in ("worse", "better", "unchanged")}
-    beyond_mm = float(change.get("tolerance_mm", 3))  # which results of earlier versions lack
-    beyond = number_text(beyond_mm, 0 if beyond_mm.is_integer() else 1)
-    return sentence % {**volumes, "mm": beyond}
+    return sentence % {name: volume_text(change[f"{name}_ml"]) for name in ("worse", "better", "unchanged")}

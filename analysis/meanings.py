@@ -79,8 +79,8 @@ def _of_outlines() -> list[tuple[str, str]]:
             gettext("Since the last CT"),
             gettext(
                 "A lesion has grown from 1.25 times its volume on and shrunk below the inverse of that. Opacity counts "
-                "as new or cleared beyond 3 mm, or beyond the distance of the thicker slices where that is more: "
-                "neither the registration of the lungs nor the slices say better than that where it lies."
+                "as new or cleared beyond 3 mm, as the registration of the lungs is not better than that; from slice "
+                "to slice, beyond the distance of the thicker ones."
             ),
         ),
         (

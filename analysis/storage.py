@@ -38,7 +38,7 @@ TOO_OLD = gettext_noop(
     "The CT of {day} was analysed by an older version, whose result cannot be compared: analyse that CT again."
 )
 MAPS = ("heatmap", "opacity_map", "findings_map", "lungs_map")  # the fields of Analysis that hold one
-MAP_SIZE = 256  # pixels per side of the stored maps: the grid on which the networks see a slice
+MAP_SIZE = 256  # pixels per side of the stored maps, which show whole slices
 
 
 @contextmanager

@@ -64,6 +64,10 @@ class Scan:
         ends_cm2 = self.lungs[[0, -1]].sum((1, 2)) * self.volume.pixel_area_mm2 / 100
         return bool((ends_cm2 > CUT_OFF_AREA_CM2).any())
 
+    def cuts(self, number: int) -> bool:
+        """Whether the scan ends in the finding of this number: its volume is of a part."""
+        return bool((self.outlines[[0, -1]] == number).any())
+
     def holds(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which of the points (…, 3) lie in the scan: (…)."""
         index = self._nearest(points_mm)
@@ -90,9 +94,10 @@ class LesionChange:
     ``status``: "new", "grown", "stable", "shrunk", "resolved"; "part of another" where it shares its place with a
     finding of the other scan that is not its like (``part_of``: that finding's number there, the largest of several),
     as lesions merge and fall apart; "unclear" where the other scan has dense tissue at the place that is no finding
-    there; "not in the other scan" where it has no lung near the place. ``doubling_time_days``: of a nodule or mass that
-    grew in 30 days or more, if the slices of both scans are thin. ``kind``, ``lung`` and ``zone``: of the current
-    finding, else the prior one's.
+    there; "not in the other scan" where that does not reach the place, or has no lung near it.
+    ``volume_change_percent``: None as well where the end of a scan cuts the lesion, whose status is then of the part
+    that both scans hold. ``doubling_time_days``: of a nodule or mass that grew in 30 days or more, if the slices of
+    both scans are thin. ``kind``, ``lung`` and ``zone``: of the current finding, else the prior one's.
     """
 
     status: str
@@ -120,7 +125,10 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
         before = matched.get(index)
         if before is not None:
             thin = max(current.volume.spacing_mm[0], prior.volume.spacing_mm[0]) <= THICK_MM
-            changes.append(_persisting(index, finding, before, prior.findings[before], days if thin else None))
+            cut = current.cuts(index + 1) or prior.cuts(before + 1)
+            of_both = float(own[index] / prior_own[before]) if cut and own[index] and prior_own[before] else None
+            of_days = days if thin and not cut else None
+            changes.append(_persisting(index, finding, before, prior.findings[before], of_days, of_both))
         else:
             parts = _parts(common[index], own[index], prior_own)
             status, part_of = _unmatched(prior, centers_mm[index], finding, parts, NEW)
@@ -140,14 +148,15 @@ Voxels = npt.NDArray[np.int64]
 
 def _overlap(current: Scan, prior: Scan, motion: Motion) -> tuple[Voxels, Voxels, Voxels]:
     """Voxels that each finding has in common with each prior one, brought to its scan (finding, prior finding), and
-    those of each finding and of each prior one."""
+    those of each finding and of each prior one, all as far as both scans go."""
     shape, affine = current.lungs.shape, current.volume.affine_lps
-    moved = motion.warped(prior.outlines, prior.volume.affine_lps, shape, affine)
+    there = motion.warped(prior.outlines.astype(np.uint32) + 1, prior.volume.affine_lps, shape, affine)  # 0: not held
+    moved, outlines = there.clip(1) - 1, np.where(there > 0, current.outlines, 0)
     size, prior_size = len(current.findings) + 1, len(prior.findings) + 1
-    both = (current.outlines > 0) & (moved > 0)
-    pairs = current.outlines[both].astype(np.int64) * prior_size + moved[both]
+    both = (outlines > 0) & (moved > 0)
+    pairs = outlines[both].astype(np.int64) * prior_size + moved[both]
     common = np.bincount(pairs, minlength=size * prior_size).reshape(size, prior_size)
-    own = np.bincount(current.outlines[current.outlines > 0], minlength=size)
+    own = np.bincount(outlines[outlines > 0], minlength=size)
     prior_own = np.bincount(moved[moved > 0], minlength=prior_size)
     return common[1:, 1:], own[1:], prior_own[1:]
 
@@ -221,8 +230,11 @@ def match(
     return {int(a): int(b) for a, b in zip(*linear_sum_assignment(cost), strict=True) if possible[a, b]}
 
 
-def _persisting(index: int, finding: Finding, before: int, prior: Finding, days: int | None) -> LesionChange:
-    factor = finding.volume_ml / prior.volume_ml
+def _persisting(
+    index: int, finding: Finding, before: int, prior: Finding, days: int | None, of_both: float | None
+) -> LesionChange:
+    """``of_both``: of a lesion that the end of a scan cuts, the factor of what both scans hold of it."""
+    factor = finding.volume_ml / prior.volume_ml if of_both is None else of_both
     status = GROWN if factor >= SIGNIFICANT else SHRUNK if factor <= 1 / SIGNIFICANT else STABLE
     doubling_days = None
     is_nodule = {finding.kind, prior.kind} != {"focal opacity"}
@@ -235,7 +247,7 @@ def _persisting(index: int, finding: Finding, before: int, prior: Finding, days:
         centroid_mm=finding.centroid_mm,
         volume_ml=finding.volume_ml,
         prior_volume_ml=prior.volume_ml,
-        volume_change_percent=100 * (factor - 1),
+        volume_change_percent=100 * (factor - 1) if of_both is None else None,
         doubling_time_days=doubling_days,
         part_of=None,
         kind=finding.kind,

@@ -52,7 +52,7 @@ THICK_SLICES_MM = 5.0
 """Slices this far apart blur small opacities (Fleischner Society 2017 asks for 1.5 mm)."""
 COARSE_PIXELS_MM = 2.0
 """The networks see slices of 256 × 256, whose pixels have up to 2 mm in large patients. Coarser ones blur vessels into
-haze: at 3 mm the Corona score of covid_P001 is a third higher (`python -m analysis.training.repeatability`)."""
+haze: at 3 mm the Corona score of covid_P001 is a fifth higher (`python -m analysis.training.repeatability`)."""
 UNEVEN_STEPS, UNEVEN_MM = 0.1, 0.25
 """Difference of the widest and the narrowest step, ÷ the mean one and in mm, from which volumes are rough: less may be
 positions rounded to 0.1 mm."""

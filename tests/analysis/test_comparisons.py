@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from analysis import comparisons, lesions, queue, services, storage, tasks
 from analysis.formats import date_text
-from analysis.lesion_words import opacity_change_words
 from analysis.models import Analysis, Comparison
 from analysis.pipeline import lesion_change
 from analysis.trend import trend
@@ -268,11 +267,6 @@ def compared(patient, analysis, later):
     comparisons.queue_for(patient)
     Comparison.objects.update(state="DONE", change=CHANGE)
     return Comparison.objects.get()
-
-
-def test_the_change_of_opacity_says_beyond_which_distance_it_counts():
-    assert "beyond 3 mm" in opacity_change_words(CHANGE)  # of an earlier version
-    assert "beyond 7.5 mm" in opacity_change_words(CHANGE | {"tolerance_mm": 7.5})
 
 
 def test_the_study_page_says_what_changed_since_the_last_scan(browser, compared):

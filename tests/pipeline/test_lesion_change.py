@@ -7,7 +7,7 @@ import pytest
 
 from analysis.pipeline.lesion_change import is_dense, lesion_changes, match
 from tests.pipeline.lung_block import AFFINE_LPS, LEFT_MM, MIDDLE_MM, RIGHT_MM, SHAPE, SPACING_MM, LungBlock
-from tests.pipeline.two_scans import LEFT, RIGHT, Still, finding, lps, scan
+from tests.pipeline.two_scans import LEFT, RIGHT, Still, finding, lps, part_of, scan
 
 
 def centers(*findings):
@@ -117,6 +117,33 @@ def test_a_lesion_is_new_where_lung_was_and_resolved_where_lung_is():
     (gone,) = lesion_changes(without, with_it, Still(), 90)
     assert (gone.status, gone.number, gone.prior_number, gone.volume_ml) == ("resolved", None, 1, None)
     assert gone.centroid_mm == pytest.approx(lps(RIGHT))
+
+
+@pytest.mark.parametrize("beyond_mm", [4.0, 30.0])
+def test_a_lesion_beyond_the_end_of_the_other_scan_is_not_in_it(beyond_mm):
+    block = LungBlock()
+    place = (60.0 + beyond_mm, MIDDLE_MM[1], LEFT_MM)
+    with_it = scan(block, [finding(lps(place), block.ball(place, 3.0))])
+    ends_before = part_of(scan(), slice(41))  # at 60 mm
+    assert [one.status for one in lesion_changes(with_it, ends_before, Still(), 90)] == ["not in the other scan"]
+    assert [one.status for one in lesion_changes(ends_before, with_it, Still(), 90)] == ["not in the other scan"]
+
+
+def test_a_lesion_that_the_end_of_a_scan_cuts_has_not_grown_by_that():
+    block = LungBlock()
+    block.ball((*MIDDLE_MM, LEFT_MM), 8.0)
+    outlines = (block.lungs & (block.hu > -400)).astype(np.uint8)
+    whole = replace(scan(block), outlines=outlines)
+    half = part_of(whole, slice(round(MIDDLE_MM[0] / SPACING_MM[0]) + 1))
+    whole, half = (
+        replace(one, findings=(finding(lps((*MIDDLE_MM, LEFT_MM)), one.outlines.sum() * np.prod(SPACING_MM) / 1000),))
+        for one in (whole, half)
+    )
+    assert half.findings[0].volume_ml < 0.7 * whole.findings[0].volume_ml
+    for now, before in ((whole, half), (half, whole)):
+        (same,) = lesion_changes(now, before, Still(), 90)
+        assert (same.status, same.number, same.prior_number) == ("stable", 1, 1)
+        assert (same.volume_change_percent, same.doubling_time_days) == (None, None)
 
 
 def test_a_lesion_that_the_other_scan_shows_without_outlining_it_is_neither_new_nor_resolved():
