@@ -128,7 +128,7 @@ def lesion(status, number=None, part_of=None, before=None, now=None, percent=Non
         (lesion("unclear"), "No longer outlined, but the tissue is dense: nodule, left lung, upper third"),
         (lesion("part of another", 4, part_of=1), "Finding 4: part of another one then"),
         (lesion("part of another", part_of=1), "Merged or fell apart, see finding 1: nodule, left lung, upper third"),
-        (lesion("not in the other scan", 5), "Finding 5: its place is not in the lungs then"),
+        (lesion("not in the other scan", 5), "Finding 5: its place was not scanned then, or not in the lungs"),
     ],
 )
 def test_what_became_of_a_lesion_is_said_in_words(one, words):
