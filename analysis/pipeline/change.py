@@ -35,9 +35,9 @@ WORSE, BETTER, UNCHANGED = 1, 2, 3  # labels of the map
 @dataclass(frozen=True)
 class Change:
     """``worse_ml``: newly opaque or denser, ``better_ml``: cleared or less dense, ``unchanged_ml``: opaque as before;
-    ``prior_z_mm``: of each slice of the current scan, where its lung lies in the prior one
-    on average, as in ``Volume.z_mm``, None where it has no lung; ``lung_overlap``: Dice of the registered lungs where
-    both scans lie; ``lung_volume_factor``: current ÷ prior, as far as each was scanned."""
+    ``prior_z_mm``: of each slice of the current scan, where its lung lies in the prior one on average, as in
+    ``Volume.z_mm``, None where it has no lung; ``lung_overlap``: Dice of the registered lungs where both scans lie;
+    ``lung_volume_factor``: current ÷ prior, as far as each was scanned."""
 
     lesions: tuple[LesionChange, ...]
     worse_ml: float
