@@ -126,7 +126,7 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
         if before is not None:
             thin = max(current.volume.spacing_mm[0], prior.volume.spacing_mm[0]) <= THICK_MM
             cut = current.cuts(index + 1) or prior.cuts(before + 1)
-            of_both = float(own[index] / prior_own[before]) if cut and own[index] and prior_own[before] else None
+            of_both = _factor(own[index], prior_own[before]) if cut else None
             of_days = days if thin and not cut else None
             changes.append(_persisting(index, finding, before, prior.findings[before], of_days, of_both))
         else:
@@ -228,6 +228,11 @@ def match(
     possible = (away_mm <= NEAR_MM) | ((away_mm <= allowed_mm) & touching)
     cost = np.where(possible, away_mm / allowed_mm + SIZE_WEIGHT * size, NO_MATCH)
     return {int(a): int(b) for a, b in zip(*linear_sum_assignment(cost), strict=True) if possible[a, b]}
+
+
+def _factor(voxels: int, prior_voxels: int) -> float:
+    """Of a volume from the prior scan to the current one; 1 where one of them holds nothing of it to compare."""
+    return float(voxels / prior_voxels) if voxels and prior_voxels else 1.0
 
 
 def _persisting(

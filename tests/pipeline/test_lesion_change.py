@@ -146,6 +146,20 @@ def test_a_lesion_that_the_end_of_a_scan_cuts_has_not_grown_by_that():
         assert (same.volume_change_percent, same.doubling_time_days) == (None, None)
 
 
+def test_of_a_cut_lesion_of_which_the_other_scan_holds_nothing_no_change_is_said():
+    block = LungBlock()
+    end = (60.0, MIDDLE_MM[1], LEFT_MM)
+    outlines = np.zeros(SHAPE, np.uint8)
+    outlines[40, 60:70, 198:206] = 1
+    before = part_of(replace(scan(block), outlines=outlines, findings=(finding(lps(end), 0.1),)), slice(41))
+    below = np.zeros(SHAPE, np.uint8)
+    below[42:46, 60:70, 198:206] = 1
+    now = replace(scan(block), outlines=below, findings=(finding(lps((64.5, *end[1:])), 0.4),))
+    (one,) = lesion_changes(now, before, Still(), 90)
+    assert (one.number, one.prior_number, one.status) == (1, 1, "stable")
+    assert (one.volume_change_percent, one.doubling_time_days) == (None, None)
+
+
 def test_a_lesion_that_the_other_scan_shows_without_outlining_it_is_neither_new_nor_resolved():
     block = LungBlock()
     volume_ml = block.ball(RIGHT, 6.0)
