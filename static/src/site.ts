@@ -13,6 +13,7 @@ import './styles/study.css';
 import './styles/reading.css';
 import './styles/compare.css';
 import htmx from 'htmx.org';
+import { announce } from './announcer';
 import { lettersAct, listenToSwitch } from './letters';
 import { gettext } from './words';
 
@@ -69,7 +70,7 @@ document.body.addEventListener('htmx:afterSwap', () => {
   const now = [...new Set(stages)].join(', ');
   if (now === said) return;
   said = now;
-  document.getElementById('announcer')!.textContent = now;
+  announce(now);
 });
 
 // The upload component is a bundle of its own; what it adds to the page is htmx's to follow.

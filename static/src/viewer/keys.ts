@@ -27,7 +27,7 @@ export function listenForKeys(viewer: HTMLElement, slices: Slices, others: Recor
     const target = event.target as HTMLElement;
     const chord = event.ctrlKey || event.metaKey || event.altKey;
     if (chord && !event.getModifierState('AltGraph')) return; // which a German keyboard needs for [ and ]
-    if (target.matches('input:not([type=range]), select, textarea') || target.closest('dialog')) return;
+    if (target.matches('input:not([type=range]), select, textarea') || target.closest('dialog[open]')) return;
     const named = event.key.length > 1; // arrows, Home and the like, which also scroll the page and move sliders
     if (!named && !lettersAct()) return;
     if (named && (target.matches('input') || !(viewer.contains(target) || target === document.body))) return;

@@ -1,5 +1,5 @@
 /** What fills the screen: the slices as they were taken, three planes through a point, or the lungs in 3D. */
-import { announce } from '../announcer';
+import { announceLater } from '../announcer';
 import { decimal, gettext, interpolate } from '../words';
 import type { Ct } from './ct';
 import type { Cursor } from './cursor';
@@ -57,7 +57,6 @@ export class Views {
   private singled: Mark | null = null;
   /** Those that were built out of sight, in no size or another one. */
   private readonly unseen = new Set<ViewName>(['planes', '3d']);
-  private announcing = 0;
   private readonly screen: HTMLElement;
   private readonly slicesName: string;
   /** The plane that had the focus last. */
@@ -285,8 +284,6 @@ export class Views {
 
   private announceCross(): void {
     if (this.name !== 'planes') return;
-    clearTimeout(this.announcing);
-    const text = (): string => this.place.querySelector('[data-cross]')!.textContent!.replace('\n', ', ');
-    this.announcing = window.setTimeout(() => announce(text()), PAUSE_MS);
+    announceLater(() => this.place.querySelector('[data-cross]')!.textContent!.replace('\n', ', '), PAUSE_MS);
   }
 }
