@@ -142,9 +142,7 @@ def _curve(curve: dict) -> str:
 `{curve["command"]}`, commit {curve["commit"]}. The slice classifier, seed {curve["seed"]}, trained on fewer of the
 volumes with opacity masks (mean over the folds; all other sources stay) or on fewer images, then measured on the
 held-out volumes, bare: without neighbours, mirror image and density gate, with thresholds of the volumes it learnt
-from; score by the paper's definition. The last line is that seed of the runs that were released at that commit. What is
-kept of a training is a moving average of its weights: after so few images half of it is still the untrained head's, so
-the short lines show too little, and what more volumes bring cannot be read from them.
+from; score by the paper's definition. The last line is that seed of the runs that were released at that commit.
 
 {table(heads, rows)}"""
 

@@ -57,7 +57,7 @@ def said_path(count: int, images: int, fold: str) -> Path:
 
 
 def train(count: int, images: int, fold: str, seed: int) -> SliceClassifier:
-    settings = data.protocol()["slice_classifier"] | {"images": images}
+    settings = data.protocol()["slice_classifier"] | {"images": images, "ema": data.protocol()["learning_curve"]["ema"]}
     torch.manual_seed(seed)
     averages: list[SliceClassifier] = []
     fit(from_imagenet(), SomeVolumes(fold, seed, chosen_volumes(count, fold)), settings, seed, averages.append)
