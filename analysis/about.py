@@ -259,7 +259,7 @@ def page() -> dict[str, Any]:
         "results": written,
         "fold_count": len(written["fold_weights"]) - 1,
         "lowest_tenth": written["curves"][0]["reliability"][0],
-        "lung": written["lung_slices"]["val + test"],
+        "lung": written["lung_slices"]["mean"]["val + test"],
         "volumes": mean["lung_volumes"],
         "slices": mean["slices"],
         "sensitivities": [

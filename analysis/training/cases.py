@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from analysis.phantoms import Grid, Visit, make_patient, random_opacities, render
-from analysis.pipeline.inference import ready
+from analysis.pipeline.inference import Network, ready
 from analysis.pipeline.networks import LUNG_INPUT, SLICE_INPUT, LungUNet, OpacityDecoder, SliceClassifier, SliceNetworks
 from analysis.pipeline.pixels import read_volume
 from analysis.pipeline.report import ModelVersion
@@ -54,22 +55,24 @@ class Case:
         return 100 * score / report.lung_volume_ml
 
 
+def fold_network(name: str, fold: str, seed: int, network: nn.Module) -> nn.Module:
+    """A run's network as its released file would have it: with weights of half precision."""
+    data.load_run(name, fold, seed, network)
+    network.load_state_dict(halved(network.state_dict()))
+    return network.requires_grad_(False)
+
+
+def fold_lungs(fold: str, seed: int) -> Network:
+    return ready(fold_network("lung_unet", fold, seed, LungUNet()), LUNG_INPUT, torch.device("cpu"))
+
+
 def fold_models(fold: str, seed: int) -> Models:
-    """The fold's networks with the protocol's thresholds, in the precision that is released; ``seed``: of the
-    classifier and its opacity decoder (the lung U-Net has one)."""
-    working_point, seeds = data.protocol()["working_point"], data.protocol()["seeds"]
-    lung_unet, classifier, decoder, cpu = LungUNet(), SliceClassifier(), OpacityDecoder(), torch.device("cpu")
-    runs = {
-        "lung_unet": (lung_unet, seeds["lung_unet"][0]),
-        "slice_classifier": (classifier, seed),
-        "opacity_decoder": (decoder, seed),
-    }
-    for name, (network, seed_of_run) in runs.items():
-        data.load_run(name, fold, seed_of_run, network)
-        network.load_state_dict(halved(network.state_dict()))
-        network.requires_grad_(False)
+    """The networks of a fold at the protocol's thresholds, each of the run of this seed."""
+    working_point, cpu = data.protocol()["working_point"], torch.device("cpu")
+    classifier = fold_network("slice_classifier", fold, seed, SliceClassifier())
+    decoder = fold_network("opacity_decoder", fold, seed, OpacityDecoder())
     return Models(
-        lung_unet=ready(lung_unet, LUNG_INPUT, cpu),
+        lung_unet=fold_lungs(fold, seed),
         slices=ready(SliceNetworks(classifier, decoder), SLICE_INPUT, cpu),
         slice_classifier=classifier.eval(),
         nodules=None,  # the same for all folds, measured by nodule_figures.py
@@ -77,8 +80,8 @@ def fold_models(fold: str, seed: int) -> Models:
         case_threshold=working_point["case_threshold"],
         score_variation=working_point["score_variation"],
         versions=tuple(
-            ModelVersion(name, f"{fold} seed {seed_of_run}", sha256_of(data.run_path(name, fold, seed_of_run)))
-            for name, (_, seed_of_run) in runs.items()
+            ModelVersion(name, f"{fold} seed {seed}", sha256_of(data.run_path(name, fold, seed)))
+            for name in ("lung_unet", "slice_classifier", "opacity_decoder")
         ),
         device=cpu,
     )

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from analysis.pipeline.grid import GRID, to_grid
+from analysis.pipeline.inference import Network
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.report import Report
 from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.weights import Models, released
 from analysis.training import data, repeatability
-from analysis.training.cases import CT_CASES, ct_volume, fold_models, opacity_cases, phantom_case
+from analysis.training.cases import CT_CASES, ct_volume, fold_lungs, fold_models, opacity_cases, phantom_case
 from analysis.training.evaluation_intervals import intervals
 from analysis.training.evaluation_page import write_page
 from analysis.training.held_out import curves, held_out_figures
@@ -39,12 +40,12 @@ HELD_OUT_BY_ALL = ("covid_P001", "normal_001")  # the fold models are asked abou
 SUMMARIES = {"mean": np.mean, "min": np.min, "max": np.max}  # over the runs
 
 
-def lung_slices(models: Models) -> dict:
-    """Dice per slice on lung_masks, which the released network trained on the other split of."""
+def lung_slices(network: Network) -> dict:
+    """Dice per slice on lung_masks, of a network that trained on the other split of it."""
     figures = {}
     for name, splits in (("test", ("test",)), ("val + test", ("val", "test"))):
         slices = data.lung_masks(*splits)
-        logits = lung_logits(to_grid(slices.hu), models.lung_unet)
+        logits = lung_logits(to_grid(slices.hu), network)
         found = [lung_mask(clean(one_slice[None]), GRID, GRID)[0] for one_slice in logits]
         values = [dice(a, b) for a, b in zip(found, slices.lung, strict=True)]
         figures[name] = {"slices": len(values), "mean": np.mean(values), "min": min(values)}
@@ -131,6 +132,7 @@ def main() -> None:
             cases += opacity_cases(held_out[fold], models[f"{fold} seed {seed}"])
         runs.append(sorted(cases, key=lambda case: case.name))
     figures = [held_out_figures(cases) for cases in runs]
+    of_lungs = [lung_slices(fold_lungs("release", seed)) for seed in seeds]
     results = {
         "command": "python -m analysis.training.evaluate",
         "commit": data.commit(),
@@ -140,7 +142,7 @@ def main() -> None:
         },
         "seeds": seeds,
         "case_threshold": data.protocol()["working_point"]["case_threshold"],
-        "lung_slices": lung_slices(networks),
+        "lung_slices": {name: over_runs(function, of_lungs) for name, function in SUMMARIES.items()},
         "held_out": {name: over_runs(function, figures) for name, function in SUMMARIES.items()},
         "curves": [curves(cases) for cases in runs],
         "intervals": intervals(runs),

@@ -72,7 +72,7 @@ def goals_by_card(results: dict, plain: dict, labels: dict, change: dict, bench:
 
 
 def lung_goals(results: dict) -> list[Goal]:
-    slices, volumes = results["lung_slices"]["val + test"], results["held_out"]["mean"]["lung_volumes"]
+    slices, volumes = results["lung_slices"]["mean"]["val + test"], results["held_out"]["mean"]["lung_volumes"]
     edge = (
         "where the reference follows bronchi and large vessels at the hilum and where it leaves them out differs from "
         "slice to slice (seen by eye)."

@@ -55,11 +55,20 @@ def _ranged(results: dict, part: str, name: str, digits: int = 3) -> str:
 
 
 def lung(results: dict) -> str:
-    slices, volumes = results["lung_slices"], results["held_out"]["mean"]["lung_volumes"]
-    rows = [[name, one["slices"], one["mean"], one["min"]] for name, one in slices.items()]
+    volumes, by_slices = results["held_out"]["mean"]["lung_volumes"], results["lung_slices"]
+
+    def ranged(split: str, figure: str) -> str:
+        mean, low, high = (by_slices[which][split][figure] for which in ("mean", "min", "max"))
+        return f"{mean:.3f} ({low:.3f}–{high:.3f})"
+
+    rows = [
+        [split, f"{one['slices']:.0f}", ranged(split, "mean"), ranged(split, "min")]
+        for split, one in by_slices["mean"].items()
+    ]
     return f"""## Lungs
 
-Dice per slice on lung_masks ({data.WRONG_MASK} left out: its mask is wrong), released network:
+Dice per slice on lung_masks ({data.WRONG_MASK} left out: its mask is wrong), by networks trained as the
+released one is, which is that of the first seed:
 
 {table(["split", "slices", "mean", "min"], rows)}
 
@@ -67,7 +76,7 @@ Dice per volume of opacity_masks, by the fold's network that never saw it:
 
 {table(list(volumes["dice"]), [list(volumes["dice"].values())])}
 
-There is one lung U-Net of each fold (decision 6). Share of the reference opacity inside the lungs found:
+Share of the reference opacity inside the lungs found:
 {volumes["opacity_inside"]:.3f}, without volume 9 {volumes["opacity_inside_without_volume_9"]:.3f}
 (the reference lung masks themselves hold {volumes["opacity_inside_reference"]:.3f} and
 {volumes["opacity_inside_reference_without_volume_9"]:.3f}). On the

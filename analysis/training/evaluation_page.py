@@ -157,8 +157,8 @@ Made by `{results["command"]}` at commit `{results["commit"]}` in {results["minu
 {weights}
 
 Slice, heat map, score and opacity figures: one group of volumes left out at a time ({_groups()}), each
-volume measured by the networks that never saw it, {len(results["seeds"])} times with other seeds (of classifier and
-decoder): means over the seeds, with their range in brackets.
+volume measured by the networks that never saw it, {len(results["seeds"])} times with other seeds: means over the
+seeds, with their range in brackets.
 No model trained on `covid_P001` or `normal_001`, and they chose no threshold; the measurement noise is of `covid_P001`.
 The thresholds were chosen on the folds' training volumes. The recipe was improved after false
 marks and misses of earlier versions on these volumes and on `covid_P001` had been looked at, and one of four recipes
