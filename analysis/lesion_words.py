@@ -71,6 +71,8 @@ def lesion_measures(lesion: dict[str, Any]) -> str:
     )
     percent, days = lesion["volume_change_percent"], lesion["doubling_time_days"]
     parts = [f"{then} → {now}"]
+    if lesion.get("cut") and lesion["status"] != "cut off":
+        parts.append(gettext("cut off by the end of a CT and compared as far as both reach"))
     if percent is not None:
         parts.append(change_text(1 + percent / 100))
     if days is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from django.db.models import Q
 
@@ -16,6 +17,7 @@ SIGNIFICANT = 1.25  # factor of the volume from which on a lesion has grown: pip
 OPEN = 15  # rows of a table that are open at most, the largest first; the others are folded
 NOT_COMPARED = "not compared"
 UNCLEAR = "unclear"
+CUT = "cut off"
 SHOWN_INSTEAD = (UNCLEAR, "part of another", "not in the other scan")
 """Statuses of ``pipeline/lesion_change.py`` that say what the scan without the finding shows at its place."""
 
@@ -25,8 +27,8 @@ class Sighting:
     """A lesion at one time point. ``finding``: None where the scan has no such finding, and then ``instead`` is the
     status that says what it shows there; ``rejected``: a reader says that the finding is none.
 
-    ``status``: of ``pipeline/lesion_change.py``, against the time point ``since``; "" where there is nothing to compare
-    with.
+    ``status`` and ``cut``: of ``pipeline/lesion_change.py``, against the time point ``since``; "" and False where there
+    is nothing to compare with.
     """
 
     point: TimePoint
@@ -35,6 +37,7 @@ class Sighting:
     instead: str
     since: TimePoint | None = None
     status: str = ""
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,17 +83,24 @@ class Lesion:
         of neither."""
         before, after = (self.sightings.get(point.study.pk) for point in (then, now))
         if before and before.finding and after and after.finding:
+            steps = self._after(then, now)
+            if any(one.cut for one in steps):  # its volumes are of a part
+                return Became(after.status if len(steps) == 1 else CUT)
             factor = after.finding.volume_ml / before.finding.volume_ml
             return Became("grown" if factor >= SIGNIFICANT else "shrunk" if factor <= 1 / SIGNIFICANT else "stable")
         if before and before.finding:
-            after_then = list(self.sightings.values())[list(self.sightings).index(then.study.pk) + 1 :]
-            until_now = [one for one in after_then if one.point.date <= now.date]
+            until_now = self._after(then, now)
             gone = until_now[-1] if until_now and not until_now[-1].finding else None
             return _became(gone.status, gone.point, then, now) if gone else Became(NOT_COMPARED)
         if after and after.finding:
             first = self.found[0]
             return _became(first.status, first.since, then, now) if first.since else Became(NOT_COMPARED)
         return None
+
+    def _after(self, then: TimePoint, now: TimePoint) -> list[Sighting]:
+        """What was seen of it after one time point, where it was, up to a later one."""
+        later = list(self.sightings.values())[list(self.sightings).index(then.study.pk) + 1 :]
+        return [one for one in later if one.point.date <= now.date]
 
     def along(self, points: Iterable[TimePoint]) -> "Lane":
         cells = []
@@ -150,11 +160,13 @@ def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Compariso
     findings = {(one.analysis_id, one.number): one for one in Finding.objects.filter(analysis__in=runs)}
     rejected = rejected_among(runs)
 
-    def seen(point: TimePoint, number: int | None, status: str, since: TimePoint | None = None) -> Sighting:
+    def seen(point: TimePoint, number: int | None, change: dict[str, Any], since: TimePoint | None = None) -> Sighting:
         key = point.analysis.pk, number
-        finding = findings.get(key)
-        said = status if since else ""
-        return Sighting(point, finding, key in rejected, "" if finding else status, since, said)
+        finding, status = findings.get(key), change["status"]
+        instead = "" if finding else status
+        if since is None:
+            return Sighting(point, finding, key in rejected, instead)
+        return Sighting(point, finding, key in rejected, instead, since, status, change.get("cut", False))
 
     lesions: list[Lesion] = []
     by_number: dict[int, Lesion] = {}  # of the earlier scan of each pair
@@ -167,10 +179,10 @@ def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Compariso
             if lesion is None:
                 lesion = Lesion()
                 lesions.append(lesion)
-                prior = seen(before, each["prior_number"], each["status"])
+                prior = seen(before, each["prior_number"], each)
                 if prior.finding or prior.instead in SHOWN_INSTEAD:
                     lesion.see(prior)
-            one = seen(now, each["number"], each["status"], since=before)
+            one = seen(now, each["number"], each, since=before)
             lesion.see(one)
             lesion.doubling_time_days = each["doubling_time_days"]
             if one.finding:

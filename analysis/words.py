@@ -53,6 +53,7 @@ LESION_STATUS = {  # as in pipeline/lesion_change.py, what matters most first
     "part of another": pgettext_lazy("lesion", "part of another"),
     "unclear": pgettext_lazy("lesion", "unclear"),
     "not in the other scan": pgettext_lazy("lesion", "not in the other scan"),
+    "cut off": pgettext_lazy("lesion", "cut off by the end of a CT"),
 }
 NOT_COMPARED = pgettext_lazy("lesion", "not compared")
 INSTEAD = LESION_STATUS | {  # what a CT shows at the place of a lesion that is no finding there

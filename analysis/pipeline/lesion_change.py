@@ -32,13 +32,15 @@ AERATED_HU = -550.0  # lung below it is aerated
 THICK_MM = 2.55  # slices farther apart are too thick to measure small nodules, which then fill one or two of them
 BEYOND_LUNGS_MM = 10.0  # a place farther from the other scan's lungs was not scanned there, or is no lung there
 
+LEAST_IN_BOTH_ML = 0.034  # a ball of 4 mm, the smallest that is a finding: of less of a cut lesion nothing is said
+
 MIN_DAYS = 30
 """In less time no tumour doubles, and what grows is inflammation or error: no doubling time is given."""
 
 Number = TypeVar("Number", bound=np.generic)
 
 NEW, GROWN, STABLE, SHRUNK, RESOLVED = "new", "grown", "stable", "shrunk", "resolved"
-PART, UNCLEAR, ABSENT = "part of another", "unclear", "not in the other scan"
+PART, UNCLEAR, ABSENT, CUT = "part of another", "unclear", "not in the other scan", "cut off"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +96,11 @@ class LesionChange:
     ``status``: "new", "grown", "stable", "shrunk", "resolved"; "part of another" where it shares its place with a
     finding of the other scan that is not its like (``part_of``: that finding's number there, the largest of several),
     as lesions merge and fall apart; "unclear" where the other scan has dense tissue at the place that is no finding
-    there; "not in the other scan" where that does not reach the place, or has no lung near it.
-    ``volume_change_percent``: None as well where the end of a scan cuts the lesion, whose status is then of the part
-    that both scans hold. ``doubling_time_days``: of a nodule or mass that grew in 30 days or more, if the slices of
-    both scans are thin. ``kind``, ``lung`` and ``zone``: of the current finding, else the prior one's.
+    there; "not in the other scan" where that does not reach the place, or has no lung near it; "cut off" where the end
+    of a scan leaves too little of it that both hold. ``cut``: whether the end of a scan cuts it: the status is then of
+    the part that both hold, and ``volume_change_percent`` None. ``doubling_time_days``: of a nodule or mass that grew
+    in 30 days or more, if the slices of both scans are thin. ``kind``, ``lung`` and ``zone``: of the current finding,
+    else the prior one's.
     """
 
     status: str
@@ -109,6 +112,7 @@ class LesionChange:
     volume_change_percent: float | None
     doubling_time_days: float | None
     part_of: int | None
+    cut: bool
     kind: str
     lung: str
     zone: str
@@ -119,6 +123,7 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
     centers_mm = motion.to_prior(_centroids(current.findings))  # in the prior scan
     prior_centers_mm = _centroids(prior.findings)
     common, own, prior_own = _overlap(current, prior, motion)
+    voxel_ml = current.volume.voxel_volume_ml
     matched = match(current.findings, centers_mm, prior.findings, prior_centers_mm, common > 0)
     changes = []
     for index, finding in enumerate(current.findings):
@@ -126,9 +131,9 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
         if before is not None:
             thin = max(current.volume.spacing_mm[0], prior.volume.spacing_mm[0]) <= THICK_MM
             cut = current.cuts(index + 1) or prior.cuts(before + 1)
-            of_both = _factor(own[index], prior_own[before]) if cut else None
+            of_both_ml = (voxel_ml * own[index], voxel_ml * prior_own[before]) if cut else None
             of_days = days if thin and not cut else None
-            changes.append(_persisting(index, finding, before, prior.findings[before], of_days, of_both))
+            changes.append(_persisting(index, finding, before, prior.findings[before], of_days, of_both_ml))
         else:
             parts = _parts(common[index], own[index], prior_own)
             status, part_of = _unmatched(prior, centers_mm[index], finding, parts, NEW)
@@ -206,6 +211,7 @@ def _alone(
         volume_change_percent=None,
         doubling_time_days=None,
         part_of=part_of,
+        cut=False,
         kind=finding.kind,
         lung=finding.lung,
         zone=finding.zone,
@@ -230,17 +236,18 @@ def match(
     return {int(a): int(b) for a, b in zip(*linear_sum_assignment(cost), strict=True) if possible[a, b]}
 
 
-def _factor(voxels: int, prior_voxels: int) -> float:
-    """Of a volume from the prior scan to the current one; 1 where one of them holds nothing of it to compare."""
-    return float(voxels / prior_voxels) if voxels and prior_voxels else 1.0
+def _status(ml: float, prior_ml: float) -> str:
+    factor = ml / prior_ml
+    return GROWN if factor >= SIGNIFICANT else SHRUNK if factor <= 1 / SIGNIFICANT else STABLE
 
 
 def _persisting(
-    index: int, finding: Finding, before: int, prior: Finding, days: int | None, of_both: float | None
+    index: int, finding: Finding, before: int, prior: Finding, days: int | None, of_both_ml: tuple[float, float] | None
 ) -> LesionChange:
-    """``of_both``: of a lesion that the end of a scan cuts, the factor of what both scans hold of it."""
-    factor = finding.volume_ml / prior.volume_ml if of_both is None else of_both
-    status = GROWN if factor >= SIGNIFICANT else SHRUNK if factor <= 1 / SIGNIFICANT else STABLE
+    """``of_both_ml``: of a lesion that the end of a scan cuts, the volumes of what both scans hold of it."""
+    compared_ml = of_both_ml or (finding.volume_ml, prior.volume_ml)
+    status = _status(*compared_ml) if of_both_ml is None or min(of_both_ml) >= LEAST_IN_BOTH_ML else CUT
+    factor = finding.volume_ml / prior.volume_ml
     doubling_days = None
     is_nodule = {finding.kind, prior.kind} != {"focal opacity"}
     if days is not None and days >= MIN_DAYS and status == GROWN and is_nodule:
@@ -252,9 +259,10 @@ def _persisting(
         centroid_mm=finding.centroid_mm,
         volume_ml=finding.volume_ml,
         prior_volume_ml=prior.volume_ml,
-        volume_change_percent=100 * (factor - 1) if of_both is None else None,
+        volume_change_percent=100 * (factor - 1) if of_both_ml is None else None,
         doubling_time_days=doubling_days,
         part_of=None,
+        cut=of_both_ml is not None,
         kind=finding.kind,
         lung=finding.lung,
         zone=finding.zone,

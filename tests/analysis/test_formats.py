@@ -128,6 +128,7 @@ def lesion(status, number=None, part_of=None, before=None, now=None, percent=Non
         (lesion("unclear"), "No longer outlined, but the tissue is dense: nodule, left lung, upper third"),
         (lesion("part of another", 4, part_of=1), "Finding 4: part of another one then"),
         (lesion("part of another", part_of=1), "Merged or fell apart, see finding 1: nodule, left lung, upper third"),
+        (lesion("cut off", 6), "Finding 6: cut off by the end of a CT"),
         (lesion("not in the other scan", 5), "Finding 5: its place was not scanned then, or not in the lungs"),
     ],
 )
@@ -139,6 +140,10 @@ def test_numbers_and_volumes_stand_then_and_now_with_their_change():
     grown = lesion("grown", 1, before=0.52, now=1.21, percent=132.7, days=74.2, prior=3)
     assert lesion_words.lesion_measures(grown) == "#3 0.52 ml → #1 1.21 ml, +133 %, volume doubling time 74 days"
     assert lesion_words.lesion_measures(lesion("resolved", before=0.4, prior=2)) == "#2 0.40 ml → –"
+    cut = lesion("stable", 1, before=0.4, now=0.1, prior=2) | {"cut": True}
+    said = "#2 0.40 ml → #1 0.10 ml, cut off by the end of a CT and compared as far as both reach"
+    assert lesion_words.lesion_measures(cut) == said
+    assert lesion_words.lesion_measures(cut | {"status": "cut off"}) == "#2 0.40 ml → #1 0.10 ml"
     assert lesion_words.lesion_measures(lesion("new", 1, now=0.004)) == "– → #1 < 0.01 ml"
 
 

@@ -30,9 +30,9 @@ def scan(patient, day, *volumes_ml):
 
 
 def compare(prior, now, *lesions):
-    """``lesions``: (status, number now, number then, doubling time)."""
-    named = ("status", "number", "prior_number", "doubling_time_days")
-    change = {"lesions": [dict(zip(named, each, strict=True)) for each in lesions]}
+    """``lesions``: (status, number now, number then, doubling time[, whether it is cut off])."""
+    named = ("status", "number", "prior_number", "doubling_time_days", "cut")
+    change = {"lesions": [dict(zip(named, each, strict=False)) for each in lesions]}
     Comparison.objects.create(analysis=now, prior=prior, days=9, state="DONE", change=change)
 
 
@@ -96,6 +96,19 @@ def test_what_a_scan_left_open_is_said_of_that_scan_alone(patient):
     assert before.between(first, fourth) == after.between(first, fourth) == Became("unclear", second)
     assert after.between(second, fourth) == Became("unclear")
     assert after.between(third, fourth) == Became("shrunk")
+
+
+def test_volumes_of_a_lesion_that_the_end_of_a_scan_cuts_are_not_compared(patient):
+    """The third scan ends in it; the comparison with the second looked at what both hold."""
+    runs = [scan(patient, day, ml) for day, ml in ((0, 4.0), (9, 4.0), (20, 1.0), (30, 1.5))]
+    compare(runs[0], runs[1], ("stable", 1, 1, None, False))
+    compare(runs[1], runs[2], ("stable", 1, 1, None, True))
+    compare(runs[2], runs[3], ("cut off", 1, 1, None, True))
+    (lesion,) = lanes(patient)[0]
+    first, second, third, fourth = trend(patient)
+    assert lesion.between(first, second) == lesion.between(second, third) == Became("stable")
+    assert lesion.between(third, fourth) == lesion.between(first, third) == lesion.between(first, fourth)
+    assert lesion.between(first, fourth) == Became("cut off")
 
 
 def test_nothing_is_said_of_a_scan_that_was_not_compared(patient, course):

@@ -143,20 +143,21 @@ def test_a_lesion_that_the_end_of_a_scan_cuts_has_not_grown_by_that():
     for now, before in ((whole, half), (half, whole)):
         (same,) = lesion_changes(now, before, Still(), 90)
         assert (same.status, same.number, same.prior_number) == ("stable", 1, 1)
-        assert (same.volume_change_percent, same.doubling_time_days) == (None, None)
+        assert (same.cut, same.volume_change_percent, same.doubling_time_days) == (True, None, None)
 
 
-def test_of_a_cut_lesion_of_which_the_other_scan_holds_nothing_no_change_is_said():
+@pytest.mark.parametrize("slices_above", [0, 1])
+def test_of_a_cut_lesion_of_which_the_other_scan_holds_next_to_nothing_no_change_is_said(slices_above):
     block = LungBlock()
     end = (60.0, MIDDLE_MM[1], LEFT_MM)
     outlines = np.zeros(SHAPE, np.uint8)
     outlines[40, 60:70, 198:206] = 1
     before = part_of(replace(scan(block), outlines=outlines, findings=(finding(lps(end), 0.1),)), slice(41))
     below = np.zeros(SHAPE, np.uint8)
-    below[42:46, 60:70, 198:206] = 1
+    below[41 - slices_above : 46, 64:68, 200:204] = 1
     now = replace(scan(block), outlines=below, findings=(finding(lps((64.5, *end[1:])), 0.4),))
     (one,) = lesion_changes(now, before, Still(), 90)
-    assert (one.number, one.prior_number, one.status) == (1, 1, "stable")
+    assert (one.number, one.prior_number, one.status, one.cut) == (1, 1, "cut off", True)
     assert (one.volume_change_percent, one.doubling_time_days) == (None, None)
 
 
