@@ -269,6 +269,12 @@ def hu_text(hu: float) -> str:
     return f"{number_text(hu, 0)} HU"
 
 
+def limit_text(report: dict[str, Any], name: str) -> str:
+    """A CT number that the result was measured by: ``gate_hu`` or ``high_hu`` of ``pipeline/report.py``'s Method."""
+    method = report.get("method")
+    return hu_text(method[name]) if method else gettext("a limit that was not kept")
+
+
 def decision_text(suspected: bool | None) -> str:
     """``suspected`` or ``not suspected``."""
     return pgettext("decision", "suspected") if suspected else pgettext("decision", "not suspected")
@@ -366,4 +372,6 @@ def change_words(change: "ScoreChange", since: str = "") -> str:
     said = change_text(change.factor)
     if since:
         said = gettext("%(change)s since %(day)s") % {"change": said, "day": since}
+    if change.is_doubtful:
+        return gettext("%(change)s; uncertain, as one of the two CTs is to be checked") % {"change": said}
     return gettext("%(change)s; within the measurement noise") % {"change": said} if change.is_noise else said

@@ -24,11 +24,13 @@ OVERRULED = {  # by what the reader decides
 SINCE_LAST = {
     "beyond": gettext_lazy("%(change)s since the last CT"),
     "noise": gettext_lazy("%(change)s since the last CT, which is within the measurement noise"),
+    "doubtful": gettext_lazy("%(change)s since the last CT, which is uncertain"),
     "low": gettext_lazy("as low as in healthy lungs, like that of the last CT"),
 }
 SINCE_FIRST = {
     "beyond": gettext_lazy("%(change)s since the first CT"),
     "noise": gettext_lazy("%(change)s since the first CT, which is within the measurement noise"),
+    "doubtful": gettext_lazy("%(change)s since the first CT, which is uncertain"),
     "low": gettext_lazy("as low as in healthy lungs, like that of the first CT"),
 }
 
@@ -37,7 +39,7 @@ def proposed(point: TimePoint, comparison: Comparison | None) -> dict[bool, str]
     """By what the reader decides, suspected or not. ``point``: of a done analysis."""
     analysis = point.analysis
     assert analysis is not None
-    sentences = [_score(point), _findings(analysis), _since_last(comparison), _caution(analysis)]
+    sentences = [_score(point), _findings(analysis), _since_last(comparison), *_cautions(point)]
     others = [sentence for sentence in sentences if sentence]
     return {decided: "\n".join([_opacities(analysis, decided), *others]) for decided in (True, False)}
 
@@ -73,7 +75,7 @@ def _score(point: TimePoint) -> str:
 def _change(change: ScoreChange, words: dict[str, Any]) -> str:
     if not change.counts:
         return str(words["low"])
-    said = words["noise" if change.is_noise else "beyond"]
+    said = words["doubtful" if change.is_doubtful else "noise" if change.is_noise else "beyond"]
     return said % {"change": formats.change_text(change.factor)}
 
 
@@ -97,9 +99,19 @@ def _since_last(comparison: Comparison | None) -> str:
         return ""
     day = formats.date_text(comparison.prior.series.study.study_date)
     lesions = lesion_words.lesion_counts(change)
-    return gettext("Lesions since %(day)s: %(lesions)s.") % {"day": day, "lesions": lesions}
+    said = gettext("Lesions since %(day)s: %(lesions)s.") % {"day": day, "lesions": lesions}
+    return " ".join([said, *(stored_text(flag["message"]) for flag in change["quality"])])
 
 
-def _caution(analysis: Analysis) -> str:
-    severe = [stored_text(flag["message"]) for flag in analysis.quality if formats.is_severe(flag)]
-    return gettext("Limited by the scan: %(remarks)s") % {"remarks": " ".join(severe)} if severe else ""
+def _cautions(point: TimePoint) -> list[str]:
+    """What asks to check this result, and those that it is compared with."""
+    said = []
+    for one in dict.fromkeys([point.analysis, point.prior, point.first]):
+        severe = [stored_text(flag["message"]) for flag in one.quality if formats.is_severe(flag)] if one else []
+        if one and severe:
+            limited = gettext("Limited by the scan: %(remarks)s")
+            if one != point.analysis:
+                limited = gettext("Limited by the CT of %(day)s: %(remarks)s")
+            day = formats.date_text(one.series.study.study_date)
+            said.append(limited % {"day": day, "remarks": " ".join(severe)})
+    return said

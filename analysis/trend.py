@@ -18,7 +18,7 @@ from .models import Analysis, Comparison, Reading
 
 NORMAL_95 = 1.96  # standard deviations either side of the mean that hold 95 % of a normal distribution
 HEALTHY_SCORE_CM3 = 10.0
-"""``normal_001`` and synthetic patients without disease score up to 2.2 cm³ in docs/evaluation; a few times that is
+"""``normal_001`` and synthetic patients without disease score up to 3 cm³ in docs/evaluation; a few times that is
 still no sign of disease, and a quotient of two such scores says nothing. Dense lungs may score more (volume 6)."""
 
 
@@ -49,9 +49,14 @@ class ScoreChange:
         return None if None in both else NORMAL_95 * math.hypot(*both)
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether either result is to be checked: the scan may explain a change, or hide one."""
+        return self.before != self.now and (self.before.needs_check or self.now.needs_check)
+
+    @property
     def is_noise(self) -> bool:
-        """Whether variants of one scan would differ as much; False where not known."""
-        return bool(self.factor and self.noise and abs(math.log(self.factor)) <= self.noise)
+        """Whether variants of one scan would differ as much; False where that is not known, or doubtful."""
+        return not self.is_doubtful and bool(self.factor and self.noise and abs(math.log(self.factor)) <= self.noise)
 
 
 def noise_band(value: float, noise: float) -> tuple[float, float]:

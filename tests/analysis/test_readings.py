@@ -246,7 +246,8 @@ def test_the_proposed_text_says_what_the_numbers_say(patient, analysis, tmp_path
         "Corona score 3.0 cm³ (−70 % since the last CT).",
         "Focal findings: Part-solid nodule, left lung, upper third (14.2 × 11.0 mm); Solid nodule, calcified, right "
         "lung, lower third (7.1 × 6.8 mm).",
-        "Lesions since 5 Mar 2020: 1 grown, 1 resolved, 1 part of another.",
+        "Lesions since 5 Mar 2020: 1 grown, 1 resolved, 1 part of another. The lungs have 1.5 times their former "
+        "volume: a different depth of breath changes densities and volumes by itself.",
     ]
 
 
@@ -290,6 +291,19 @@ def test_the_proposed_text_of_healthy_lungs_is_short_and_warns_of_a_bad_scan(pat
         "No nodule or focal opacity of 4 mm or more.",
         "Limited by the scan: The scan ends inside the lungs.",
     ]
+
+
+def test_the_proposed_text_says_that_an_earlier_result_is_to_be_checked(patient, analysis, tmp_path):
+    later = finished_analysis(
+        patient, tmp_path / "later", date=DAY + datetime.timedelta(days=9), activation_cm2={5: 19}
+    )
+    flag = {"code": "lungs_cut_off", "message": "The scan ends inside the lungs.", "severe": True}
+    Analysis.objects.filter(pk=analysis.pk).update(quality=[flag], needs_check=True)
+    points = trend(patient)
+    text = proposed(points[1], None)[bool(points[1].analysis.suspected)]
+    assert points[1].analysis == later
+    assert "since the last CT, which is uncertain)." in text
+    assert text.splitlines()[-1] == "Limited by the CT of 5 Mar 2020: The scan ends inside the lungs."
 
 
 def test_the_worklist_says_which_studies_are_reported(browser, study, analysis):
