@@ -66,6 +66,9 @@ class Analysis(Job):
     quality = models.JSONField(default=list, blank=True, help_text="[{code, message}], as in the report")
     needs_check = models.BooleanField(default=False, help_text="One of the quality flags is severe")
     model_versions = models.JSONField(default=list, blank=True, help_text="[{name, version, sha256}], as in the report")
+    method_version = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Of the code that measures, as in the report; results of before do not tell"
+    )
     opacity_percent = models.FloatField(null=True, blank=True, help_text="Of the lung volume")
     heatmap = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
     opacity_map = models.FileField(blank=True, max_length=255, help_text="gzip, see analysis/storage.py")
@@ -124,6 +127,11 @@ class Analysis(Job):
     def weights(self) -> frozenset[str]:
         """The sha256 of each network's weights file."""
         return frozenset(model["sha256"] for model in self.model_versions)
+
+    @property
+    def made_by(self) -> tuple[frozenset[str], int | None]:
+        """What made the numbers: those of two results are of one kind where it is the same."""
+        return self.weights, self.method_version
 
     def newest_corrections(self) -> dict[str, "SliceCorrection"]:
         """What readers last said of each slice, by SOP instance UID."""

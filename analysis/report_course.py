@@ -43,7 +43,8 @@ GRID_LINES = 4
 NO_TREND = gettext_lazy("A trend is drawn from the second analysed time point on.")
 BAND_WORDS = gettext_lazy("measurement noise (95 %)")
 VERSIONS_DIFFER = gettext_lazy(
-    "The time points were made by different versions of the networks, so a part of a change may come from the version."
+    "The time points were made by different versions of the networks or of the measuring, so a part of a change may "
+    "come from the version."
 )
 HEAD = (
     pgettext_lazy("date", "CT of"),
@@ -108,8 +109,8 @@ def whole_course_section(marked: TimePoint | None, points: Sequence[TimePoint], 
         pad=3,
         repeat_head=True,
     )
-    networks = {point.analysis.weights for point in points if point.in_trend and point.corona_score_cm3 is not None}
-    notes = [VERSIONS_DIFFER] if len(networks) > 1 else []
+    makers = {point.analysis.made_by for point in points if point.in_trend and point.corona_score_cm3 is not None}
+    notes = [VERSIONS_DIFFER] if len(makers) > 1 else []
     notes += _happened(patient)
     charted = KeepTogether([*heading(gettext("All time points")), chart])
     return [charted, grid, Spacer(0, 3), *(paragraph(note, 7.5) for note in notes)]

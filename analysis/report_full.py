@@ -8,8 +8,6 @@ from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer
 from . import formats
 from .meanings import meanings
 from .models import Analysis, SliceCorrection
-from .pipeline.opacity import HIGH_HU
-from .pipeline.score import GATE_HU
 from .report_course import whole_course_section
 from .report_findings import change_section, findings_section
 from .report_images import SHEET_SLICES, SliceImage, sheet_images
@@ -100,6 +98,7 @@ def _opacity_section(analysis: Analysis) -> list[Flowable]:
 def _origin_section(analysis: Analysis) -> list[Flowable]:
     """How this result was made, so that it can be made again."""
     report, series = analysis.report, analysis.series
+    gate, high = (formats.limit_text(report, name) for name in ("gate_hu", "high_hu"))
     zone = series.study.patient.site.time_zone
     rows = [
         ("Study Instance UID", series.study.study_instance_uid),
@@ -119,9 +118,9 @@ def _origin_section(analysis: Analysis) -> list[Flowable]:
         ),
         (
             gettext("Corona score"),
-            gettext("counts where slices are denser than %(density)s") % {"density": formats.hu_text(GATE_HU)},
+            gettext("counts where slices are denser than %(density)s") % {"density": gate},
         ),
-        (gettext("Dense opacity"), gettext("above %(density)s") % {"density": formats.hu_text(HIGH_HU)}),
+        (gettext("Dense opacity"), gettext("above %(density)s") % {"density": high}),
         (gettext("Measurement noise"), _noise_words(analysis.score_variation)),
     ]
     cells = [[paragraph(name, 7.5, FAINT), paragraph(value, 7.5)] for name, value in rows]

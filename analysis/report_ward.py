@@ -12,8 +12,6 @@ from patients.models import Patient, Study
 
 from . import finding_reviews, formats, lesion_words, words
 from .models import Analysis, Comparison
-from .pipeline.opacity import HIGH_HU
-from .pipeline.score import GATE_HU
 from .report_course import course_section
 from .report_findings import findings_in_short
 from .report_images import ASPECT, MAX_SLICES, SliceImage, key_images
@@ -170,7 +168,7 @@ def _numbers(analysis: Analysis, marked: TimePoint | None, points: Sequence[Time
         (
             gettext("Corona score"),
             formats.score_text(analysis.corona_score_cm3),
-            gettext("heat map above %(density)s") % {"density": formats.hu_text(GATE_HU)},
+            gettext("heat map above %(density)s") % {"density": formats.limit_text(analysis.report, "gate_hu")},
         ),
         (gettext("Relative Corona score"), formats.relative_text(relative), formats.relative_note(marked, points)),
         (
@@ -279,7 +277,7 @@ def _method_section(analysis: Analysis, *, brief: bool) -> list[Flowable]:
         "slices, dense what of it lies above %(high)s; severity adds 0 to 4 points for each third of each lung. "
         "Slices thinner than 4 mm are averaged in groups of about 4 mm. Known false marks: the dome of the diaphragm, "
         "the apices of the lungs, fat beside the heart, stomach and bowel under the left diaphragm."
-    ) % {"gate": formats.hu_text(GATE_HU), "high": formats.hu_text(HIGH_HU)}
+    ) % {"gate": formats.limit_text(analysis.report, "gate_hu"), "high": formats.limit_text(analysis.report, "high_hu")}
     quality = [stored_text(flag["message"]) for flag in report["quality"]] or [gettext("No remarks.")]
     models = "; ".join(
         f"{each['name']} {each['version']} ({each['sha256'][:SHA256_DIGITS]})" for each in report["models"]

@@ -26,6 +26,7 @@ from patients.models import Patient, Series, Site, Study, Upload, UploadPart
 from . import comparisons, network_sets, queue, series_choice, storage
 from .models import ACTIVE, PRIORITY_BATCH, PRIORITY_USER, Analysis, SliceCorrection
 from .pipeline.decoder import Decoder
+from .pipeline.report import METHOD_VERSION
 from .pipeline.series import Geometry, check_series, read_header
 from .stored_text import stored_text
 from .trend import current, trend
@@ -271,11 +272,11 @@ def reanalyse(study: Study, *, priority: int = PRIORITY_USER) -> Analysis:
 
 
 def outdated(patients: Iterable[Patient]) -> Iterator[Study]:
-    """The studies whose result was made by other networks than those that analyse now."""
-    weights = network_sets.weights_of(network_sets.active())
+    """The studies whose result was made by other networks, or measured in another way, than one made now would be."""
+    now = network_sets.weights_of(network_sets.active()), METHOD_VERSION
     for patient in patients:
         for point in trend(patient):
-            if point.analysis and point.analysis.state == Analysis.State.DONE and point.analysis.weights != weights:
+            if point.analysis and point.analysis.state == Analysis.State.DONE and point.analysis.made_by != now:
                 yield point.study
 
 

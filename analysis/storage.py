@@ -142,6 +142,7 @@ def save_result(analysis: Analysis, result: "Result", and_then: Callable[[], Non
                 quality=as_json["quality"],
                 needs_check=any(flag.severe for flag in report.quality),
                 model_versions=as_json["models"],
+                method_version=report.method.version,
                 **names,
             )
             Finding.objects.bulk_create(rows)

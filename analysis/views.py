@@ -30,8 +30,6 @@ from .finding_reviews import reviewed, reviewed_change
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import STOP_POLLING, live, state
 from .models import Analysis
-from .pipeline.opacity import HIGH_HU
-from .pipeline.score import GATE_HU
 from .reading_views import reading_context
 from .trend import TimePoint, since_last, trend, trends
 from .upload_views import waiting_uploads
@@ -181,7 +179,7 @@ def _trend_context(patient: Patient, points: list[TimePoint], here: Study | None
         "noise_drawn": len({point.date for point in charted}) > 1 and all(point.score_noise for point in charted),
         "opacity_known": any(point.analysis.opacity_percent is not None for point in charted),
         "running": any(point.pending for point in points),
-        "mixed_versions": len({point.analysis.weights for point in charted}) > 1,
+        "mixed_versions": len({point.analysis.made_by for point in charted}) > 1,
     }
 
 
@@ -242,8 +240,6 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
                 "seconds": sum(done.report["seconds"].values()) if done else None,
                 "series": study.series.annotate(has_result=Exists(results)),
                 "scan": scan_of(study.chosen_series, done) if study.chosen_series else None,
-                "gate_hu": round(-GATE_HU),
-                "high_hu": round(-HIGH_HU),
                 "heat_opacity": HEAT_OPACITY,
                 "heat_threshold": HEAT_THRESHOLD,
             }

@@ -6,6 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+METHOD_VERSION = 1
+"""Raised with a change of code that moves scores, volumes or decisions of the same networks: results of two versions
+are not compared without a word."""
 _PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
@@ -93,6 +96,19 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
+class Method:
+    """What the code measured by, beside the networks: ``METHOD_VERSION``, and what ``score.py``, ``slices.py`` and
+    ``opacity.py`` define."""
+
+    version: int
+    gate_hu: float
+    gate_mm: float
+    slab_mm: float
+    opacity_threshold: float
+    high_hu: float
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of one analysis. None means "not computed", an empty tuple "looked, none found".
 
@@ -119,6 +135,7 @@ class Report:
     findings: tuple[Finding, ...] | None
     quality: tuple[QualityFlag, ...]
     models: tuple[ModelVersion, ...]
+    method: Method
     software_version: str
     seconds: dict[str, float]
 

@@ -21,10 +21,18 @@ from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRE
 from analysis.pipeline.pixels import is_chest, read_volume
 from analysis.pipeline.quality import contrast_flags, lung_flags, pixel_flags
 from analysis.pipeline.regions import zones
-from analysis.pipeline.report import Finding, QualityFlag, Report, SliceReport, software_version
-from analysis.pipeline.score import Scores, corona_scores, positive_ratio, positive_slices
+from analysis.pipeline.report import (
+    METHOD_VERSION,
+    Finding,
+    Method,
+    QualityFlag,
+    Report,
+    SliceReport,
+    software_version,
+)
+from analysis.pipeline.score import GATE_HU, GATE_MM, Scores, corona_scores, positive_ratio, positive_slices
 from analysis.pipeline.series import Geometry, UnusableSeries
-from analysis.pipeline.slices import classify
+from analysis.pipeline.slices import SLAB_MM, classify
 from analysis.pipeline.upright import Turn
 from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import WEIGHTS, Models, choose_device, released
@@ -150,6 +158,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         findings=findings,
         quality=flags,
         models=models.versions,
+        method=Method(METHOD_VERSION, GATE_HU, GATE_MM, SLAB_MM, THRESHOLD, HIGH_HU),
         software_version=software_version(),
         seconds=clock.seconds,
     )

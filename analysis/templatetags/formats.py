@@ -40,6 +40,7 @@ for written in (
     lesion_words.rejected_note,
     lesion_words.opacity_change_words,
     formats.spacing_text,
+    formats.limit_text,
     formats.date_text,
     formats.moment_text,
     formats.quality_text,

@@ -11,6 +11,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from analysis.models import Analysis, Finding, Reading
+from analysis.pipeline.report import METHOD_VERSION
 from patients.models import Instance, Patient, Series, Study
 from tests.dicom_series import make_series
 
@@ -104,6 +105,7 @@ def finished_analysis(
         lung_volume_ml=report["lung_volume_ml"],
         quality=report["quality"],
         model_versions=report["models"],
+        method_version=report["method"]["version"],
         opacity_percent=report["opacity"]["percent_of_lung"],
         findings_map=default_storage.save(f"analyses/{uid}-findings.gz", ContentFile(_findings_map(activation_cm2))),
         opacity_map=default_storage.save(f"analyses/{uid}-opacity.gz", ContentFile(_opacity(activation_cm2))),
@@ -151,6 +153,14 @@ def _report(uid: str, activation_cm2: dict[int, float], spacing_mm: float, first
             }
         ],
         "models": [{"name": "lung-unet", "version": "1.0", "sha256": "0123456789abcdef" * 4}],
+        "method": {
+            "version": METHOD_VERSION,
+            "gate_hu": -750.0,
+            "gate_mm": 8.0,
+            "slab_mm": 4.0,
+            "opacity_threshold": 0.5,
+            "high_hu": -200.0,
+        },
         "software_version": "0.9",
         "seconds": {"reading": 0.5},
     }

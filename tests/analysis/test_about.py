@@ -112,7 +112,7 @@ def test_without_the_evaluation_the_page_says_so(client, user, monkeypatch, tmp_
 
 def test_the_noise_of_the_installed_weights_is_the_one_measured():
     written = json.loads((WEIGHTS_DIR / "working_point.json").read_text())["score_variation"]
-    assert written == pytest.approx(about.results()["repeatability"]["variation_of_thickness"], abs=0.001)
+    assert written == pytest.approx(about.results()["repeatability"]["variation"], abs=0.001)
 
 
 @pytest.mark.django_db

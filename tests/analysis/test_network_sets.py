@@ -86,6 +86,15 @@ def test_a_result_is_outdated_where_others_than_the_active_networks_made_it(site
     assert list(services.outdated(Patient.objects.all())) == [by_released.series.study]
 
 
+def test_a_result_is_outdated_where_it_was_measured_in_another_way(patient, tmp_path):
+    result = finished_analysis(patient, tmp_path, date=None)
+    result.model_versions = [{"sha256": sha256} for sha256 in network_sets.weights_of(None)]
+    result.save()
+    assert list(services.outdated([patient])) == []
+    Analysis.objects.update(method_version=None)
+    assert list(services.outdated([patient])) == [result.series.study]
+
+
 def test_an_analysis_waits_where_the_folder_of_the_set_is_out_of_reach(site, user, tmp_path, caplog):
     """As on a worker that has not mounted it: three attempts, as for any storage out of reach."""
     network_set = kept_set("north-1")

@@ -146,7 +146,15 @@ def test_all_time_points_stand_with_their_measures_readers_and_events(patient, u
     assert "different versions of the networks" not in text
     now.model_versions = [{"name": "lung-unet", "version": "1.1", "sha256": "f" * 64}]
     now.save()
-    assert "different versions of the networks" in further(now)
+    assert "different versions of the networks or of the measuring" in further(now)
+
+
+def test_the_limits_that_a_result_was_measured_by_stand_in_it_whatever_they_are_today(patient, tmp_path):
+    old = finished_analysis(patient, tmp_path, date=None)
+    old.report["method"] |= {"gate_hu": -700.0, "high_hu": -150.0}
+    old.save()
+    for words in ("counts where slices are denser than −700 HU", "above −150 HU"):
+        assert words in further(old)
 
 
 def test_the_course_lists_more_time_points_than_the_page_for_the_ward(patient, analysis):
@@ -228,7 +236,7 @@ def test_how_the_result_was_made_can_be_traced(analysis):
 
 def test_a_result_without_parts_says_which_are_missing(patient, tmp_path):
     poor = finished_analysis(patient, tmp_path, date=None)
-    for name in ("slice_threshold", "software_version"):
+    for name in ("slice_threshold", "software_version", "method"):
         del poor.report[name]
     poor.report |= {"opacity": None, "findings": None}
     poor.score_variation = None
@@ -237,7 +245,8 @@ def test_a_result_without_parts_says_which_are_missing(patient, tmp_path):
     for words in (
         "Not looked for by the networks of that time.", "The networks call no slice abnormal.",
         "Not measured by the networks of that time.", "A trend is drawn from the second analysed time point on.",
-        "from a probability that was not kept", "of a version that was not kept", "not known for the networks",
+        "from a probability that was not kept", "denser than a limit that was not kept",
+        "of a version that was not kept", "not known for the networks",
     ):  # fmt: skip
         assert words in text
     poor.report["findings"] = []

@@ -15,7 +15,7 @@ from storages.backends.s3 import S3Storage
 from analysis import queue, storage
 from analysis.models import Analysis
 from analysis.pipeline.headers import UnusableSeries
-from analysis.pipeline.report import Finding, ModelVersion, Opacity, QualityFlag, Report, Severity
+from analysis.pipeline.report import Finding, Method, ModelVersion, Opacity, QualityFlag, Report, Severity
 from patients.models import Instance, Patient, Series, Study
 from tests.analysis.finished import finished_analysis
 from tests.servers import s3_bucket
@@ -47,6 +47,7 @@ def result():
         findings=(Finding("nodule", "solid", (1.0, 2.0, 3.0), 0.5, 9.9, 9.1, 20.0, False, 0.9, "left", "upper"),),
         quality=(QualityFlag(**FLAG),),
         models=(ModelVersion(**MODEL),),
+        method=Method(3, -750.0, 8.0, 4.0, 0.5, -200.0),
         software_version="1.0",
         seconds={},
     )
@@ -63,7 +64,7 @@ def test_a_result_stands_in_the_row_with_its_flags_and_networks(running):
     storage.save_result(running, result())
     row = Analysis.objects.get()
     assert (row.state, row.corona_score_cm3, row.score_variation, row.suspected) == ("DONE", 12.5, 0.04, True)
-    assert (row.quality, row.model_versions) == ([FLAG], [MODEL])
+    assert (row.quality, row.model_versions, row.method_version) == ([FLAG], [MODEL], 3)
     assert storage.read_map(row.heatmap).shape == (3, 256, 256)
     assert row.opacity_percent == 12.5
     labels = np.frombuffer(gzip.decompress(row.opacity_map.read()), np.uint8).reshape(3, 256, 256)

@@ -88,7 +88,7 @@ def test_a_result_of_earlier_networks_says_that_its_opacity_was_not_measured(bro
 
 
 def test_a_result_of_an_earlier_version_is_shown_with_what_it_has(browser, analysis):
-    for name in ("slice_threshold", "software_version"):
+    for name in ("slice_threshold", "software_version", "method"):
         del analysis.report[name]
     analysis.report |= {"opacity": None, "findings": None}
     analysis.opacity_map = analysis.findings_map = ""

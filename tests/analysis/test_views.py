@@ -3,6 +3,7 @@
 import datetime
 from pathlib import Path
 
+import pytest
 from django.urls import reverse
 
 from analysis import page_urls, views
@@ -204,12 +205,14 @@ def test_a_patient_with_a_birth_date_opens_before_the_first_result(browser, site
         assert browser.get(address).status_code == 200, address
 
 
-def test_the_chart_says_that_its_points_come_from_different_networks(browser, patient, analysis, tmp_path):
+@pytest.mark.parametrize("other", ["networks", "method"])
+def test_the_chart_says_that_its_points_were_made_in_different_ways(browser, patient, analysis, tmp_path, other):
     later = finished_analysis(patient, tmp_path / "later", date=DAY + datetime.timedelta(days=7))
     pages = (study_page(analysis), patient_page(patient))
     for page in pages:
         assert "different versions of the networks" not in browser.get(page).content.decode()
-    Analysis.objects.filter(pk=later.pk).update(model_versions=[later.model_versions[0] | {"sha256": "f" * 64}])
+    networks, method = {"model_versions": [later.model_versions[0] | {"sha256": "f" * 64}]}, {"method_version": None}
+    Analysis.objects.filter(pk=later.pk).update(**(networks if other == "networks" else method))
     for page in pages:
         assert "different versions of the networks" in browser.get(page).content.decode()
 

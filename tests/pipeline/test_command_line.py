@@ -20,7 +20,7 @@ MAX_PEAK_BYTES = 3e9
 KEYS = {
     "series_instance_uid", "slices", "lung_volume_ml", "positive_ratio", "threshold", "suspected", "corona_score_cm3",
     "corona_score_paper_cm3", "score_variation", "slice_threshold", "opacity", "findings", "quality", "models",
-    "software_version", "seconds",
+    "method", "software_version", "seconds",
 }  # fmt: skip
 FINDING_KEYS = {
     "kind", "texture", "centroid_mm", "volume_ml", "long_axis_mm", "short_axis_mm", "mean_hu", "calcified",

@@ -1,4 +1,4 @@
-"""``manage.py reanalyse [--site CODE]``: bring results of earlier networks up to those that run now."""
+"""``manage.py reanalyse [--site CODE]``: bring results of earlier networks and measuring up to date."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,7 +12,9 @@ from patients.models import Patient
 
 
 class Command(BaseCommand):
-    help = "Queue a new analysis of every CT whose result was made by other networks than those that run now."
+    help = (
+        "Queue a new analysis of every CT whose result other networks made than today's, or another way of measuring."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--site", metavar="CODE", help="only the patients of this site")
