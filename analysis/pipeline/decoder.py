@@ -1,6 +1,7 @@
 """Slices decoded where a codec that crashes takes nothing along: compressed ones in a child process."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -19,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 """Where ``analysis`` is imported from."""
 MAX_SECONDS = 30
 """One slice takes 0.02 s, of 2048 × 2048 pixels 0.5 s; a codec that still works after this never ends."""
-SIDE_BY_SIDE = 2
-"""Children that decode one series. The process that started them only copies what they send."""
+SIDE_BY_SIDE = max(2, min(8, os.cpu_count() or 2))
+"""Children that decode one series. The process that started them only copies what they send: more are not kept busy."""
 UNDECODABLE = gettext_noop("The image cannot be decoded: it is damaged. Send it again from the source.")
 
 
