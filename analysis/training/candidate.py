@@ -78,7 +78,7 @@ def write(folder: Path, classifier: SliceClassifier, decoder: OpacityDecoder) ->
     cases = opacity_cases(data.trained_volumes("release"), candidate)
     threshold = slice_threshold(cases)
     numbers = {"slice_threshold": threshold, "case_threshold": case_threshold(cases, threshold)}
-    numbers["score_variation"] = measure(candidate)["variation_of_thickness"]
+    numbers["score_variation"] = measure(candidate)["variation"]
     write_working_point(
         folder, versions["working_point"], data.commit(), {name: round(value, 3) for name, value in numbers.items()}
     )

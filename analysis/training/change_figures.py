@@ -8,6 +8,7 @@ the page. About ten minutes on two CPU cores.
 import itertools
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.weights import Models, released
 from analysis.training import data
 from analysis.training.cases import volume_of
+from analysis.training.measures import bootstrap
 
 FILE = data.ROOT / "docs" / "evaluation" / "change.json"
 PIXEL_MM, MATRIX = 0.7, 512
@@ -51,6 +53,10 @@ class Followed:
         if self.fate == CAME:
             return NEW
         return GROWN if self.fate >= SIGNIFICANT else SHRUNK if self.fate <= 1 / SIGNIFICANT else STABLE
+
+    @property
+    def persists(self) -> bool:
+        return self.fate not in (GONE, CAME)
 
     @property
     def found_twice(self) -> bool:
@@ -160,21 +166,41 @@ def _registration(motion: Motion, patient: Anatomy, pose: Pose, random: np.rando
     }
 
 
+def shares(pairs: Sequence[Pair]) -> dict[str, float]:
+    """Of lesions that are matched: among those outlined twice and among all that persist; and of wrong matches."""
+    lesions = [lesion for pair in pairs for lesion in pair.lesions]
+    matched = sum(lesion.factor is not None for lesion in lesions)
+    return {
+        "matched": matched / sum(lesion.found_twice for lesion in lesions),
+        "persisting_matched": matched / sum(lesion.persists for lesion in lesions),
+        "wrong_matches": sum(pair.wrong_matches for pair in pairs) / sum(pair.matches for pair in pairs),
+    }
+
+
+def intervals(pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
+    """95 %, over patients."""
+    by_name = {str(k): pair for k, pair in enumerate(pairs)}
+
+    def of(name: str) -> tuple[float, float]:
+        return bootstrap(list(by_name), lambda drawn: shares([by_name[one] for one in drawn])[name])
+
+    return {name: of(name) for name in shares(pairs)}
+
+
 def figures(pairs: list[Pair]) -> dict:
     lesions = [lesion for pair in pairs for lesion in pair.lesions]
-    twice = [lesion for lesion in lesions if lesion.found_twice]
-    measured = [lesion for lesion in twice if lesion.factor]
-    matches = sum(pair.matches for pair in pairs)
+    measured = [lesion for lesion in lesions if lesion.factor]
     said = Counter((lesion.true_status, lesion.status) for lesion in lesions)
     factor_error = np.array([abs(lesion.factor / lesion.fate - 1) for lesion in measured])
     error_mm, moved_mm = (np.concatenate([getattr(pair, name) for pair in pairs]) for name in ("error_mm", "moved_mm"))
     return {
         "pairs": len(pairs),
         "lesions": len(lesions),
-        "found_twice": len(twice),
-        "matched": len(measured) / len(twice),
-        "matches": matches,
-        "wrong_matches": sum(pair.wrong_matches for pair in pairs) / matches,
+        "persisting": sum(lesion.persists for lesion in lesions),
+        "found_twice": sum(lesion.found_twice for lesion in lesions),
+        "matches": sum(pair.matches for pair in pairs),
+        **shares(pairs),
+        "intervals": intervals(pairs),
         "status": {
             true: {status: count for (own, status), count in sorted(said.items()) if own == true}
             for true in (NEW, GROWN, STABLE, SHRUNK, RESOLVED)
@@ -202,7 +228,8 @@ def main() -> None:
     found = change_figures(released(torch.device("cpu")))
     FILE.write_text(json.dumps(found, indent=1) + "\n")
     print(f"{found['pairs']} pairs of scans, {found['lesions']} lesions, {found['found_twice']} of them found twice")
-    print(f"matched {found['matched']:.1%} of these; {found['wrong_matches']:.1%} of {found['matches']} matches wrong")
+    print(f"matched {found['matched']:.1%} of these, {found['persisting_matched']:.1%} of all that persist")
+    print(f"{found['wrong_matches']:.1%} of {found['matches']} matches wrong")
     for true, said in found["status"].items():
         print(f"  {true}: " + ", ".join(f"{count} {status}" for status, count in said.items()))
     print("factor of the volume: error median {median:.0%}, mean {mean:.0%}".format(**found["volume_factor_error"]))

@@ -43,7 +43,8 @@ def intervals(results: dict) -> str:
     rows = [[_INTERVALS[name], f"{low:.3f}–{high:.3f}"] for name, (low, high) in results["intervals"].items()]
     return f"""## Intervals
 
-95 %, bootstrap over the volumes (2,000 draws), of the mean over the seeds. Of nine volumes they are wide:
+95 %, bootstrap over the seven groups of volumes that are held out together (2,000 draws), of the mean over the seeds.
+Of so few they are wide:
 
 {table(["figure", "95 % interval"], rows)}"""
 
@@ -99,7 +100,7 @@ def slices(results: dict) -> str:
 (≥ {data.POSITIVE_PIXELS} opacity pixels at 256²; slices with fewer, but some, are left out). The distance of their
 slices is not known; 8 mm is assumed where neighbours speak for each other.
 
-Pooled AUC **{_ranged(results, "slices", "auc", 4)}**, 95 % bootstrap over volumes {low:.3f}–{high:.3f};
+Pooled AUC **{_ranged(results, "slices", "auc", 4)}**, 95 % bootstrap over groups of volumes {low:.3f}–{high:.3f};
 of each slice without its neighbours {_ranged(results, "slices", "auc_alone", 4)}.
 At the working point (probability ≥ {one["slice_threshold"]:.2f}):
 sensitivity {_ranged(results, "slices", "sensitivity")}, specificity {_ranged(results, "slices", "specificity")}.
@@ -125,7 +126,8 @@ def heat(results: dict) -> str:
     of_slices = [[volume, *one["of_slices"].values()] for volume, one in heat["per_volume"].items()]
     return f"""## Heat map
 
-Inside the reference lung, positive slices only, at 256²; Dice at one threshold ({heat["threshold"]:.2f}) for all,
+Inside the reference lung, positive slices only, at 256²; Dice at one threshold ({heat["threshold"]:.2f}; pages and
+reports draw the map from a lower value on, which marks more) for all,
 without and with the density gate. Over volumes with at least 1 % opacity: pixel AUC median
 {heat["pixel_auc_median"]:.3f}, worst {heat["pixel_auc_worst"]:.3f}; Dice mean {heat["dice_mean"]:.3f}, median
 {heat["dice_median"]:.3f}, worst {heat["dice_worst"]:.3f}; gated {heat["dice_gated_mean"]:.3f},

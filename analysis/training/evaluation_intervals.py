@@ -1,12 +1,12 @@
-"""95 % intervals of the figures, by a bootstrap over volumes; of nine volumes they are wide."""
+"""95 % intervals of the figures, by a bootstrap over the groups of volumes that are held out together."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from analysis.training import data
+from analysis.training import data, measures
 from analysis.training.cases import Case
-from analysis.training.measures import agreement, auc, bootstrap, dice
+from analysis.training.measures import agreement, auc, dice
 from analysis.training.thresholds import MIN_OPACITY_PERCENT, pooled
 
 MIN_VOLUMES = 3  # different ones in a draw, for a correlation over volumes
@@ -54,7 +54,7 @@ def intervals(runs: list[list[Case]]) -> dict[str, Interval]:
 
 def _of_mean(runs: list[list[Case]], figure: Callable[[Case], float]) -> Interval:
     values = {case.name: np.mean([figure(run[k]) for run in runs]) for k, case in enumerate(runs[0])}
-    return bootstrap(list(values), lambda drawn: float(np.mean([values[name] for name in drawn])))
+    return _bootstrap(list(values), lambda drawn: float(np.mean([values[name] for name in drawn])))
 
 
 def _of_share(runs: list[list[Case]], parts: Callable[[Case], tuple[float, float]]) -> Interval:
@@ -65,7 +65,7 @@ def _of_share(runs: list[list[Case]], parts: Callable[[Case], tuple[float, float
         part, whole = np.sum([values[name] for name in drawn], axis=0)
         return float(part / whole) if whole else float("nan")
 
-    return bootstrap(list(values), share)
+    return _bootstrap(list(values), share)
 
 
 def _of_auc(runs: list[list[Case]]) -> Interval:
@@ -78,7 +78,7 @@ def _of_auc(runs: list[list[Case]]) -> Interval:
             values.append(auc(np.concatenate(score), np.concatenate(label)))
         return float(np.mean(values))
 
-    return bootstrap([case.name for case in runs[0]], mean_auc)
+    return _bootstrap([case.name for case in runs[0]], mean_auc)
 
 
 def _of_score(runs: list[list[Case]], name: str) -> Interval:
@@ -92,4 +92,13 @@ def _of_score(runs: list[list[Case]], name: str) -> Interval:
         of_runs = [agreement([run[one] for one in drawn], [true[one] for one in drawn])[name] for run in scores]
         return float(np.mean(of_runs))
 
-    return bootstrap(list(true), figure)
+    return _bootstrap(list(true), figure)
+
+
+def _bootstrap(volumes: list[str], figure: Callable[[list[str]], float]) -> Interval:
+    """``figure``: of the names of volumes, each as often as its group was drawn."""
+    held_out = data.protocol()["held_out"]
+    names = {fold: [f"volume {number}" for number in held_out[fold]] for fold in data.folds()}
+    groups = {fold: [name for name in own if name in volumes] for fold, own in names.items()}
+    drawn_from = [fold for fold, own in groups.items() if own]
+    return measures.bootstrap(drawn_from, lambda drawn: figure([name for fold in drawn for name in groups[fold]]))

@@ -24,7 +24,8 @@ def train(fold: str, seed: int) -> None:
     torch.manual_seed(seed)
     fit(from_imagenet(), Volumes(fold, seed), settings, seed, averages.append)
     network = averages[-1].eval().to(data.device())
-    keep_said(seen_by(network), fold, data.device(), data.run_path("labels_alone", fold, seed).with_suffix(".npz"))
+    path = data.run_path("labels_alone", fold, seed).with_suffix(".npz")
+    keep_said(seen_by(network), fold, data.device(), path, settings)
 
 
 if __name__ == "__main__":

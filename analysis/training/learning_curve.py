@@ -19,7 +19,7 @@ from analysis.pipeline.networks import SliceClassifier
 from analysis.training import data
 from analysis.training.evaluation_page import FOLDER
 from analysis.training.plain_figures import figures
-from analysis.training.plain_network import keep_said, seen_by
+from analysis.training.plain_network import keep_said, made_at, seen_by
 from analysis.training.slice_classifier import Sources, fit, from_imagenet, labelled_slices
 
 MIN_SLICES = 10  # abnormal ones of a first volume, normal ones of a second: without either nothing can be learnt
@@ -56,34 +56,41 @@ def said_path(count: int, images: int, fold: str) -> Path:
     return data.RUNS / f"learning_curve-{fold}-{count}-{images}.npz"
 
 
-def train(count: int, images: int, fold: str, seed: int) -> SliceClassifier:
-    settings = data.protocol()["slice_classifier"] | {"images": images, "ema": data.protocol()["learning_curve"]["ema"]}
+def short_settings() -> dict:
+    """Those of the slice classifier, of fewer images."""
+    curve = data.protocol()["learning_curve"]
+    return data.protocol()["slice_classifier"] | {"images": curve["images"], "ema": curve["ema"]}
+
+
+def train(count: int, fold: str, seed: int) -> SliceClassifier:
+    settings = short_settings()
     torch.manual_seed(seed)
     averages: list[SliceClassifier] = []
     fit(from_imagenet(), SomeVolumes(fold, seed, chosen_volumes(count, fold)), settings, seed, averages.append)
     return averages[-1]
 
 
-def point(count: int, images: int, network_of: Callable[[str], SliceClassifier]) -> dict:
+def point(count: int, settings: dict, network_of: Callable[[str], SliceClassifier]) -> dict:
     """Figures of networks of all folds that learnt from ``count`` volumes (or all that a fold has)."""
+    images = settings["images"]
     for fold in data.folds():
         path = said_path(count, images, fold)
         if not path.exists():
             network = network_of(fold).eval().to(data.device())
-            keep_said(seen_by(network), fold, data.device(), path)
+            keep_said(seen_by(network), fold, data.device(), path, settings)
             print(path.name, flush=True)
     return {
         "volumes": float(np.mean([len(chosen_volumes(count, fold)) for fold in data.folds()])),
         "images": images,
+        "commit": made_at([said_path(count, images, fold) for fold in data.folds()], settings),
         **figures(partial(said_path, count, images), partial(chosen_volumes, count)),
     }
 
 
 def main() -> None:
     settings, seed = data.protocol()["learning_curve"], data.protocol()["seeds"]["slice_classifier"][0]
-    images = settings["images"]
     points = [
-        point(count, images, lambda fold, count=count: train(count, images, fold, seed))
+        point(count, short_settings(), lambda fold, count=count: train(count, fold, seed))
         for count in settings["volumes"]
     ]
 
@@ -92,8 +99,8 @@ def main() -> None:
         data.load_run("slice_classifier", fold, seed, network)
         return network
 
-    points.append(point(settings["volumes"][-1], data.protocol()["slice_classifier"]["images"], released_run))
-    measured = {"command": "python -m analysis.training.learning_curve", "commit": data.commit(), "seed": seed}
+    points.append(point(settings["volumes"][-1], data.protocol()["slice_classifier"], released_run))
+    measured = {"command": "python -m analysis.training.learning_curve", "commit": points[0]["commit"], "seed": seed}
     (FOLDER / "learning_curve.json").write_text(json.dumps(measured | {"points": points}, indent=1) + "\n")
 
 

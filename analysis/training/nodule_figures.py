@@ -1,7 +1,7 @@
 """How well nodules are found and measured: python -m analysis.training.nodule_figures
 
 On synthetic patients of the test seeds, on LIDC-0003 against the median of its readers, and on the other real series,
-where findings are counted. About eight minutes on one CPU core.
+where findings are counted. About ten minutes on one CPU core.
 """
 
 import itertools
@@ -18,6 +18,7 @@ from analysis.pipeline.report import Finding
 from analysis.pipeline.weights import Models, released
 from analysis.training import data
 from analysis.training.cases import CT_CASES, ct_volume
+from analysis.training.measures import bootstrap
 from analysis.training.nodule_scans import READ_BY_SEVERAL, Nodule, NoduleScan, lungs_of, phantom_scan, read_scan
 
 LEAST_CONFIDENCE = 0.01  # from which the free-response curve is drawn
@@ -84,6 +85,16 @@ def sensitivity_at(points: list[dict[str, float]], false_per_scan: float) -> flo
     return max((one["sensitivity"] for one in points if one["false_per_scan"] <= false_per_scan), default=0.0)
 
 
+def sensitivity_interval(found: list[Found], threshold: float) -> tuple[float, float]:
+    """95 %, over scans of different patients."""
+    by_scan = {str(k): scan.pairs(threshold) for k, scan in enumerate(found)}
+
+    def sensitivity(drawn: list[str]) -> float:
+        return float(np.mean([one is not None for scan in drawn for _, one in by_scan[scan]]))
+
+    return bootstrap(list(by_scan), sensitivity)
+
+
 def phantom_figures(found: list[Found], threshold: float) -> dict:
     """Of scans of one slice distance."""
     pairs = [pair for scan in found for pair in scan.pairs(threshold)]
@@ -100,6 +111,7 @@ def phantom_figures(found: list[Found], threshold: float) -> dict:
         "scans": len(found),
         "nodules": len(pairs),
         "sensitivity": sum(one is not None for _, one in pairs) / len(pairs),
+        "sensitivity_interval": sensitivity_interval(found, threshold),
         "false_per_scan": sum(scan.false(threshold) for scan in found) / len(found),
         "sensitivity_at": {str(false): sensitivity_at(points, false) for false in CURVE_FALSE_PER_SCAN},
         "by_kind": {

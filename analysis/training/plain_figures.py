@@ -18,6 +18,7 @@ from analysis.training import data
 from analysis.training.all_runs import COMPARED
 from analysis.training.evaluation_page import FOLDER
 from analysis.training.measures import agreement, auc, dice, threshold_for_sensitivity
+from analysis.training.plain_network import made_at
 from analysis.training.thresholds import HEAT_THRESHOLDS, MIN_OPACITY_PERCENT, SENSITIVITY
 
 
@@ -120,7 +121,8 @@ def main() -> None:
         missing = [fold for fold, path in paths.items() if not path.exists()]
         if missing:
             sys.exit(f"There are no runs of {network} for {', '.join(missing)}: make train makes them.")
-        measured = {"command": f"python -m analysis.training.{network}", "commit": data.commit(), "seed": seed}
+        commit = made_at(paths.values(), data.protocol()[network])
+        measured = {"command": f"python -m analysis.training.{network}", "commit": commit, "seed": seed}
         measured |= figures(paths.__getitem__, data.trained_volumes)
         (FOLDER / f"{network}.json").write_text(json.dumps(measured, indent=1) + "\n")
 

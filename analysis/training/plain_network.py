@@ -4,8 +4,10 @@ The whole ResNet-50 on the same slices, of which it learns the label alone, with
 the paper). Only the evaluation uses it. Writes runs/plain_network-FOLD-SEED.npz: what it says of the nine volumes.
 """
 
+import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +109,8 @@ def train(fold: str, seed: int) -> None:
         losses.append(loss.item())
         if step % 25 == 0 or step == steps:
             print(f"step {step}/{steps} {np.mean(losses[-25:]):.3f} {time.monotonic() - started:.0f} s", flush=True)
-    keep_said(network.eval().seen, fold, device, data.run_path("plain_network", fold, seed).with_suffix(".npz"))
+    path = data.run_path("plain_network", fold, seed).with_suffix(".npz")
+    keep_said(network.eval().seen, fold, device, path, settings)
 
 
 def seen_by(network: SliceClassifier) -> Seen:
@@ -121,9 +124,9 @@ def seen_by(network: SliceClassifier) -> Seen:
     return seen
 
 
-def keep_said(seen: Seen, fold: str, device: torch.device, path: Path) -> None:
+def keep_said(seen: Seen, fold: str, device: torch.device, path: Path, settings: dict) -> None:
     """Write what a network says of every slice of the volumes: probability, map (28, 28), box (3,) and pixels of lung
-    that the fold's U-Net found."""
+    that the fold's U-Net found; with the settings that it was trained by, and the commit."""
     said: dict[str, list[np.ndarray]] = {"probability": [], "map": [], "box": [], "lung_pixels": []}
     unet = fold_lung_unet(fold)
     for volume in data.trained_volumes("release"):
@@ -138,7 +141,19 @@ def keep_said(seen: Seen, fold: str, device: torch.device, path: Path) -> None:
         said["probability"].append(torch.cat([probability for probability, _ in parts]).cpu().numpy())
         said["map"].append(torch.cat([heat for _, heat in parts])[:, 0].half().cpu().numpy())
         said["box"].append(boxes.numpy()), said["lung_pixels"].append(found.lung.sum((1, 2)))
-    np.savez_compressed(path, **{name: np.concatenate(parts) for name, parts in said.items()})
+    made_by = {"settings": np.array(json.dumps(settings)), "commit": np.array(data.commit())}
+    np.savez_compressed(path, **{name: np.concatenate(parts) for name, parts in said.items()}, **made_by)
+
+
+def made_at(paths: Iterable[Path], settings: dict) -> str:
+    """The commits that these files were made at. Ends the program where a network had other settings."""
+    commits = {}
+    for path in paths:
+        with np.load(path) as stored:
+            if json.loads(str(stored["settings"])) != settings:
+                sys.exit(f"{path.name} was made by other settings than protocol.toml has: delete it and train anew.")
+            commits[str(stored["commit"])] = None
+    return ", ".join(commits)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from analysis.pipeline.networks import LungUNet, OpacityDecoder, SliceClassifier
 from analysis.pipeline.weights import NUMBERS, WEIGHTS, sha256_of
 from analysis.training import data
 
-VERSIONS = {"lung_unet": "1.5", "slice_classifier": "1.6", "opacity_decoder": "1.3", "working_point": "1.6"}
+VERSIONS = {"lung_unet": "1.5", "slice_classifier": "1.6", "opacity_decoder": "1.3", "working_point": "1.7"}
 NETWORKS = {"lung_unet": LungUNet, "slice_classifier": SliceClassifier, "opacity_decoder": OpacityDecoder}
 TRAINED_ON = {
     "lung_unet": "lung_masks train; opacity_masks 1-9; neck and abdomen slices of LIDC-0003 and A0002; phantoms",

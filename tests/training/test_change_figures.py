@@ -13,7 +13,7 @@ from analysis.training.change_figures import CAME, GONE, NOT_FOUND, Followed, Pa
 def lesion(status, number, prior_number, volume_ml=1.0, prior_volume_ml=1.0):
     percent = 100 * (volume_ml / prior_volume_ml - 1) if number and prior_number else None
     return LesionChange(
-        status, number, prior_number, (0, 0, 0), volume_ml, prior_volume_ml, percent, None, None, "", "", ""
+        status, number, prior_number, (0, 0, 0), volume_ml, prior_volume_ml, percent, None, None, False, "", "", ""
     )
 
 
@@ -55,9 +55,12 @@ def test_shares_are_of_lesions_found_twice_and_of_all_matches():
         Followed(2.0, (2, 2), "new and resolved", None),
         Followed(GONE, (3, None), "resolved", None),
         Followed(CAME, (None, None), NOT_FOUND, None),
+        Followed(1.0, (None, 4), "new", None),
     ]
     counted = figures([Pair(lesions, 4, 1, np.array([1.0, 3.0]), np.array([10.0]))])
     assert (counted["matched"], counted["wrong_matches"], counted["found_twice"]) == (0.5, 0.25, 2)
+    assert (counted["persisting"], counted["persisting_matched"]) == (3, pytest.approx(1 / 3))
+    assert counted["intervals"]["matched"] == (0.5, 0.5)  # of one patient
     assert counted["status"]["grown"] == {"new and resolved": 1}
     assert counted["status"]["new"] == {NOT_FOUND: 1}
     assert counted["volume_factor_error"]["median"] == pytest.approx(0.1)

@@ -31,6 +31,18 @@ def test_what_is_right_on_every_volume_has_no_width() -> None:
         assert interval == pytest.approx((0.0, 0.0) if "error" in name else (1.0, 1.0)), name
 
 
+def test_volumes_that_look_like_one_patient_are_drawn_together() -> None:
+    """2 and 3 are one group of seven: only they are missed, so that an AUC or share is that of none, one or more."""
+    run = [case(number, float(number), missed=number in (2, 3)) for number in range(1, 10)]
+    low, high = intervals([run])["sensitivity"]
+    groups = [np.repeat(hit, size) for hit, size in ((1, 1), (0, 2), (1, 1), (1, 1), (1, 2), (1, 1), (1, 1))]
+    random = np.random.default_rng(0)
+    drawn = [np.mean(np.concatenate([groups[k] for k in random.choice(7, 7)])) for _ in range(2000)]
+    assert (low, high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.03)
+    alone = [case(number, float(number), missed=number in (1, 3)) for number in range(1, 10)]
+    assert intervals([alone])["sensitivity"][0] > low  # two that are drawn apart are rarely missed both
+
+
 def test_one_volume_that_is_missed_widens_what_depends_on_it() -> None:
     run = [case(number, float(number), missed=number == 1) for number in range(1, 10)]
     found = intervals([run])

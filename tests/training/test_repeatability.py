@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.training.repeatability import NOISE_HU, VARIANTS, matrix, thicker, thinner, variation
+from analysis.training.repeatability import NOISE_HU, TRUSTED, VARIANTS, matrix, thicker, thinner, variation
 
 
 @pytest.fixture
@@ -52,5 +52,9 @@ def test_every_variant_shows_the_same_body(hu):
         assert abs(changed.mean() - hu.mean()) < 110, name
 
 
+def test_the_noise_is_of_variants_that_are_trusted_and_differ():
+    assert {*VARIANTS} - {*TRUSTED} == {"quarter of the resolution", "mirrored left to right", "upside down"}
+
+
 def test_variation_is_the_deviation_over_the_mean():
-    assert variation(np.array([90.0, 110.0])) == pytest.approx(0.1)
+    assert variation(np.array([90.0, 110.0])) == pytest.approx(0.1 * 2**0.5)
