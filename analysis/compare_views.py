@@ -86,6 +86,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
             (before.point, pane.point, pane.comparison, points.index(pane.point) - points.index(before.point) == 1)
             for before, pane in pairwise(panes)
         ],
+        "mixed_versions": len({pane.point.analysis.made_by for pane in panes}) > 1,
         "lesions": rows[:opened],
         "more_lesions": rows[opened:],
         "has_unclear": any(lane.is_unclear or (became and became.status == lesions.UNCLEAR) for lane, became in rows),

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from analysis import finding_reviews
 from analysis.lesions import Became
-from analysis.models import Comparison, Finding
+from analysis.models import Analysis, Comparison, Finding
 from tests.analysis.finished import finished_analysis
 from tests.analysis.pages import DAY, HTMX, patient_page
 from tests.analysis.test_comparisons import CHANGE
@@ -65,6 +65,12 @@ def test_the_last_two_results_stand_side_by_side_or_those_named_the_earliest_fir
     assert shown(browser, patient, study=studies[0]) == [first, second]
     for wrong in ("999", "x"):
         assert compare(browser, patient, study=[studies[0], wrong]).status_code == 404, wrong
+
+
+def test_it_says_where_the_results_were_made_in_different_ways(browser, patient, three):
+    assert "different versions of the networks" not in compare(browser, patient).content.decode()
+    Analysis.objects.filter(pk=three[2].pk).update(method_version=None)
+    assert "different versions of the networks or of the measuring" in compare(browser, patient).content.decode()
 
 
 def test_at_most_four_stand_side_by_side(browser, patient, three, tmp_path):
