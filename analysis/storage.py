@@ -18,12 +18,12 @@ from django.db import transaction
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from django.utils.translation import gettext_noop
-from PIL import Image
 
 from patients.models import Instance, UploadPart
 
 from . import queue
 from .models import Analysis, Comparison, Finding
+from .pipeline.kept import MAP_SIZE, kept_maps
 from .pipeline.series import UnusableSeries, check_series, read_header
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ TOO_OLD = gettext_noop(
     "The CT of {day} was analysed by an older version, whose result cannot be compared: analyse that CT again."
 )
 MAPS = ("heatmap", "opacity_map", "findings_map", "lungs_map")  # the fields of Analysis that hold one
-MAP_SIZE = 256  # pixels per side of the stored maps, which show whole slices
 
 
 @contextmanager
@@ -105,12 +104,7 @@ def save_result(analysis: Analysis, result: "Result", and_then: Callable[[], Non
     """Files first, then the rows and ``and_then`` in one transaction: only where this attempt holds the lease, else
     LeaseLost."""
     folder = f"analyses/{analysis.pk}/{analysis.attempt}"
-    maps = {
-        "heatmap": _packed(result.heatmap, Image.Resampling.BOX),
-        "opacity_map": _packed(result.opacity, Image.Resampling.NEAREST),  # labels have no mean
-        "findings_map": _packed(result.findings.clip(max=255).astype(np.uint8), Image.Resampling.NEAREST),
-        "lungs_map": _packed(result.lungs.astype(np.uint8), Image.Resampling.NEAREST),
-    }
+    maps = {name: _packed(planes) for name, planes in kept_maps(result).items()}
     report = result.report
     as_json = report.to_json()
     rows = [
@@ -153,11 +147,9 @@ def save_result(analysis: Analysis, result: "Result", and_then: Callable[[], Non
         raise
 
 
-def _packed(planes: npt.NDArray[np.uint8], resampling: Image.Resampling) -> bytes:
+def _packed(planes: npt.NDArray[np.uint8]) -> bytes:
     """gzip of uint8 (slice, 256, 256), head to feet, in the frame of the CT slice."""
-    size = (MAP_SIZE, MAP_SIZE)
-    small = [np.asarray(Image.fromarray(plane).resize(size, resampling)) for plane in planes]
-    return gzip.compress(np.stack(small).tobytes(), compresslevel=4, mtime=0)
+    return gzip.compress(planes.tobytes(), compresslevel=4, mtime=0)
 
 
 def read_map(map_file: FieldFile) -> npt.NDArray[np.uint8]:
@@ -192,7 +184,7 @@ def read_scan(analysis: Analysis) -> "Scan":
 
 def save_change(comparison: Comparison, change: "Change", labels: npt.NDArray[np.uint8]) -> None:
     """File first, then the row, and only while this attempt holds the lease (else LeaseLost)."""
-    packed = ContentFile(_packed(labels, Image.Resampling.NEAREST))
+    packed = ContentFile(_packed(labels))
     name = default_storage.save(f"comparisons/{comparison.pk}/{comparison.attempt}/change_map.gz", packed)
     try:
         queue.write(

@@ -8,7 +8,8 @@ from patients.models import Series
 
 from .finding_reviews import marked, rejected
 from .models import Analysis, Comparison
-from .storage import MAP_SIZE, MAPS
+from .pipeline.kept import MAP_SIZE
+from .storage import MAPS
 
 
 def scan_of(series: Series, done: Analysis | None) -> dict[str, Any]:

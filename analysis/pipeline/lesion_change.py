@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from analysis.pipeline.kept import MAP_SIZE, kept_maps
 from analysis.pipeline.quality import CUT_OFF_AREA_CM2
 from analysis.pipeline.registration import Motion
 from analysis.pipeline.report import Finding
@@ -57,8 +58,10 @@ class Scan:
 
     @classmethod
     def of(cls, analysis: "Analysis") -> "Scan":
-        findings = analysis.report.findings or ()
-        return cls(analysis.volume, analysis.lungs, analysis.opacity, findings, analysis.findings)
+        """On the matrix of the maps that are kept, as comparisons have it."""
+        maps = kept_maps(analysis)
+        volume, findings = analysis.volume.resized(MAP_SIZE), analysis.report.findings or ()
+        return cls(volume, maps["lungs_map"] > 0, maps["opacity_map"], findings, maps["findings_map"])
 
     @property
     def is_cut_off(self) -> bool:

@@ -229,7 +229,8 @@ def test_the_words_know_every_status():
         lesion_change.SHRUNK,
         lesion_change.RESOLVED,
     }
-    assert set(LESION_STATUS) == statuses | {lesion_change.PART, lesion_change.UNCLEAR, lesion_change.ABSENT}
+    instead = {lesion_change.PART, lesion_change.UNCLEAR, lesion_change.ABSENT, lesion_change.CUT}
+    assert set(LESION_STATUS) == statuses | instead
 
 
 def test_the_web_process_imports_neither_torch_nor_simpleitk():
