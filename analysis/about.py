@@ -19,7 +19,7 @@ from safetensors import safe_open
 from . import network_sets
 from .charts import TITLE_SIZE, separators
 from .checks import EVALUATION, WEIGHTS, WEIGHTS_DIR
-from .formats import opacity_text, ratio_text, score_text
+from .formats import opacity_text, percent_text, ratio_text, score_text
 
 RELEASED = pgettext_lazy("networks", "as installed here")
 NOT_RUNNING = pgettext_lazy("networks", "as released")  # instead, where an administrator chose other networks
@@ -250,15 +250,37 @@ def _square(across: str, up: str, end: float) -> dict[str, Any]:
     }
 
 
+def _by_probability() -> dict[str, Any]:
+    """Slices below 0.1 (``lowest``) and in the middle in the first of the trainings, and the share of those from 0.1 to
+    0.2 that are abnormal over all."""
+    first, *_ = by_tenths = [
+        {int(10 * tenth["mean_probability"]): tenth for tenth in one["reliability"]} for one in results()["curves"]
+    ]
+    return {
+        "slices": sum(tenth["slices"] for tenth in first.values()),
+        "lowest": first[0],
+        "middle": sum(tenth["slices"] for number, tenth in first.items() if 0 < number < 9),
+        "second": _span([tenths[1]["abnormal"] for tenths in by_tenths if 1 in tenths], percent_text),
+    }
+
+
+def _beside_disease(change: dict[str, Any]) -> dict[str, float]:
+    """Of nodules that both scans of synthetic follow-ups show, how many are not found on both."""
+    nodules = sum(sum(change["status"][lasting].values()) for lasting in ("grown", "stable", "shrunk"))
+    slice_mm = max(mm for pair in change["slice_mm"] for mm in pair)
+    return {"nodules": nodules, "missed": nodules - change["found_twice"], "slice_mm": slice_mm}
+
+
 def page() -> dict[str, Any]:
     """The template's context. Whatever networks run, its figures are of the released ones."""
     written = results()
     network_set = network_sets.active()
+    change = json.loads(EVALUATION.with_name("change.json").read_text())
     mean, lowest, highest = (written["held_out"][name] for name in ("mean", "min", "max"))
     return {
         "results": written,
         "fold_count": len(written["fold_weights"]) - 1,
-        "lowest_tenth": written["curves"][0]["reliability"][0],
+        "by_probability": _by_probability(),
         "lung": written["lung_slices"]["mean"]["val + test"],
         "volumes": mean["lung_volumes"],
         "slices": mean["slices"],
@@ -269,10 +291,12 @@ def page() -> dict[str, Any]:
         "highest": highest,
         "heat": mean["heat_map"],
         "score": mean["score"],
+        "severe": mean["score"]["percent_of_lung"]["volume 9"],
         "opacity": mean["opacity"],
         "healthy_outlined": mean["opacity"]["per_volume"]["volume 6"]["found"],
         "nodules": written["nodules"]["phantoms"]["1.5"],
-        "change": json.loads(EVALUATION.with_name("change.json").read_text()),
+        "change": change,
+        "beside_disease": _beside_disease(change),
         "cases": cases(NOT_RUNNING) if network_set else cases(),
         "charts": CHARTS,
         "figures": figures(),

@@ -41,7 +41,8 @@ def _of_scores() -> list[tuple[str, str]]:
             gettext(
                 "Score ÷ score of the first time point: 0.50 is half as much. Where both are as low as those of "
                 "healthy lungs (below %(healthy)s) it says nothing, and a change inside the band of measurement noise "
-                "is no change. How deep the patient breathed and how they lay is not in the band."
+                "is no change. How deep the patient breathed, how they lay, the kernel and the dose are not in the "
+                "band."
             )
             % limits,
         ),

@@ -65,6 +65,24 @@ def test_the_page_quotes_the_evaluation(client, user):
     assert f"of healthy volume 6, {healthy:.1f} %" in text
     change = json.loads(EVALUATION.with_name("change.json").read_text())
     assert f"Of {change['found_twice']} nodules found on both scans {change['matched']:.0%}".replace("%", " %") in text
+    lasting = sum(sum(change["status"][fate].values()) for fate in ("grown", "stable", "shrunk"))
+    assert f"{lasting - change['found_twice']} of {lasting} nodules on at least one of the two scans" in text
+    severe = about.results()["held_out"]["mean"]["score"]["percent_of_lung"]["volume 9"]
+    assert f"{severe['true']:.0f} % of the lung are opaque and the score says {severe['headline']:.0f} %" in text
+
+
+def test_few_slices_lie_in_the_middle_and_low_probabilities_are_counted_over_all_trainings(monkeypatch):
+    def curve(*tenths):
+        return {
+            "reliability": [dict(zip(("mean_probability", "slices", "abnormal"), one, strict=True)) for one in tenths]
+        }
+
+    low, high = (0.02, 80, 0.05), (0.97, 100, 0.99)
+    curves = [curve(low, (0.14, 4, 0.25), (0.55, 6, 0.5), high), curve(low, (0.16, 5, 0.4), high)]
+    monkeypatch.setattr(about, "results", lambda: {"curves": curves})
+    said = about._by_probability()
+    assert (said["slices"], said["middle"], said["lowest"]["slices"]) == (190, 10, 80)
+    assert said["second"] == "25 % to 40 %"
 
 
 def test_the_page_says_which_other_networks_run_and_that_its_figures_are_of_the_released(
@@ -78,7 +96,7 @@ def test_the_page_says_which_other_networks_run_and_that_its_figures_are_of_the_
     with CaptureQueriesContext(connection) as released_queries:
         released = client.get(address).content.decode()
     assert "south-1" not in released
-    assert "figures of lungs are of the network as installed here" in released
+    assert "figures of lungs are of networks trained in the same way as the one installed here" in released
     network_set = kept_set("north-1", active=True, activated_at=datetime(2026, 11, 3, 9, 30, tzinfo=UTC))
     with django_assert_num_queries(len(released_queries)):
         page = client.get(address).content.decode()
@@ -88,8 +106,8 @@ def test_the_page_says_which_other_networks_run_and_that_its_figures_are_of_the_
     assert f"nodules north-1, weights {network_set.versions[3]['sha256'][:16]}" in text
     assert "Trained on <em>corrected</em> slices." in page
     assert "<td>0.95</td>" in page
-    assert "figures of lungs are of the network as released" in text
-    assert "as installed here" not in text
+    assert "figures of lungs are of networks trained in the same way as the one released" in text
+    assert "installed here" not in text
     assert about.networks()[0].sha256[:16] in text
 
 
