@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from analysis.pipeline.findings import find_findings
-from analysis.pipeline.grid import GRID, PixelMm, around_lungs, cell_area_mm2, from_grid, part_of_grid, to_grid
+from analysis.pipeline.grid import GRID, PixelMm, cell_area_mm2, from_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.marked import gettext_noop
 from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRESHOLD, measure
@@ -32,7 +32,7 @@ from analysis.pipeline.report import (
 )
 from analysis.pipeline.score import GATE_HU, GATE_MM, Scores, corona_scores, positive_ratio, positive_slices
 from analysis.pipeline.series import Geometry, UnusableSeries
-from analysis.pipeline.slices import SLAB_MM, classify
+from analysis.pipeline.slices import SLAB_MM, classify, seen
 from analysis.pipeline.upright import Turn
 from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import WEIGHTS, Models, choose_device, released
@@ -209,21 +209,18 @@ def _scored(
     ``lung_logits``: of the lungs (slice, n, n), over whole slices."""
     slice_mm, row_mm, column_mm = spacing_mm
     pixel_mm = (row_mm, column_mm)
-    whole, view = lungs, around_lungs(lungs, pixel_mm)
-    seen = np.s_[:, *view]
-    hu, lungs = hu[seen], lungs[seen]
-    (_, of_rows, of_columns), (_, rows, columns) = whole.shape, lungs.shape
+    heatmap, opacity = np.zeros(lungs.shape, np.uint8), np.zeros(lungs.shape, np.uint8)
     with clock.stage("slices") as on_part:
-        grid_hu = to_grid(hu, pixel_mm)
-        logits = torch.from_numpy(lung_logits)[:, None]
-        lung = part_of_grid(logits, view, of_rows, of_columns, pixel_mm)[:, 0].numpy() > 0
+        view, grid_hu, lung = seen(hu, lungs, lung_logits, pixel_mm)
+        here = np.s_[:, *view]
+        lungs = lungs[here]
+        _, rows, columns = lungs.shape
         enough = lungs.sum((1, 2)) * row_mm * column_mm / 100 >= MIN_LUNG_AREA_CM2
         classified = classify(grid_hu, lung, enough, slice_spacing_mm=slice_mm, models=models, on_batch=on_part)
     del lung
     probability, alone = classified.probability, classified.probability_alone
     activation, probability_of_opacity = classified.activation, classified.opacity
     del classified  # else what is done with stays: in a thin scan some hundred megabytes each
-    heatmap, opacity = np.zeros(whole.shape, np.uint8), np.zeros(whole.shape, np.uint8)
     with clock.stage("score"):
         scores = corona_scores(
             activation,
@@ -232,9 +229,9 @@ def _scored(
             cell_area_mm2=cell_area_mm2(rows, columns, pixel_mm),
             slice_spacing_mm=slice_mm,
         )
-        heatmap[seen] = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
+        heatmap[here] = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
         del activation
-        opacity[seen] = _opacity_labels(torch.from_numpy(probability_of_opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
+        opacity[here] = _opacity_labels(torch.from_numpy(probability_of_opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
     return _Scored(probability, alone, scores, heatmap, opacity)
 
 

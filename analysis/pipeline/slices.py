@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from torch import Tensor
 
-from analysis.pipeline.grid import GRID, crop
+from analysis.pipeline.grid import GRID, PixelMm, around_lungs, crop, part_of_grid, to_grid
 from analysis.pipeline.networks import MAP_STRIDE, SLICE_INPUT, SLICE_WINDOW_HU, window
 from analysis.pipeline.weights import Models
 
@@ -32,6 +32,25 @@ class Classified:
     probability_alone: npt.NDArray[np.float64]
     activation: npt.NDArray[np.float32]
     opacity: npt.NDArray[np.float32]
+
+
+def seen(
+    hu: npt.NDArray[np.int16],
+    lungs: npt.NDArray[np.bool_],
+    lung_logits: npt.NDArray[np.float32],
+    pixel_mm: PixelMm,
+) -> tuple[tuple[slice, slice], Tensor, npt.NDArray[np.bool_]]:
+    """What the networks are shown of upright slices: its rows and columns, which lie around the lungs, and on the grid
+    over these HU (slice, 1, 256, 256) and lungs (slice, 256, 256).
+
+    ``lungs``: on the grid of ``hu``, with at least one voxel; ``lung_logits``: of the lungs (slice, n, n), over whole
+    slices. In training as in the analysis.
+    """
+    view = around_lungs(lungs, pixel_mm)
+    grid_hu = to_grid(hu[:, *view], pixel_mm)
+    _, rows, columns = hu.shape
+    part = part_of_grid(torch.from_numpy(lung_logits)[:, None], view, rows, columns, pixel_mm)
+    return view, grid_hu, part[:, 0].numpy() > 0
 
 
 def lung_box(lung: npt.NDArray[np.bool_]) -> tuple[float, float, float]:

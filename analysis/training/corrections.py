@@ -21,8 +21,9 @@ from analysis.pipeline.inference import Network
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.nifti import LPS_TO_RAS
 from analysis.pipeline.pixels import read_volume
+from analysis.pipeline.run import MIN_LUNG_AREA_CM2
 from analysis.pipeline.series import UnusableSeries, check_series, find_series
-from analysis.pipeline.slices import lung_box, slab_size
+from analysis.pipeline.slices import lung_box, seen, slab_size
 from analysis.pipeline.upright import Turn
 from analysis.pipeline.volume import Volume
 from analysis.training import data
@@ -101,32 +102,33 @@ def _slices_of(one: CorrectedSeries, lung_unet: Network) -> tuple[data.Slices, n
     and labels."""
     volume = one.volume()
     turn = Turn.of(volume.affine_lps)
-    pixel_mm = turn.upright_pixel_mm(*volume.spacing_mm[1:])
-    grid_hu = to_grid(turn.upright(volume.hu), pixel_mm)
-    lung = lung_mask(clean(lung_logits(grid_hu, lung_unet)), GRID, GRID)
-    opacity = _opacity(one.folder / OPACITY, volume, turn, pixel_mm) & lung
-    chosen = [
-        index
-        for index, uid in enumerate(volume.sop_instance_uids)
-        if uid in one.abnormal and lung[index].sum() >= data.MIN_LUNG_PIXELS
-    ]
+    hu, pixel_mm = turn.upright(volume.hu), turn.upright_pixel_mm(*volume.spacing_mm[1:])
+    _, rows, columns = hu.shape
+    logits = clean(lung_logits(to_grid(hu, pixel_mm), lung_unet))
+    lungs = lung_mask(logits, rows, columns, pixel_mm)
+    enough = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100 >= MIN_LUNG_AREA_CM2
+    if not enough.any():
+        raise UnusableSeries("no_lungs", "no lungs were found.")
+    view, grid_hu, lung = seen(hu, lungs, logits, pixel_mm)  # as the analysis shows them to the networks
+    mask = turn.upright(_opacity(one.folder / OPACITY, volume)).astype(np.int16)
+    opacity = (to_grid(mask[:, *view], pixel_mm)[:, 0].numpy() > 0.5) & lung
+    chosen = [index for index, uid in enumerate(volume.sop_instance_uids) if uid in one.abnormal and enough[index]]
     slab = slab_size(volume.spacing_mm[0])
     slabs = [slice(max(0, index - (slab - 1) // 2), index + slab // 2 + 1) for index in chosen]
     hu = np.array([grid_hu[members, 0].numpy().mean(0) for members in slabs], np.int16).reshape(-1, GRID, GRID)
     abnormal = np.array([one.abnormal[volume.sop_instance_uids[index]] for index in chosen], bool)
     outlined = opacity[chosen] & abnormal[:, None, None]
     slices = data.Slices(hu, lung[chosen], outlined, np.full(len(chosen), one.patient), np.array(chosen, np.int64))
-    boxes = np.tile(np.array(lung_box(lung) if lung.any() else (0, 0, 1), np.float32), (len(chosen), 1))
+    boxes = np.tile(np.array(lung_box(lung), np.float32), (len(chosen), 1))
     return slices, boxes, np.where(abnormal, np.where(slices.label == 1, 1, NOT_OUTLINED), 0)
 
 
-def _opacity(path: Path, volume: Volume, turn: Turn, pixel_mm: tuple[float, float]) -> npt.NDArray[np.bool_]:
-    """The outlined opacity (slice, 256, 256), upright; nothing without a file. Raises UnusableCorrections."""
+def _opacity(path: Path, volume: Volume) -> npt.NDArray[np.bool_]:
+    """The outlined opacity on the pixels of the volume; nothing without a file. Raises UnusableCorrections."""
     if not path.is_file():
-        return np.zeros((len(volume.hu), GRID, GRID), bool)
+        return np.zeros(volume.hu.shape, bool)
     image = nibabel.load(path)
     same_place = np.allclose(image.affine, LPS_TO_RAS @ volume.affine_lps, atol=SAME_PLACE_MM)
     if image.shape != volume.hu.shape[::-1] or not same_place:
         raise UnusableCorrections(f"{path} has other voxels than its series: mend the file without turning it.")
-    mask = np.asarray(image.dataobj).transpose(2, 1, 0) > 0
-    return to_grid(turn.upright(mask.astype(np.int16)), pixel_mm)[:, 0].numpy() > 0.5
+    return np.asarray(image.dataobj).transpose(2, 1, 0) > 0

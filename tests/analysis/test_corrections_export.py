@@ -27,7 +27,6 @@ from analysis.pipeline.decoding import decode
 from analysis.pipeline.nifti import LPS_TO_RAS
 from analysis.pipeline.pixels import read_volume
 from analysis.pipeline.series import check_series, find_series, read_header
-from analysis.pipeline.upright import Turn
 from analysis.storage import read_map
 from analysis.training import corrections
 from patients.models import Instance, Patient, Series, Site, Study
@@ -99,7 +98,7 @@ def test_the_outlines_of_the_networks_lie_on_the_series_for_a_reader_to_mend(ana
     assert [index for index in range(SLICES) if labels[index].any()] == np.flatnonzero(stored.any((1, 2))).tolist()
     assert set(np.unique(labels)) == set(np.unique(stored))
     (mended := folder / "opacity.nii.gz").write_bytes((folder / "opacity_found.nii.gz").read_bytes())
-    outlined = corrections._opacity(mended, volume, Turn.of(volume.affine_lps), volume.spacing_mm[1:])
+    outlined = corrections._opacity(mended, volume)
     assert outlined.any((1, 2)).tolist() == stored.any((1, 2)).tolist()
 
 

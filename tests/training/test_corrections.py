@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from analysis.phantoms import Grid, Phantom, Visit, make_patient, random_opacities, render, write_series
+from analysis.pipeline import run
 from analysis.pipeline.grid import GRID
 from analysis.pipeline.nifti import write_nifti
+from analysis.pipeline.pixels import read_volume
 from analysis.pipeline.series import check_series, find_series
+from analysis.pipeline.slices import classify, lung_box
 from analysis.pipeline.weights import released
 from analysis.training.corrections import OPACITY, CorrectedSeries, UnusableCorrections, part_of, read
 from analysis.training.slice_classifier import NOT_OUTLINED
@@ -77,6 +80,31 @@ def test_an_outline_beside_the_series_makes_outlined_slices(folder, phantom, tmp
             part_of([series], released(CPU).lung_unet, 0.4)
     finally:
         path.unlink()
+
+
+def test_training_sees_a_slice_as_the_analysis_does(tmp_path, monkeypatch):
+    """Of slices of 512 × 512 pixels in a field of view much wider than the lungs; a reader outlines all of them."""
+    patient = make_patient(72)
+    grid = Grid.over_lungs(patient, (10.0, 1.1, 1.1), 512)
+    write_series(render(Visit(patient, random_opacities(patient, 72, 15.0)), grid), tmp_path)
+    geometry = check_series(find_series(tmp_path))
+    shown = {}
+
+    def classify_shown(grid_hu, lung, scored, **others):
+        shown.update(hu=grid_hu[:, 0].numpy(), lung=lung, scored=np.flatnonzero(scored))
+        return classify(grid_hu, lung, scored, **others)
+
+    monkeypatch.setattr(run, "classify", classify_shown)
+    analysed = run.analyse_volume(read_volume(geometry), released(CPU))
+    write_nifti(tmp_path / OPACITY, analysed.lungs.astype(np.uint8), geometry.affine_lps)
+    series = CorrectedSeries("a", tmp_path, {header.sop_instance_uid: True for header in geometry.headers})
+    part = part_of([series], released(CPU).lung_unet, 0.4)
+    assert part.slices.index.tolist() == shown["scored"].tolist()
+    lung = shown["lung"][part.slices.index]
+    assert np.abs(part.slices.hu - shown["hu"][part.slices.index]).max() < 1  # whole HU in training
+    assert (part.slices.lung == lung).all()
+    assert part.slices.opacity.sum() > 0.97 * lung.sum()
+    assert part.boxes.tolist() == [pytest.approx(lung_box(shown["lung"]))] * len(lung)
 
 
 def test_about_a_quarter_of_the_patients_is_held_out_and_stays_so():
