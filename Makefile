@@ -16,8 +16,9 @@ NPM := npm
 NODE_STAMP :=
 endif
 CATALOGUES := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/*.po))
-# `make train CORRECTIONS=FOLDER` learns from corrections instead, and writes the networks here.
+# `make train CORRECTIONS=FOLDER` learns from corrections instead, from the networks in RUNNING on, and writes those here.
 CANDIDATE ?= var/candidate
+RUNNING ?= analysis/weights
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -65,10 +66,10 @@ lint: $(VENV)/dev.stamp node_modules/.package-lock.json ## Check style, types an
 
 ifdef CORRECTIONS
 train: $(VENV)/dev.stamp
-	$(BIN)/python -m analysis.training.candidate train "$(CORRECTIONS)" "$(CANDIDATE)"
+	$(BIN)/python -m analysis.training.candidate train "$(CORRECTIONS)" "$(CANDIDATE)" --running "$(RUNNING)"
 
 evaluate: $(VENV)/dev.stamp
-	$(BIN)/python -m analysis.training.candidate compare "$(CORRECTIONS)" "$(CANDIDATE)"
+	$(BIN)/python -m analysis.training.candidate compare "$(CORRECTIONS)" "$(CANDIDATE)" --running "$(RUNNING)"
 else
 train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; needs the data of CORONATREND_DATA)
 	$(BIN)/python -m analysis.training.all_runs

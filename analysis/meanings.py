@@ -50,8 +50,8 @@ def _of_scores() -> list[tuple[str, str]]:
             gettext("Measurement noise"),
             gettext(
                 "The band around a chart's line: where 95 per cent of the scores would lie had the same scan been "
-                "stored with other slices, pixels or fields of view, as measured on one scan. A change that is not larger "
-                "than it is called within noise; one just beyond it is no proof."
+                "stored with other slices, pixels or fields of view, as measured on one scan. A change that is not "
+                "larger than it is called within noise; one just beyond it is no proof."
             ),
         ),
     ]

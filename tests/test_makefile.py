@@ -45,3 +45,10 @@ def test_a_python_without_venv_is_said_at_every_try(tmp_path):
         assert done.returncode != 0
         assert "install python3-venv" in done.stderr
         assert "No module named pip" not in done.stderr
+
+
+@pytest.mark.parametrize(("target", "what"), [("train", "train"), ("evaluate", "compare")])
+def test_a_candidate_is_made_from_and_compared_with_the_networks_that_are_named(tmp_path, target, what):
+    for arguments, running in (([], "analysis/weights"), (["RUNNING=models/north-1"], "models/north-1")):
+        done = make("-n", target, "CORRECTIONS=said", "CANDIDATE=out", *arguments, path=tmp_path)
+        assert f'candidate {what} "said" "out" --running "{running}"' in done.stdout, done.stderr

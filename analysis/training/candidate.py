@@ -1,9 +1,9 @@
 """Train a candidate on readers' corrections: python -m analysis.training.candidate train CORRECTIONS OUT
 
-From the released networks on, among the slices that these learnt from, so that nothing is unlearnt: it needs the data
-of CORONATREND_DATA too. Writes a complete set of weights into the new folder OUT, with a card that compares it with the
-released set (`candidate compare CORRECTIONS OUT` writes the card alone). Lung U-Net and detector of nodules stay as
-they are. About fifteen minutes on two cores.
+From the running networks on (`--running FOLDER`, else the released ones), among the slices that the released ones
+learnt from, so that nothing is unlearnt: it needs the data of CORONATREND_DATA too. Writes a complete set of weights
+into the new folder OUT, with a card that compares it with the running set (`candidate compare CORRECTIONS OUT` writes
+the card alone). Lung U-Net and detector of nodules stay as they are. About fifteen minutes on two cores.
 """
 
 import argparse
@@ -35,14 +35,14 @@ UNCHANGED = ("lung_unet.safetensors", "nodules.json")
 RECIPE = "python -m analysis.training.candidate train"
 
 
-def trained(corrections: Part) -> tuple[SliceClassifier, OpacityDecoder]:
-    """The released classifier and decoder, trained on with these corrections; on the processor again."""
+def trained(corrections: Part, running: Path) -> tuple[SliceClassifier, OpacityDecoder]:
+    """The classifier and decoder of ``running``, trained on with these corrections; on the processor again."""
     settings = data.protocol()["candidate"]
     torch.manual_seed(settings["seed"])
-    lung_unet = released(CPU).lung_unet
+    lung_unet = released(CPU, running).lung_unet
     classifier, decoder = SliceClassifier(), OpacityDecoder()
-    load_weights(classifier, WEIGHTS / "slice_classifier.safetensors")
-    load_weights(decoder, WEIGHTS / "opacity_decoder.safetensors")
+    load_weights(classifier, running / "slice_classifier.safetensors")
+    load_weights(decoder, running / "opacity_decoder.safetensors")
     sources = slice_classifier.Sources("release", settings["seed"], lung_unet, [corrections])
     kept = _Kept()
     slice_classifier.fit(classifier, sources, settings["slice_classifier"], settings["seed"], kept)
@@ -64,17 +64,18 @@ class _Kept:
         self.state = {name: value.cpu().clone() for name, value in halved(module.state_dict()).items()}
 
 
-def write(folder: Path, classifier: SliceClassifier, decoder: OpacityDecoder) -> Models:
-    """The complete set of weights, at thresholds chosen as the released ones: on volumes that it was trained on."""
+def write(folder: Path, classifier: SliceClassifier, decoder: OpacityDecoder, running: Path) -> Models:
+    """The complete set of weights, trained from ``running`` on, at thresholds chosen as the released ones: on volumes
+    that it was trained on."""
     for name in UNCHANGED:
-        shutil.copy(WEIGHTS / name, folder / name)
-    running, day = released(CPU), date.today().isoformat()
-    versions = {version.name: f"{version.version}+corrections-{day}" for version in running.versions}
+        shutil.copy(running / name, folder / name)
+    before, day = released(CPU, running), date.today().isoformat()
+    versions = {version.name: f"{version.version}+corrections-{day}" for version in before.versions}
     for name, module in (("slice_classifier", classifier), ("opacity_decoder", decoder)):
         origin = {"version": versions[name], "trained_on": f"{TRAINED_ON[name]}; readers' corrections"}
         write_weights(folder, name, module.state_dict(), origin | {"recipe": RECIPE, "commit": data.commit()})
     networks = ready(SliceNetworks(classifier, decoder), SLICE_INPUT, CPU)
-    candidate = replace(running, slices=networks, slice_classifier=classifier, nodules=None)
+    candidate = replace(before, slices=networks, slice_classifier=classifier, nodules=None)
     cases = opacity_cases(data.trained_volumes("release"), candidate)
     threshold = slice_threshold(cases)
     numbers = {"slice_threshold": threshold, "case_threshold": case_threshold(cases, threshold)}
@@ -85,15 +86,15 @@ def write(folder: Path, classifier: SliceClassifier, decoder: OpacityDecoder) ->
     return released(CPU, folder)
 
 
-def _train(corrections: Part, held_out: Sequence[CorrectedSeries], out: Path) -> None:
+def _train(corrections: Part, held_out: Sequence[CorrectedSeries], out: Path, running: Path) -> None:
     """All of the set with its card, or nothing."""
-    classifier, decoder = trained(corrections)
+    classifier, decoder = trained(corrections, running)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".candidate-", dir=out.parent) as temporary:
         folder = Path(temporary) / out.name
         folder.mkdir()
-        write(folder, classifier, decoder)
-        write_card(folder, held_out, corrections)
+        write(folder, classifier, decoder, running)
+        write_card(folder, held_out, corrections, running)
         folder.rename(out)
 
 
@@ -102,9 +103,17 @@ def main() -> int:
     parser.add_argument("what", choices=["train", "compare"])
     parser.add_argument("corrections", type=Path, metavar="CORRECTIONS")
     parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument(
+        "--running",
+        type=Path,
+        default=WEIGHTS,
+        metavar="FOLDER",
+        help="networks to train on from and to compare with: where an administrator activated others, MODELS_ROOT/NAME",
+    )
     arguments = parser.parse_args()
     data.commit()  # of the start
     try:
+        lung_unet = released(CPU, arguments.running).lung_unet  # of a whole set, before anything takes long
         series = read(arguments.corrections)
         held_out = [one for one in series if one.held_out]
         learnt = [one for one in series if not one.held_out]
@@ -115,15 +124,15 @@ def main() -> int:
             )
         if arguments.what == "train" and arguments.out.exists():
             raise UnusableCorrections(f"{arguments.out} is there already: name a new folder.")
-        corrections = part_of(learnt, released(CPU).lung_unet, data.protocol()["candidate"]["corrections"])
+        corrections = part_of(learnt, lung_unet, data.protocol()["candidate"]["corrections"])
         if arguments.what == "train":
-            _train(corrections, held_out, arguments.out)
+            _train(corrections, held_out, arguments.out, arguments.running)
         else:
-            write_card(arguments.out, held_out, corrections)
+            write_card(arguments.out, held_out, corrections, arguments.running)
     except (UnusableCorrections, WeightsMissing, FileNotFoundError) as reason:
         print(reason, file=sys.stderr)
         return 2
-    print(f"{arguments.out / 'card.md'} compares the candidate with the released networks.")
+    print(f"{arguments.out / 'card.md'} compares the candidate with the networks of {arguments.running}.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The card of a candidate: what it and the released networks say of the same cases."""
+"""The card of a candidate: what it and the running networks say of the same cases."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 
 from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.series import UnusableSeries
-from analysis.pipeline.weights import WEIGHTS, Models, released
+from analysis.pipeline.weights import Models, released
 from analysis.training import data
 from analysis.training.cases import ct_volume, opacity_cases
 from analysis.training.corrections import CorrectedSeries, UnusableCorrections
@@ -82,19 +82,27 @@ def of_volumes(models: Models) -> Figures:
     }
 
 
-def write_card(folder: Path, held_out: Sequence[CorrectedSeries], learnt: Part) -> None:
-    """``card.md`` in the folder of the candidate. Raises UnusableCorrections as ``of_corrections`` does."""
-    sets = {"released": released(CPU, WEIGHTS), "candidate": released(CPU, folder)}
+def write_card(folder: Path, held_out: Sequence[CorrectedSeries], learnt: Part, running: Path) -> None:
+    """``card.md`` in the folder of the candidate, compared with the networks in ``running``.
+
+    Raises UnusableCorrections as ``of_corrections`` does.
+    """
+    sets = {"running": released(CPU, running), "candidate": released(CPU, folder)}
     figures = {
         name: of_corrections(held_out, models) | of_series(models) | of_volumes(models) for name, models in sets.items()
     }
-    rows: list[list[object]] = [[row, *(figures[name][row] for name in sets)] for row in figures["released"]]
-    versions = [[version.name, version.version, version.sha256] for version in sets["candidate"].versions]
+    rows: list[list[object]] = [[row, *(figures[name][row] for name in sets)] for row in figures["running"]]
+    versions = [
+        [name, version.name, version.version, version.sha256]
+        for name, models in sets.items()
+        for version in models.versions
+    ]
     text = [
         "# Candidate",
-        f"Trained on {len(learnt.label)} corrected slices of {len(set(learnt.slices.group))} patients, from the "
-        "released networks on; compared on those of other patients and on other scans, each set at its own slice "
-        f"threshold ({sets['released'].slice_threshold:.2f} and {sets['candidate'].slice_threshold:.2f}). Made at "
+        f"Trained on {len(learnt.label)} corrected slices of {len(set(learnt.slices.group))} patients, beside "
+        "what the released networks learnt from; compared with the running networks (their versions are at the end) on "
+        "those of other patients and on other scans, each set at its own slice "
+        f"threshold ({sets['running'].slice_threshold:.2f} and {sets['candidate'].slice_threshold:.2f}). Made at "
         f"commit `{data.commit()}`. Research use, not for diagnosis.",
         table(["", *sets], rows),
         "**Corrected slices are no fair test of the networks that were corrected.** Readers speak up where those were "
@@ -103,6 +111,6 @@ def write_card(folder: Path, held_out: Sequence[CorrectedSeries], learnt: Part) 
         "readers let the running networks' decisions stand, and by the scans below.",
         "A candidate that marks the healthy scan, or no longer the diseased one, is worse whatever it learnt; an AUC "
         "of few slices or patients says little.",
-        table(["network", "version", "SHA-256"], versions),
+        table(["set", "network", "version", "SHA-256"], versions),
     ]
     (folder / "card.md").write_text("\n\n".join(text) + "\n")

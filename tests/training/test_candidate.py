@@ -68,7 +68,7 @@ def test_a_written_set_is_complete_and_belongs_together(classifier, tmp_path, mo
     monkeypatch.setattr(candidate, "slice_threshold", lambda cases: 0.7)
     monkeypatch.setattr(candidate, "case_threshold", lambda cases, threshold: 0.1)
     monkeypatch.setattr(candidate, "measure", lambda models: {"variation": 0.05})
-    models = candidate.write(tmp_path, classifier, decoder)
+    models = candidate.write(tmp_path, classifier, decoder, WEIGHTS)
     running = released(CPU)
     assert (models.slice_threshold, models.case_threshold, models.score_variation) == (0.7, 0.1, 0.05)
     changed = {one.name for one, other in zip(models.versions, running.versions, strict=True) if one != other}
