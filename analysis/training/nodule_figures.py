@@ -30,10 +30,11 @@ TEXTURES = {"ground-glass": GROUND_GLASS_NODULE, "part-solid": PART_SOLID, "soli
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What was found on one scan down to LEAST_CONFIDENCE, the surest first; ``hits``: index of the nodule that each
-    finding is the first to find, -1 where it finds none and is false, -2 where it counts neither way."""
+    """What was found on a scan of these nodules down to LEAST_CONFIDENCE, the surest first; ``hits``: index of the
+    nodule that each finding is the first to find, -1 where it finds none and is false, -2 where it counts neither
+    way."""
 
-    scan: NoduleScan
+    nodules: tuple[Nodule, ...]
     findings: tuple[Finding, ...]
     hits: tuple[int, ...]
 
@@ -51,7 +52,7 @@ class Found:
                 hits.append(-2)
             else:
                 hits.append(at[0] if at and at[0] not in hits else -1)
-        return cls(scan, findings, tuple(hits))
+        return cls(scan.nodules, findings, tuple(hits))
 
     def false(self, threshold: float) -> int:
         return sum(hit == -1 and one.confidence >= threshold for one, hit in zip(self.findings, self.hits, strict=True))
@@ -63,7 +64,7 @@ class Found:
             for finding, hit in zip(self.findings, self.hits, strict=True)
             if finding.confidence >= threshold
         }
-        return [(nodule, by_nodule.get(k)) for k, nodule in enumerate(self.scan.nodules) if nodule.counts]
+        return [(nodule, by_nodule.get(k)) for k, nodule in enumerate(self.nodules) if nodule.counts]
 
 
 def free_response(found: list[Found]) -> list[dict[str, float]]:

@@ -20,7 +20,7 @@ def finding(confidence: float, x_mm: float) -> Finding:
 
 def found(*findings: Finding, hits: tuple[int, ...]) -> Found:
     nodules = tuple(Nodule(SOLID, (x, 0.0, 0.0), 5.0, 0.5, 10.0) for x in (0.0, 50.0))
-    return Found(NoduleScan(None, None, nodules), findings, hits)
+    return Found(nodules, findings, hits)
 
 
 def test_the_regression_weighs_what_separates():
