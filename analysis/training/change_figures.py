@@ -169,7 +169,7 @@ def _registration(motion: Motion, patient: Anatomy, pose: Pose, random: np.rando
 def shares(pairs: Sequence[Pair]) -> dict[str, float]:
     """Of lesions that are matched: among those outlined twice and among all that persist; and of wrong matches."""
     lesions = [lesion for pair in pairs for lesion in pair.lesions]
-    matched = sum(lesion.factor is not None for lesion in lesions)
+    matched = sum(lesion.found_twice and lesion.factor is not None for lesion in lesions)
     return {
         "matched": matched / sum(lesion.found_twice for lesion in lesions),
         "persisting_matched": matched / sum(lesion.persists for lesion in lesions),
@@ -189,7 +189,7 @@ def intervals(pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
 
 def figures(pairs: list[Pair]) -> dict:
     lesions = [lesion for pair in pairs for lesion in pair.lesions]
-    measured = [lesion for lesion in lesions if lesion.factor]
+    measured = [lesion for lesion in lesions if lesion.found_twice and lesion.factor]
     said = Counter((lesion.true_status, lesion.status) for lesion in lesions)
     factor_error = np.array([abs(lesion.factor / lesion.fate - 1) for lesion in measured])
     error_mm, moved_mm = (np.concatenate([getattr(pair, name) for pair in pairs]) for name in ("error_mm", "moved_mm"))

@@ -56,12 +56,13 @@ def test_shares_are_of_lesions_found_twice_and_of_all_matches():
         Followed(GONE, (3, None), "resolved", None),
         Followed(CAME, (None, None), NOT_FOUND, None),
         Followed(1.0, (None, 4), "new", None),
+        Followed(CAME, (None, 5), "stable", 1.0),  # matched with another thing
     ]
     counted = figures([Pair(lesions, 4, 1, np.array([1.0, 3.0]), np.array([10.0]))])
     assert (counted["matched"], counted["wrong_matches"], counted["found_twice"]) == (0.5, 0.25, 2)
     assert (counted["persisting"], counted["persisting_matched"]) == (3, pytest.approx(1 / 3))
     assert counted["intervals"]["matched"] == (0.5, 0.5)  # of one patient
     assert counted["status"]["grown"] == {"new and resolved": 1}
-    assert counted["status"]["new"] == {NOT_FOUND: 1}
+    assert counted["status"]["new"] == {NOT_FOUND: 1, "stable": 1}
     assert counted["volume_factor_error"]["median"] == pytest.approx(0.1)
     assert counted["error_mm"]["median"] == 2.0
