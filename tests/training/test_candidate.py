@@ -176,6 +176,7 @@ def test_a_candidate_of_few_images_is_trained_and_compared(shared_data, classifi
     monkeypatch.setattr(data, "protocol", lambda: settings)
     monkeypatch.setattr(repeatability, "VARIANTS", variants)
     monkeypatch.setattr(repeatability, "THICKNESSES", tuple(variants))
+    monkeypatch.setattr(repeatability, "TRUSTED", tuple(variants))
     monkeypatch.setattr(repeatability, "WORSE", tuple(variants))
     for name, folder in (("SHARED_DATA", tmp_path / "data"), ("RUNS", tmp_path / "runs")):
         folder.mkdir()
