@@ -10,10 +10,11 @@ from pathlib import Path
 
 from analysis.pipeline.weights import WEIGHTS
 from analysis.training import data
-from analysis.training.evaluation_goals import Goal, goals_by_card, goals_table
+from analysis.training.evaluation_goals import goals_by_card
 from analysis.training.evaluation_held_out import cases, heat, intervals, lung, opacity, score, slices
 from analysis.training.evaluation_lesions import change, nodules
 from analysis.training.evaluation_plots import draw_free_response, draw_reliability, draw_roc, draw_scores
+from analysis.training.goals import Goal, goals_table
 from analysis.training.markdown import table
 
 FOLDER = data.ROOT / "docs" / "evaluation"
