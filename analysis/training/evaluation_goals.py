@@ -220,7 +220,10 @@ def nodule_goals(results: dict) -> list[Goal]:
     found = [one for one in read if one["volume_ml"] is not None]
     at_one = min(phantoms, key=lambda one: one["sensitivity_at"]["1.0"])
     released = min(phantoms, key=lambda one: one["sensitivity"])
-    small = "nodules below 10 mm that hang on vessels of their own thickness or are faint (seen on training scans)."
+    small = "small ones: " + "; ".join(
+        f"{size} {one['found']} of {one['nodules']} are found" for size, one in released["by_diameter"].items()
+    )
+    small += ", at the released threshold."
     worst = max((one["volume_error"] for one in phantoms), key=lambda error: error["mean_absolute"])
     volume = max((abs(one["volume_ml"] / one["read_volume_ml"] - 1) for one in found), default=None)
     long_mm = max((abs(one["long_axis_mm"] - one["read_long_axis_mm"]) for one in found), default=None)
