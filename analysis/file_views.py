@@ -13,8 +13,11 @@ from patients.models import Instance
 from patients.part10 import Refused, as_part10
 
 from . import report_images, slice_images
+from .lesions import comparisons
+from .matching import by_height, match
 from .models import Analysis, Comparison
 from .pipeline.headers import UnusableSeries
+from .trend import trend
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +38,30 @@ def change_map(request: HttpRequest, pk: int) -> FileResponse:
 
 @require_safe
 def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
-    """A done run's slice at the level of the slice that the run ``of``, of the same patient, finds most affected."""
+    """A done run's slice at the level of the slice that the run ``of``, of the same patient, finds most affected. The
+    page names the comparisons that are done, by which levels are matched, so that browsers ask anew after one."""
     done = Analysis.objects.filter(state=Analysis.State.DONE)
     shown = visible_or_404(done, request.user, pk)
     leading = visible_or_404(done.filter(series__study__patient=shown.series.study.patient_id), request.user, of)
-    jpeg = report_images.thumbnail(shown, report_images.most_affected_level(leading.report["slices"]))
+    jpeg = report_images.thumbnail(shown, _same_level_mm(shown, leading))
     if jpeg is None:
         raise Http404
     return HttpResponse(jpeg, content_type="image/jpeg", headers={"Cache-Control": KEPT_BY_THE_BROWSER})
+
+
+def _same_level_mm(shown: Analysis, leading: Analysis) -> float:
+    """The height in ``shown`` of the slice that ``leading`` finds most affected: by registration where it is a later
+    result of the course, else by its height in the lungs."""
+    z_mm = report_images.most_affected_z_mm(leading.report["slices"])
+    if shown == leading:
+        return z_mm
+    points = trend(shown.series.study.patient)
+    course = [point for point in points if point.in_trend and point.corona_score_cm3 is not None]
+    results = [point.analysis for point in course]
+    if shown in results and leading in results[results.index(shown) :]:
+        between = course[results.index(shown) : results.index(leading) + 1]
+        return match(between, comparisons(between, with_change=True)).in_other(z_mm)
+    return by_height(shown, leading).in_other(z_mm)
 
 
 def _map_file(stored: FieldFile) -> FileResponse:

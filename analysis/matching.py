@@ -21,6 +21,10 @@ class Match:
     z_mm: list[float]
     registrations: int
 
+    def in_other(self, z_mm: float) -> float:
+        """A height of the reference CT in the other, as far as both hold it."""
+        return float(np.interp(z_mm, self.reference_z_mm[::-1], self.z_mm[::-1]))  # np.interp wants them ascending
+
 
 def match(course: Sequence[TimePoint], found: dict[tuple[int, int], Comparison]) -> Match:
     """The levels of the last of results that follow each other in the first of them.
@@ -36,7 +40,12 @@ def match(course: Sequence[TimePoint], found: dict[tuple[int, int], Comparison])
         known = ~np.isnan(z_mm)
         if known.sum() > 1:
             return Match(_rounded(heights_mm[known]), _rounded(z_mm[known]), len(steps))
-    return Match(_lung_ends_mm(reference), _lung_ends_mm(first), 0)
+    return by_height(first, reference)
+
+
+def by_height(other: Analysis, reference: Analysis) -> Match:
+    """The levels of ``reference`` in another result, by their height in the lungs alone."""
+    return Match(_lung_ends_mm(reference), _lung_ends_mm(other), 0)
 
 
 def _in_prior(z_mm: np.ndarray, now: Analysis, comparison: Comparison | None) -> np.ndarray:

@@ -105,23 +105,20 @@ def choose_slices(slices: Sequence[dict[str, Any]]) -> list[int]:
     return sorted(chosen)
 
 
-def most_affected_level(slices: Sequence[dict[str, Any]]) -> float:
-    """Where the positive slice with the most activation lies between the first (0) and the last (1) of the lungs; their
-    middle where none is positive."""
-    lung = [each for each in slices if each["probability"] is not None]
-    worst = max((each for each in lung if each["positive"]), key=lambda each: each["activation_cm2"], default=None)
-    if worst is None or len(lung) < 2:
-        return 0.5
-    return float((lung[0]["z_mm"] - worst["z_mm"]) / (lung[0]["z_mm"] - lung[-1]["z_mm"]))
+def most_affected_z_mm(slices: Sequence[dict[str, Any]]) -> float:
+    """The height of the positive slice with the most activation; the middle of the lungs where none is positive, of all
+    slices where there is no lung."""
+    lung = [each for each in slices if each["probability"] is not None] or slices
+    middle = (lung[0]["z_mm"] + lung[-1]["z_mm"]) / 2
+    positive = [each for each in lung if each["positive"]]
+    return float(max(positive, key=lambda each: each["activation_cm2"])["z_mm"] if positive else middle)
 
 
-def thumbnail(analysis: Analysis, level: float) -> bytes | None:
-    """A small JPEG of the slice at a level of the lungs, with the heat map; None where it cannot be read."""
+def thumbnail(analysis: Analysis, z_mm: float) -> bytes | None:
+    """A small JPEG of the slice of the lungs nearest to a height, with the heat map; None where it cannot be read."""
     slices = analysis.report["slices"]
     lung = [index for index, each in enumerate(slices) if each["probability"] is not None] or list(range(len(slices)))
-    top_mm, bottom_mm = (slices[lung[end]]["z_mm"] for end in (0, -1))
-    wanted_mm = top_mm + level * (bottom_mm - top_mm)
-    images = _images(analysis, [min(lung, key=lambda index: abs(slices[index]["z_mm"] - wanted_mm))])
+    images = _images(analysis, [min(lung, key=lambda index: abs(slices[index]["z_mm"] - z_mm))])
     if not images:
         return None
     return as_jpeg(images[0].overlay.resize(THUMBNAIL, Image.Resampling.LANCZOS), THUMBNAIL_QUALITY)

@@ -29,7 +29,7 @@ from .checks import EVALUATION
 from .finding_reviews import reviewed, reviewed_change
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import STOP_POLLING, live, state
-from .models import Analysis
+from .models import Analysis, Comparison
 from .reading_views import reading_context
 from .trend import TimePoint, since_last, trend, trends
 from .upload_views import waiting_uploads
@@ -125,6 +125,7 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
             "more_lanes": lanes[lesions.open_rows(followed) :],
             "has_unclear": any(lane.is_unclear for lane in lanes),
             "comparing": any(one.is_active for one in compared.values()),
+            "compared": "-".join(str(one.pk) for one in compared.values() if one.state == Comparison.State.DONE),
         }
 
     seen = [state(points), reasons, sorted((one.pk, one.state) for one in compared.values())]

@@ -3,10 +3,12 @@
 import datetime
 
 import pytest
+from django.urls import reverse
 
 from analysis.lesions import comparisons
 from analysis.matching import match
-from analysis.models import Comparison
+from analysis.models import Analysis, Comparison
+from analysis.report_images import thumbnail
 from analysis.trend import trend
 from tests.analysis.finished import FIRST_Z_MM, SLICES, SPACING_MM, finished_analysis
 from tests.analysis.pages import DAY
@@ -78,3 +80,21 @@ def test_where_one_pair_is_not_registered_the_height_in_the_lungs_decides(patien
     assert found.registrations == 0
     assert found.reference_z_mm == [LUNG_MM[0], LUNG_MM[-1]]
     assert found.z_mm == [297.5, 255.0]
+
+
+def test_a_height_between_slices_lies_between_those_of_the_other(patient, course):
+    registered(course[2], course[1], [None, *(z_mm - 10 for z_mm in LUNG_MM), None])
+    found = matched(patient, first=1)
+    assert found.in_other(LUNG_MM[3] - 2) == LUNG_MM[3] - 12
+    assert found.in_other(LUNG_MM[-1] - 100) == LUNG_MM[-1] - 10  # as far as both hold it
+
+
+def test_a_thumbnail_shows_the_level_that_the_registration_says(browser, patient, course):
+    *_, before, now = course
+    worst = [each | {"positive": True, "activation_cm2": 99.0} for each in now.report["slices"][9:10]]
+    slices = [*now.report["slices"][:9], *worst, *now.report["slices"][10:]]
+    Analysis.objects.filter(pk=now.pk).update(report=now.report | {"slices": slices})
+    address = reverse("pages:thumbnail", args=[before.pk, now.pk])
+    assert browser.get(address).content == thumbnail(before, HEIGHTS_MM[9])  # by height
+    registered(now, before, [None, *(z_mm - 20 for z_mm in LUNG_MM), None])
+    assert browser.get(address).content == thumbnail(before, HEIGHTS_MM[13]) != thumbnail(before, HEIGHTS_MM[9])

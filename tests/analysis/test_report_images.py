@@ -16,7 +16,7 @@ from analysis.report_images import (
     finding_images,
     heat_rgba,
     key_images,
-    most_affected_level,
+    most_affected_z_mm,
     thumbnail,
 )
 from patients.models import Patient
@@ -108,18 +108,20 @@ def test_the_patients_right_is_at_the_left_of_an_axial_image(image):
 
 
 def test_a_thumbnail_shows_the_level_asked_for_with_its_heat_map(analysis):
-    """Slices 5 and 6 of 1 to 18 are positive: the level of slice 5 lies 4 of 17 steps down."""
-    level = most_affected_level(analysis.report["slices"])
-    assert level == pytest.approx(4 / 17)
-    coloured = [_colour(thumbnail(analysis, each)) for each in (level, 1.0)]
+    slices = analysis.report["slices"]
+    z_mm = most_affected_z_mm(slices)
+    assert z_mm == slices[5]["z_mm"]
+    coloured = [_colour(thumbnail(analysis, each)) for each in (z_mm, slices[-1]["z_mm"])]
     assert coloured[0] > 500
     assert coloured[1] == 0
 
 
 def test_without_a_positive_slice_the_middle_of_the_lungs_is_shown():
     negative = [each | {"activation_cm2": 2.0} for each in slices(None, 0, 0, 0, None)[:2]] + slices(0, 0, 0)[1:]
-    assert most_affected_level(negative) == 0.5
-    assert most_affected_level(slices(None, None)) == 0.5
+    lung = [each["z_mm"] for each in negative if each["probability"] is not None]
+    assert most_affected_z_mm(negative) == (lung[0] + lung[-1]) / 2
+    none = slices(None, None)
+    assert most_affected_z_mm(none) == (none[0]["z_mm"] + none[1]["z_mm"]) / 2
 
 
 def _colour(jpeg: bytes) -> int:
@@ -131,7 +133,7 @@ def _colour(jpeg: bytes) -> int:
 
 def test_without_its_file_there_is_no_thumbnail(analysis):
     analysis.heatmap.storage.delete(analysis.heatmap.name)
-    assert thumbnail(analysis, 0.5) is None
+    assert thumbnail(analysis, 0.0) is None
 
 
 def test_of_many_slices_those_of_the_sheet_are_spread_evenly():
