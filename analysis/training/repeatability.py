@@ -1,4 +1,4 @@
-"""How much the Corona score of one scan depends on how it was taken: python -m analysis.training.repeatability
+"""How much score and findings of one scan depend on how it was taken: python -m analysis.training.repeatability
 
 Prints the score of covid_P001 as other scanners might have stored it, by networks of the fold "release" (which never
 saw it) at the thresholds of protocol.toml, and the coefficients of variation. That over the variants that no flag
@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 
+from analysis.pipeline.lesion_change import SIGNIFICANT, match
+from analysis.pipeline.report import Finding
 from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.weights import Models
 from analysis.training import data
@@ -20,6 +22,7 @@ from analysis.training.cases import ct_volume, fold_models, volume_of
 CASE = "covid_P001"  # 148 slices of 2 mm, 512×512 pixels
 NOISE_HU = 30.0  # standard deviation added
 NOISE_SEED = 0
+STORED = "2 mm slices, as stored"
 
 Hu = npt.NDArray[np.int16]  # (slice, row, column)
 
@@ -69,7 +72,7 @@ def noisy(hu: Hu) -> Hu:
 # How the scan was taken: distance of slices and of pixels ÷ those of the scan, and its slices.
 VARIANTS: dict[str, tuple[float, float, Callable[[Hu], Hu]]] = {
     "1 mm slices": (0.5, 1, thinner),
-    "2 mm slices, as stored": (1, 1, lambda hu: hu),
+    STORED: (1, 1, lambda hu: hu),
     "4 mm slices": (2, 1, lambda hu: thicker(hu, 2)),
     "6 mm slices": (3, 1, lambda hu: thicker(hu, 3)),
     "8 mm slices": (4, 1, lambda hu: thicker(hu, 4)),
@@ -87,25 +90,41 @@ THICKNESSES = tuple(VARIANTS)[:5]
 WORSE = (*THICKNESSES, "quarter of the resolution", "added noise")
 FLAGGED = ("quarter of the resolution",)  # as one to be checked
 SAME = ("mirrored left to right", "upside down")  # by construction: mirror images are averaged, 148 slices fill groups
+MOVED = ("a quarter larger field of view", "an eighth smaller field of view")  # where findings lie, from the corner
 TRUSTED = tuple(name for name in VARIANTS if name not in (*FLAGGED, *SAME))
 
 
 def measure(models: Models) -> dict:
     """Corona score of each variant in cm³, and coefficients of variation: over the slice thicknesses, over these with
-    quarter resolution and noise, and over all that a user would trust, which differ by construction."""
+    quarter resolution and noise, and over all that a user would trust, which differ by construction; of these also what
+    became of the findings of the scan as stored."""
     volume = ct_volume(CASE)
     slice_mm, row_mm, column_mm = volume.spacing_mm
-    scores = {}
+    reports = {}
     for name, (slices, pixel, change) in VARIANTS.items():
         spacing_mm = (slice_mm * slices, row_mm * pixel, column_mm * pixel)
         changed = volume_of(np.ascontiguousarray(change(volume.hu)), spacing_mm, name)
-        scores[name] = analyse_volume(changed, models).report.corona_score_cm3
+        reports[name] = analyse_volume(changed, models).report
+    scores = {name: report.corona_score_cm3 for name, report in reports.items()}
+    stored = reports[STORED].findings or ()  # none without a detector of nodules
+    others = [name for name in TRUSTED if stored and name not in (STORED, *MOVED)]
     return {
         "scores": scores,
+        "findings": {name: found_again(stored, reports[name].findings or ()) for name in others},
         "variation_of_thickness": variation([scores[name] for name in THICKNESSES]),
         "variation_of_worse_images": variation([scores[name] for name in WORSE]),
         "variation": variation([scores[name] for name in TRUSTED]),
     }
+
+
+def found_again(stored: tuple[Finding, ...], found: tuple[Finding, ...]) -> dict[str, int]:
+    """``found``: how many of the ``stored`` findings are matched as those of two scans are; ``close``: of these, whose
+    volume a comparison would call stable."""
+    centers = [np.array([one.centroid_mm for one in group]).reshape(-1, 3) for group in (found, stored)]
+    matched = match(found, centers[0], stored, centers[1], np.ones((len(found), len(stored)), bool))
+    factors = [found[now].volume_ml / stored[before].volume_ml for now, before in matched.items()]
+    close = sum(1 / SIGNIFICANT < factor < SIGNIFICANT for factor in factors)
+    return {"findings": len(stored), "found": len(factors), "close": close}
 
 
 def variation(values: Sequence[float]) -> float:
@@ -116,7 +135,7 @@ def variation(values: Sequence[float]) -> float:
 def main() -> None:
     measured = measure(fold_models("release", data.protocol()["seeds"]["slice_classifier"][0]))
     for name, score in measured["scores"].items():
-        print(f"{name}: {score:.1f} cm³")
+        print(f"{name}: {score:.1f} cm³", measured["findings"].get(name, ""))
     print(f"variation {measured['variation']:.3f}, over thicknesses {measured['variation_of_thickness']:.3f}")
 
 

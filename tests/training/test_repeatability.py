@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from analysis.training.repeatability import NOISE_HU, TRUSTED, VARIANTS, matrix, thicker, thinner, variation
+from analysis.pipeline.report import Finding
+from analysis.training.repeatability import (
+    NOISE_HU,
+    TRUSTED,
+    VARIANTS,
+    found_again,
+    matrix,
+    thicker,
+    thinner,
+    variation,
+)
 
 
 @pytest.fixture
@@ -58,3 +68,13 @@ def test_the_noise_is_of_variants_that_are_trusted_and_differ():
 
 def test_variation_is_the_deviation_over_the_mean():
     assert variation(np.array([90.0, 110.0])) == pytest.approx(0.1 * 2**0.5)
+
+
+def test_findings_are_found_again_and_stable_or_not():
+    def finding(x_mm, volume_ml):
+        return Finding("nodule", "solid", (x_mm, 0.0, 0.0), volume_ml, 10.0, 9.0, 20.0, False, 0.9, "left", "upper")
+
+    stored = (finding(0.0, 1.0), finding(50.0, 1.0), finding(100.0, 1.0))
+    found = (finding(53.0, 2.0), finding(1.0, 1.1), finding(200.0, 1.0))
+    assert found_again(stored, found) == {"findings": 3, "found": 2, "close": 1}
+    assert found_again(stored, ()) == {"findings": 3, "found": 0, "close": 0}
