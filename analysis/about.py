@@ -66,8 +66,14 @@ class Network:
 
 @cache
 def results() -> dict[str, Any]:
-    """What ``python -m analysis.training.evaluate`` wrote."""
-    return json.loads(EVALUATION.read_text())
+    """What ``python -m analysis.training.evaluate`` wrote, of volumes held out."""
+    return json.loads((EVALUATION / "results.json").read_text())
+
+
+@cache
+def released_results() -> dict[str, Any]:
+    """What ``python -m analysis.training.evaluate_released`` wrote."""
+    return json.loads((EVALUATION / "released.json").read_text())
 
 
 @cache
@@ -83,7 +89,7 @@ def _network(path: Path) -> Network:
         version=header["version"],
         commit=header["commit"],
         sha256=sha256,
-        measured=results()["weights"].get(path.stem) == sha256,
+        measured=released_results()["weights"].get(path.stem) == sha256,
         card=rendered(path.with_suffix(".md").read_text()),
     )
 
@@ -121,9 +127,9 @@ def cases(released: str | Promise = RELEASED) -> list[Case]:
 @cache
 def _cases_in(_language: str | None, released: str | Promise) -> list[Case]:
     found = []
-    for series, by_networks in results()["real_ct"].items():
-        folds = [one for which, one in by_networks.items() if which != "released"]
-        found.append(_case(series, released, [by_networks["released"]]))
+    for series, said in released_results()["real_ct"].items():
+        folds = [*results()["real_ct"].get(series, {}).values()]
+        found.append(_case(series, released, [said]))
         if folds:
             of_folds = gettext("%(count)s trained without some volumes") % {"count": len(folds)}
             found.append(_case(series, of_folds, folds))
@@ -275,11 +281,12 @@ def page() -> dict[str, Any]:
     """The template's context. Whatever networks run, its figures are of the released ones."""
     written = results()
     network_set = network_sets.active()
-    change = json.loads(EVALUATION.with_name("change.json").read_text())
+    change = json.loads((EVALUATION / "change.json").read_text())
     mean, lowest, highest = (written["held_out"][name] for name in ("mean", "min", "max"))
     return {
         "results": written,
-        "fold_count": len(written["fold_weights"]) - 1,
+        "variation": released_results()["repeatability"]["variation"],
+        "fold_count": len(written["fold_weights"]),
         "by_probability": _by_probability(),
         "lung": written["lung_slices"]["mean"]["val + test"],
         "volumes": mean["lung_volumes"],
@@ -294,7 +301,7 @@ def page() -> dict[str, Any]:
         "severe": mean["score"]["percent_of_lung"]["volume 9"],
         "opacity": mean["opacity"],
         "healthy_outlined": mean["opacity"]["per_volume"]["volume 6"]["found"],
-        "nodules": written["nodules"]["phantoms"]["1.5"],
+        "nodules": released_results()["nodules"]["phantoms"]["1.5"],
         "change": change,
         "beside_disease": _beside_disease(change),
         "cases": cases(NOT_RUNNING) if network_set else cases(),

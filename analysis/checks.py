@@ -8,7 +8,8 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-EVALUATION = Path(__file__).parent.parent / "docs" / "evaluation" / "results.json"
+EVALUATION = Path(__file__).parent.parent / "docs" / "evaluation"
+EVALUATION_FILES = ("results.json", "released.json", "change.json")
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 WEIGHTS = (
     "lung_unet.safetensors",
@@ -17,6 +18,10 @@ WEIGHTS = (
     "nodules.json",
     "working_point.json",
 )
+
+
+def has_evaluation() -> bool:
+    return all((EVALUATION / name).is_file() for name in EVALUATION_FILES)
 
 
 def missing_weights(folder: Path = WEIGHTS_DIR) -> list[str]:
@@ -37,7 +42,7 @@ def weights_are_there(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def evaluation_is_there(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    if EVALUATION.is_file():
+    if has_evaluation():
         return []
     return [
         Warning(

@@ -25,7 +25,7 @@ from . import about as ai
 from . import help as user_help
 from . import lesions, services
 from .charts import noted_days, trend_figures
-from .checks import EVALUATION
+from .checks import has_evaluation
 from .finding_reviews import reviewed, reviewed_change
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import STOP_POLLING, live, state
@@ -187,7 +187,7 @@ def _trend_context(patient: Patient, points: list[TimePoint], here: Study | None
 @require_safe
 def about(request: HttpRequest) -> HttpResponse:
     """What the numbers mean and how sure they are, from the evaluation in the checkout."""
-    if not EVALUATION.is_file():
+    if not has_evaluation():
         raise Http404(_("This installation came without the results of the evaluation."))
     return render(request, "pages/about.html", {"section": "about"} | ai.page())
 

@@ -4,19 +4,26 @@ from analysis.training.goals import Goal
 from analysis.training.speed_goals import speed_goals
 
 
-def goals_by_card(results: dict, plain: dict, labels: dict, change: dict, bench: dict) -> dict[str, list[Goal]]:
+def goals_by_card(
+    results: dict, released: dict, plain: dict, labels: dict, change: dict, bench: dict
+) -> dict[str, list[Goal]]:
     """All goals, by the model card that they stand in; "speed" stands in none. Of the JSON files in docs/evaluation."""
     return {
         "lung_unet": lung_goals(results),
         "slice_classifier": [
-            *slice_goals(results, plain, labels),
+            *slice_goals(results, released, plain, labels),
             *heat_goals(results, plain, labels),
-            *score_goals(results, plain, labels),
+            *score_goals(results, released, plain, labels),
         ],
         "opacity_decoder": opacity_goals(results),
-        "nodules": [*nodule_goals(results), *change_goals(change)],
+        "nodules": [*nodule_goals(released["nodules"]), *change_goals(change)],
         "speed": speed_goals(bench),
     }
+
+
+def of_all_models(series: str, results: dict, released: dict) -> list[dict]:
+    """What each set of networks said of a real series."""
+    return [released["real_ct"][series], *results["real_ct"][series].values()]
 
 
 def lung_goals(results: dict) -> list[Goal]:
@@ -57,9 +64,9 @@ def lung_goals(results: dict) -> list[Goal]:
     ]
 
 
-def slice_goals(results: dict, plain: dict, labels: dict) -> list[Goal]:
+def slice_goals(results: dict, released: dict, plain: dict, labels: dict) -> list[Goal]:
     slices, interval = results["held_out"]["mean"]["slices"], results["intervals"]
-    healthy = results["real_ct"]["normal_001"].values()
+    healthy = of_all_models("normal_001", results, released)
     false = "{:.0f} of {:.0f} slices are called abnormal by the worst of the models.".format
     small = slices["sensitivity_by_pixels"]["20 to 99"]
     worst_alone, worst_smoothed = (
@@ -123,13 +130,13 @@ def heat_goals(results: dict, plain: dict, labels: dict) -> list[Goal]:
     ]
 
 
-def score_goals(results: dict, plain: dict, labels: dict) -> list[Goal]:
-    score, repeated = results["held_out"]["mean"]["score"], results["repeatability"]
+def score_goals(results: dict, released: dict, plain: dict, labels: dict) -> list[Goal]:
+    score, repeated = results["held_out"]["mean"]["score"], released["repeatability"]
     density, volume_9 = "density threshold, no network", score["percent_of_lung"]["volume 9"]
     plain_9, labels_9 = (one["per_volume"]["volume 9"] for one in (plain, labels))
     worst = min(score["per_slice_r"], key=score["per_slice_r"].get)
     marked, true = (score["percent_of_lung"][worst][name] for name in ("headline", "true"))
-    healthy = max(one["corona_score_cm3"] for one in results["real_ct"]["normal_001"].values())
+    healthy = max(one["corona_score_cm3"] for one in of_all_models("normal_001", results, released))
     stored = repeated["scores"]["2 mm slices, as stored"]
     thickest, coarse, doubled = (
         repeated["scores"][name] / stored - 1
@@ -214,8 +221,7 @@ def opacity_goals(results: dict) -> list[Goal]:
     ]
 
 
-def nodule_goals(results: dict) -> list[Goal]:
-    nodules = results["nodules"]
+def nodule_goals(nodules: dict) -> list[Goal]:
     phantoms, read = nodules["phantoms"].values(), nodules["nodules_LIDC-0003"]["nodules"]
     found = [one for one in read if one["volume_ml"] is not None]
     at_one = min(phantoms, key=lambda one: one["sensitivity_at"]["1.0"])

@@ -3,8 +3,7 @@
 from analysis.training.markdown import table
 
 
-def nodules(results: dict) -> str:
-    nodules = results["nodules"]
+def nodules(nodules: dict) -> str:
     rows, curve = [], []
     for slice_mm, one in nodules["phantoms"].items():
         error = one["volume_error"]

@@ -1,6 +1,6 @@
 """Write what was measured: docs/evaluation and the figures in the model cards.
 
-python -m analysis.training.evaluation_page writes them anew from results.json, without measuring.
+python -m analysis.training.evaluation_page writes them anew from the JSON files there, without measuring.
 """
 
 import json
@@ -18,30 +18,38 @@ from analysis.training.goals import Goal, goals_table
 from analysis.training.markdown import table
 
 FOLDER = data.ROOT / "docs" / "evaluation"
+MEASURED = ("results", "released", "plain_network", "labels_alone", "learning_curve", "change", "bench")  # .json
 
 
-def write_page(results: dict) -> None:
-    """``results`` of plain JSON types."""
+def write(name: str, measured: dict) -> None:
+    """Keep what was measured and write the page and the cards anew."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(measured, indent=1, ensure_ascii=False, default=float)
+    (FOLDER / f"{name}.json").write_text(text + "\n")
+    write_page()
+
+
+def stored(*names: str) -> list[dict]:
+    return [json.loads((FOLDER / f"{name}.json").read_text()) for name in names]
+
+
+def write_page() -> None:
+    results, released = stored("results", "released")
     draw_roc(results, FOLDER / "roc.png")
     draw_reliability(results, FOLDER / "reliability.png")
     draw_scores(results["held_out"]["mean"]["score"]["percent_of_lung"], FOLDER / "score.png")
-    draw_free_response(results["nodules"]["phantoms"], FOLDER / "free_response.png")
-    for path, text in texts(results).items():
+    draw_free_response(released["nodules"]["phantoms"], FOLDER / "free_response.png")
+    for path, text in texts().items():
         path.write_text(text)
 
 
-def texts(results: dict) -> dict[Path, str]:
-    """The page and the model cards, by their files, with the other measurements that lie beside results.json."""
-    plain, labels, curve, changes, bench = (
-        json.loads((FOLDER / f"{name}.json").read_text())
-        for name in ("plain_network", "labels_alone", "learning_curve", "change", "bench")
-    )
-    goals = goals_by_card(results, plain, labels, changes, bench)
+def texts() -> dict[Path, str]:
+    """The page and the model cards, by their files."""
+    results, released, plain, labels, curve, changes, bench = stored(*MEASURED)
+    goals = goals_by_card(results, released, plain, labels, changes, bench)
     text = "\n\n".join(
         [
-            _head(results),
+            _head(results, released),
             _goals([*chain(*goals.values())]),
             lung(results),
             slices(results),
@@ -53,13 +61,13 @@ def texts(results: dict) -> dict[Path, str]:
             _plain(plain),
             _labels(labels),
             _curve(curve),
-            nodules(results),
+            nodules(released["nodules"]),
             change(changes),
             "![ROC curve of held-out slices](roc.png) ![Reliability of the probabilities](reliability.png)"
             " ![Score against true opacity](score.png) ![Free response of nodules](free_response.png)",
-            _ct(results),
-            _repeatability(results),
-            _phantoms(results),
+            _ct(released["real_ct"], results["real_ct"]),
+            _repeatability(released["repeatability"]),
+            _phantoms(released["phantoms"]),
             "Times and memory: [bench](bench.md), made by `make bench`.",
         ]
     )
@@ -74,11 +82,11 @@ def texts(results: dict) -> dict[Path, str]:
             _plain(plain),
             _labels(labels),
             _curve(curve),
-            _ct(results),
-            _repeatability(results),
+            _ct(released["real_ct"], results["real_ct"]),
+            _repeatability(released["repeatability"]),
         ],
         "opacity_decoder": [opacity(results)],
-        "nodules": [nodules(results), change(changes)],
+        "nodules": [nodules(released["nodules"]), change(changes)],
     }
     cards = {WEIGHTS / f"{name}.md": "\n\n".join([_goals(goals[name]), *own]) for name, own in parts.items()}
     return {FOLDER / "README.md": text + "\n"} | {card: _with_figures(card, own) for card, own in cards.items()}
@@ -155,12 +163,15 @@ from; score by the paper's definition. The last line is that seed of the runs th
 {table(heads, rows)}"""
 
 
-def _head(results: dict) -> str:
-    weights = "\n".join(f"- {name}: `{sha256}`" for name, sha256 in results["weights"].items())
+def _head(results: dict, released: dict) -> str:
+    weights = "\n".join(f"- {name}: `{sha256}`" for name, sha256 in released["weights"].items())
     return f"""# Evaluation
 
-Made by `{results["command"]}` at commit `{results["commit"]}` in {results["minutes"]:.0f} minutes; all figures are in
-`results.json`. Released weights (SHA-256):
+Figures of volumes and slices held out were made by `{results["command"]}` at commit `{results["commit"]}`, which needs
+the networks of all folds and seeds, and are in `results.json`. Those of the released networks, on real series, variants
+of one of them, synthetic patients and nodules, were made by `{released["command"]}` at commit
+`{released["commit"]}`, which needs the files in analysis/weights alone, and are in `released.json`. Released weights
+(SHA-256):
 
 {weights}
 
@@ -181,7 +192,7 @@ def _groups() -> str:
     return "; ".join(" and ".join(map(str, held_out[fold])) for fold in data.folds())
 
 
-_CT_FIGURES = {  # name in results.json: (head of the column, digits)
+_CT_FIGURES = {  # name in the JSON files: (head of the column, digits)
     "positive_ratio": ("ratio", 3),
     "positive_slices": ("positive slices", 0),
     "positive_alone": ("without neighbours", 0),
@@ -194,14 +205,14 @@ _CT_FIGURES = {  # name in results.json: (head of the column, digits)
 }
 
 
-def _ct(results: dict) -> str:
+def _ct(released: dict, of_folds: dict) -> str:
     rows = []
-    for name, models in results["real_ct"].items():
-        of_folds = [one for which, one in models.items() if which != "released"]
-        rows.append([name, "released", models["released"]["suspected"], *_ct_cells([models["released"]])])
-        if of_folds:
-            count, suspected = len(of_folds), sum(one["suspected"] for one in of_folds)
-            rows.append([name, f"{count} of the folds", f"{suspected} of {count}", *_ct_cells(of_folds)])
+    for name, one in released.items():
+        rows.append([name, "released", one["suspected"], *_ct_cells([one])])
+        if name in of_folds:
+            models = [*of_folds[name].values()]
+            count, suspected = len(models), sum(one["suspected"] for one in models)
+            rows.append([name, f"{count} of the folds", f"{suspected} of {count}", *_ct_cells(models)])
     return f"""## Real series
 
 `covid_P001` has COVID-19 (80 slices labelled infected), `normal_001` is normal, the other two are of lung cancer
@@ -222,8 +233,7 @@ def _ct_cells(models: list[dict]) -> list[str]:
     return cells
 
 
-def _repeatability(results: dict) -> str:
-    measured = results["repeatability"]
+def _repeatability(measured: dict) -> str:
     findings = {name: [one["found"], one["close"]] for name, one in measured["findings"].items()}
     rows = [[name, f"{score:.1f}", *findings.get(name, ["–", "–"])] for name, score in measured["scores"].items()]
     of_all = next(iter(measured["findings"].values()))["findings"]
@@ -242,8 +252,7 @@ small difference of the image (seen on two of these):
 {table(["covid_P001", "score, cm³", f"found again, of {of_all}", "of these stable"], rows)}"""
 
 
-def _phantoms(results: dict) -> str:
-    phantoms = results["phantoms"]
+def _phantoms(phantoms: dict) -> str:
     rows = [
         [
             name,
@@ -278,4 +287,4 @@ def _with_figures(card: Path, text: str) -> str:
 
 
 if __name__ == "__main__":
-    write_page(json.loads((FOLDER / "results.json").read_text()))
+    write_page()

@@ -1,4 +1,4 @@
-"""The figures of docs/evaluation, drawn from results.json."""
+"""The figures of docs/evaluation, drawn from its JSON files."""
 
 from pathlib import Path
 

@@ -106,7 +106,7 @@ def measure(models: Models) -> dict:
         changed = volume_of(np.ascontiguousarray(change(volume.hu)), spacing_mm, name)
         reports[name] = analyse_volume(changed, models).report
     scores = {name: report.corona_score_cm3 for name, report in reports.items()}
-    stored = reports[STORED].findings or ()  # none without a detector of nodules
+    stored = reports[STORED].findings or ()  # the networks of a fold have no detector of nodules
     others = [name for name in TRUSTED if stored and name not in (STORED, *MOVED)]
     return {
         "scores": scores,

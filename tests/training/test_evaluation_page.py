@@ -1,12 +1,10 @@
 """The page of the evaluation and the model cards."""
 
-import json
-
-from analysis.training.evaluation_page import FOLDER, texts
+from analysis.training.evaluation_page import texts
 
 
 def test_page_and_cards_are_what_the_measured_figures_make_of_them() -> None:
-    written = texts(json.loads((FOLDER / "results.json").read_text()))
+    written = texts()
     assert {path.name for path in written} == {
         "README.md",
         "lung_unet.md",
