@@ -104,7 +104,7 @@ def save_result(analysis: Analysis, result: "Result", and_then: Callable[[], Non
     """Files first, then the rows and ``and_then`` in one transaction: only where this attempt holds the lease, else
     LeaseLost."""
     folder = f"analyses/{analysis.pk}/{analysis.attempt}"
-    maps = {name: _packed(planes) for name, planes in kept_maps(result).items()}
+    maps = {name: _packed(planes) for name, planes in kept_maps(result)}
     report = result.report
     as_json = report.to_json()
     rows = [

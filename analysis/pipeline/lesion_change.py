@@ -59,7 +59,7 @@ class Scan:
     @classmethod
     def of(cls, analysis: "Analysis") -> "Scan":
         """On the matrix of the maps that are kept, as comparisons have it."""
-        maps = kept_maps(analysis)
+        maps = dict(kept_maps(analysis))
         volume, findings = analysis.volume.resized(MAP_SIZE), analysis.report.findings or ()
         return cls(volume, maps["lungs_map"] > 0, maps["opacity_map"], findings, maps["findings_map"])
 
