@@ -20,10 +20,12 @@ radius: readers of LIDC-IDRI draw a little outside."""
 NECK = 0.5  # what hangs on by necks thinner than this part of the radius is a vessel or the wall
 MIN_CONTRAST_HU = 100.0
 GROUND_GLASS_HU = 100.0  # above the aerated lung around: the outer edge of ground-glass
-HALO_VOLUME = 1.7  # a part-solid nodule is so much larger with its ground-glass than its core
-ADDED = 0.08  # of the halo, that is neither core nor blurred edge
+HALO_VOLUME, ADDED, HALO_COMPACT = (1.5, 2.0), (0.0, 0.2), (0.89, 0.94)
+"""How sure it is that the lower threshold adds ground-glass around a denser core, from not at all to entirely: volume
+with it ÷ that of the core; part of it that is neither core nor blurred edge; its volume ÷ that of the ellipsoid with
+the same moments, as what surrounds a mass is ragged. In between a part of it is taken: where a limit decides, noise
+does, and one lesion has one volume or twice that."""
 HALO_HU = (120.0, 520.0)  # median of the halo above the lung around: denser is a vessel, or the wall
-HALO_COMPACT = 0.9  # volume ÷ that of the ellipsoid with the same moments: the ground-glass around a mass is ragged
 RIM_MM = 1.3  # blurred edge, which has the density of ground-glass around everything solid
 MIN_CELLS = 12
 WIDER = 2.0  # the cube is made so much larger, once, where the outline reaches its end
@@ -144,12 +146,24 @@ def _mask(above_hu: Float, inside: Mask, contrast_hu: float, step_mm: float) -> 
     away_mm = distance_mm(body, max(shell_mm, beyond_mm), step_mm)
     shell = above_hu[inside & (away_mm > RIM_MM) & (away_mm <= shell_mm)]
     shell_hu = float(np.median(shell)) if len(shell) else 0.0
-    if shell_hu > GROUND_GLASS_HU:
-        halo = _grown(inside & (above_hu > max(GROUND_GLASS_HU, HALF * shell_hu)), step_mm)
-        if halo is not None and _is_halo(above_hu, body, halo[0], step_mm):
-            return halo
     edge_hu = max(EDGE * contrast_hu, min(HALF * contrast_hu, EDGE_HU))
-    return body | ((away_mm <= beyond_mm) & inside & (above_hu > edge_hu) & ~whole), whole
+    dense = body | ((away_mm <= beyond_mm) & inside & (above_hu > edge_hu) & ~whole)
+    lower_hu = max(GROUND_GLASS_HU, HALF * shell_hu)
+    halo = _grown(inside & (above_hu > lower_hu), step_mm) if shell_hu > GROUND_GLASS_HU else None
+    share = _halo_share(above_hu, body, halo[0], step_mm) if halo else 0.0
+    if halo is None or share == 0:
+        return dense, whole
+    return _between(dense, halo[0], share, above_hu), halo[1] if share > HALF else whole
+
+
+def _between(inner: Mask, outer: Mask, share: float, above_hu: Float) -> Mask:
+    """``inner`` with this part of what ``outer`` has beside it: the nearest cells, of equally near ones the densest."""
+    more = np.flatnonzero(outer & ~inner)
+    away = ndimage.distance_transform_edt(~inner).flat[more]
+    nearest = more[np.lexsort((-above_hu.flat[more], away))[: round(share * len(more))]]
+    mask = inner.copy()
+    mask.flat[nearest] = True
+    return mask
 
 
 def distance_mm(mask: Mask, reach_mm: float, step_mm: float) -> Float:
@@ -197,16 +211,21 @@ def _uphill(depth: npt.NDArray[np.float64], start: npt.NDArray[np.int64]) -> tup
         place = higher
 
 
-def _is_halo(above_hu: Float, core: Mask, halo: Mask, step_mm: float) -> bool:
-    """Whether what the lower threshold adds is ground-glass around a denser core, and no vessel, wall or blur."""
-    if halo.sum() < HALO_VOLUME * core.sum():
-        return False
+def _halo_share(above_hu: Float, core: Mask, halo: Mask, step_mm: float) -> float:
+    """How much of what the lower threshold adds is taken for ground-glass around a denser core, in [0, 1]: 0 where it
+    is a vessel, the wall or blur."""
     added = halo & ~np.isfinite(distance_mm(core, RIM_MM, step_mm))
     added &= ndimage.distance_transform_edt(halo, sampling=step_mm) > RIM_MM
-    if added.sum() < ADDED * halo.sum() or ellipsoid(halo, step_mm)[1] < HALO_COMPACT:
-        return False
     low, high = HALO_HU
-    return bool(low < np.median(above_hu[added]) < high)
+    if not added.any() or not low < np.median(above_hu[added]) < high:
+        return 0.0
+    volume = halo.sum()
+    sure = (
+        (volume / core.sum(), HALO_VOLUME),
+        (added.sum() / volume, ADDED),
+        (ellipsoid(halo, step_mm)[1], HALO_COMPACT),
+    )
+    return float(min(np.interp(value, ends, (0, 1)) for value, ends in sure))
 
 
 def ellipsoid(mask: Mask, step_mm: float) -> tuple[npt.NDArray[np.float64], float]:

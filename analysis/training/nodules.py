@@ -24,7 +24,7 @@ from analysis.pipeline.weights import WEIGHTS, released_lung_unet, sha256_of
 from analysis.training import data
 from analysis.training.nodule_scans import NoduleScan, pasted_scan, phantom_scan, read_scan
 
-VERSION = "1.2"
+VERSION = "1.3"
 TRUE_VOLUME = (0.5, 2.0)  # ÷ the nodule's: other outlines on it are neither right nor wrong
 OUTLINES = data.RUNS / "nodules.npz"
 

@@ -120,6 +120,20 @@ def test_a_solid_core_in_ground_glass_is_part_solid_and_measured_as_one(model):
     assert finding.volume_ml == pytest.approx(volume_ml, rel=0.15)
 
 
+def test_a_little_more_ground_glass_never_doubles_a_volume(model):
+    volumes_ml = []
+    for around_mm in np.arange(6.5, 10.1, 0.25):
+        lungs = LungBlock()
+        lungs.ball((*MIDDLE_MM, LEFT_MM), around_mm, GROUND_GLASS_HU)
+        lungs.ball((*MIDDLE_MM, LEFT_MM), 6.0)
+        (finding,), _ = found_in(lungs, model)
+        volumes_ml.append(finding.volume_ml)
+    steps = np.array(volumes_ml[1:]) / volumes_ml[:-1]
+    assert volumes_ml[-1] > 3 * volumes_ml[0]
+    assert steps.min() > 0.95
+    assert steps.max() < 1.3
+
+
 def test_calcium_is_seen(model):
     lungs = LungBlock()
     lungs.ball((*MIDDLE_MM, LEFT_MM), 5.0, CALCIUM_HU)
