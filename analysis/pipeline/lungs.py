@@ -74,5 +74,7 @@ def lung_mask(
     logits: npt.NDArray[np.float32], rows: int, columns: int, pixel_mm: PixelMm = SQUARE_PIXEL
 ) -> npt.NDArray[np.bool_]:
     """The lungs at (slice, rows, columns) from the logits (slice, n, n)."""
-    cells = torch.from_numpy(logits)[:, None, None]  # (slice, 1, 1, n, n)
-    return np.concatenate([(from_grid(one_slice, rows, columns, pixel_mm) > 0)[:, 0].numpy() for one_slice in cells])
+    mask = np.empty((len(logits), rows, columns), bool)
+    for own, one_slice in zip(mask, torch.from_numpy(logits)[:, None, None], strict=True):
+        own[:] = from_grid(one_slice, rows, columns, pixel_mm)[0, 0].numpy() > 0
+    return mask

@@ -49,8 +49,10 @@ def seen(
     view = around_lungs(lungs, pixel_mm)
     grid_hu = to_grid(hu[:, *view], pixel_mm)
     _, rows, columns = hu.shape
-    part = part_of_grid(torch.from_numpy(lung_logits)[:, None], view, rows, columns, pixel_mm)
-    return view, grid_hu, part[:, 0].numpy() > 0
+    lung = np.empty((len(hu), GRID, GRID), bool)
+    for own, logits in zip(lung, torch.from_numpy(lung_logits), strict=True):  # of all at once gigabytes
+        own[:] = part_of_grid(logits[None, None], view, rows, columns, pixel_mm)[0, 0].numpy() > 0
+    return view, grid_hu, lung
 
 
 def lung_box(lung: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
