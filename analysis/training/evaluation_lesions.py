@@ -62,7 +62,8 @@ Found of each kind and size, the same nodules counted at each distance of the sl
 
 {table(["read, ml", "found, ml", "read, mm", "found, mm", "confidence"], read_rows)}
 
-Findings on the real series: {counts}. `normal_001` and `covid_P001` tuned nothing."""
+Findings on the real series: {counts}. `normal_001` tuned nothing, `covid_P001` how ground-glass
+around a core is outlined."""
 
 
 def within(interval: tuple[float, float]) -> str:
