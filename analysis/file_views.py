@@ -13,7 +13,7 @@ from patients.models import Instance
 from patients.part10 import Refused, as_part10
 
 from . import report_images, slice_images
-from .lesions import comparisons
+from .lesions import of_neighbours
 from .matching import by_height, match
 from .models import Analysis, Comparison
 from .pipeline.headers import UnusableSeries
@@ -60,7 +60,7 @@ def _same_level_mm(shown: Analysis, leading: Analysis) -> float:
     results = [point.analysis for point in course]
     if shown in results and leading in results[results.index(shown) :]:
         between = course[results.index(shown) : results.index(leading) + 1]
-        return match(between, comparisons(between, with_change=True)).in_other(z_mm)
+        return match(between, of_neighbours(between, with_change=True)).in_other(z_mm)
     return by_height(shown, leading).in_other(z_mm)
 
 
