@@ -84,6 +84,7 @@ evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write do
 	$(BIN)/python -m analysis.training.plain_figures
 	$(BIN)/python -m analysis.training.evaluate
 	$(BIN)/python -m analysis.training.evaluate_released
+	$(BIN)/python -m analysis.training.evaluation_page
 endif
 
 $(VENV)/bench.stamp: $(VENV)/dev.stamp requirements-bench.txt

@@ -54,7 +54,8 @@ CHARTS = (  # name of the figure, title, how to read it
 
 @dataclass(frozen=True)
 class Network:
-    """A network as it runs here. ``measured``: whether the evaluation's "released" figures are of these weights."""
+    """A network as it runs here. ``measured``: whether the evaluation's figures are of these weights, or of networks of
+    the folds that were trained as these were."""
 
     name: str
     version: str
@@ -89,7 +90,7 @@ def _network(path: Path) -> Network:
         version=header["version"],
         commit=header["commit"],
         sha256=sha256,
-        measured=released_results()["weights"].get(path.stem) == sha256,
+        measured=all(one["weights"].get(path.stem, sha256) == sha256 for one in (results(), released_results())),
         card=rendered(path.with_suffix(".md").read_text()),
     )
 

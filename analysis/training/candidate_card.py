@@ -10,9 +10,8 @@ from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.series import UnusableSeries
 from analysis.pipeline.weights import Models, released
 from analysis.training import data
-from analysis.training.cases import ct_volume, opacity_cases
+from analysis.training.cases import ct_volume, labelled_auc, opacity_cases
 from analysis.training.corrections import CorrectedSeries, UnusableCorrections
-from analysis.training.evaluate import labelled_auc
 from analysis.training.markdown import table
 from analysis.training.measures import agreement, auc
 from analysis.training.slice_classifier import Part

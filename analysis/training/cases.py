@@ -1,5 +1,6 @@
 """Cases for the evaluation: whole series with their truth, run through the very pipeline that users run."""
 
+import csv
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,13 @@ from analysis.phantoms import Grid, Visit, make_patient, random_opacities, rende
 from analysis.pipeline.inference import Network, ready
 from analysis.pipeline.networks import LUNG_INPUT, SLICE_INPUT, LungUNet, OpacityDecoder, SliceClassifier, SliceNetworks
 from analysis.pipeline.pixels import read_volume
-from analysis.pipeline.report import ModelVersion
+from analysis.pipeline.report import ModelVersion, Report
 from analysis.pipeline.run import Analysis, analyse_volume
 from analysis.pipeline.series import check_series, find_series
 from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import Models, sha256_of
 from analysis.training import data
+from analysis.training.measures import auc
 from analysis.training.release import halved
 
 # opacity_masks does not say its spacings. Shares of the lung do not depend on them; how much neighbouring slices have a
@@ -107,6 +109,18 @@ def opacity_cases(volumes: list[int], models: Models) -> list[Case]:
 
 def ct_volume(name: str) -> Volume:
     return read_volume(check_series(find_series(data.SHARED_DATA / "ct" / name)))
+
+
+def labelled_auc(name: str, report: Report) -> float | None:
+    """AUC against slice_labels.csv (one reader's infection labels, noisy at the borders) where the series has it."""
+    path = data.SHARED_DATA / "ct" / name / "slice_labels.csv"
+    if not path.exists():
+        return None
+    with path.open(newline="") as file:
+        infected = {row["sop_instance_uid"]: row["infection"] == "1" for row in csv.DictReader(file)}
+    scored = [one for one in report.slices if one.probability is not None]
+    probability = np.array([one.probability for one in scored], float)
+    return auc(probability, np.array([infected[one.sop_instance_uid] for one in scored]))
 
 
 def phantom_case(

@@ -1,16 +1,19 @@
-"""Measure after the protocol and write docs/evaluation: python -m analysis.training.evaluate
+"""Measure after the protocol: python -m analysis.training.evaluate
 
 Every figure is of scans that the network it belongs to never saw. Needs the networks of all folds and seeds, which
-``make train`` leaves in runs/. About ten minutes on two CPU cores.
+``make train`` leaves in runs/. Writes docs/evaluation/results.json; evaluation_page.py makes the page of it. About ten
+minutes on two CPU cores.
 """
 
 import time
 
 import numpy as np
+import torch
 
 from analysis.pipeline.grid import GRID, to_grid
 from analysis.pipeline.inference import Network
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
+from analysis.pipeline.weights import released
 from analysis.training import data
 from analysis.training.cases import ct_volume, fold_lungs, fold_models, opacity_cases
 from analysis.training.evaluate_released import ct_figures
@@ -19,6 +22,7 @@ from analysis.training.evaluation_page import write
 from analysis.training.held_out import curves, held_out_figures
 from analysis.training.measures import dice, over_runs
 
+NETWORKS = ("lung_unet", "slice_classifier", "opacity_decoder")  # that the folds have too
 HELD_OUT_BY_ALL = ("covid_P001", "normal_001")
 SUMMARIES = {"mean": np.mean, "min": np.min, "max": np.max}  # over the runs
 
@@ -54,6 +58,11 @@ def main() -> None:
         {
             "command": "python -m analysis.training.evaluate",
             "commit": data.commit(),
+            "weights": {
+                version.name: version.sha256
+                for version in released(torch.device("cpu")).versions
+                if version.name in NETWORKS
+            },
             "fold_weights": {
                 which: {version.name: version.sha256 for version in one.versions} for which, one in models.items()
             },

@@ -1,41 +1,27 @@
-"""Measure the released networks and write docs/evaluation: python -m analysis.training.evaluate_released
+"""Measure the released networks: python -m analysis.training.evaluate_released
 
 On whole real series, on variants of one of them, on synthetic patients and on nodules. None of these trained a network,
-but for LIDC-0003 and for healthy slices of both series of tumours. Needs the data, but no training. About ten minutes
-on two CPU cores.
+but for LIDC-0003 and for healthy slices of both series of tumours. Needs the data, but no training. Writes
+docs/evaluation/released.json; evaluation_page.py makes the page of it. About a quarter of an hour on two CPU cores.
 """
 
-import csv
 import itertools
 
 import numpy as np
 import torch
 
-from analysis.pipeline.report import Report
 from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import Models, released
 from analysis.training import data, repeatability
-from analysis.training.cases import CT_CASES, ct_volume, phantom_case
+from analysis.training.cases import CT_CASES, ct_volume, labelled_auc, phantom_case
 from analysis.training.evaluation_page import write
-from analysis.training.measures import agreement, auc, dice
+from analysis.training.measures import agreement, dice
 from analysis.training.nodule_figures import nodule_figures
 
 PHANTOM_SPACINGS_MM = ((1.0, 1.4, 1.4), (2.5, 1.4, 1.4), (5.0, 1.4, 1.4), (2.5, 0.9, 0.9))
 PHANTOM_SPACING_MM = (5.0, 1.2, 1.2)
 PHANTOM_PERCENTS = (0.0, 4.0, 15.0)
-
-
-def labelled_auc(name: str, report: Report) -> float | None:
-    """AUC against slice_labels.csv (one reader's infection labels, noisy at the borders) where the series has it."""
-    path = data.SHARED_DATA / "ct" / name / "slice_labels.csv"
-    if not path.exists():
-        return None
-    with path.open(newline="") as file:
-        infected = {row["sop_instance_uid"]: row["infection"] == "1" for row in csv.DictReader(file)}
-    scored = [one for one in report.slices if one.probability is not None]
-    probability = np.array([one.probability for one in scored], float)
-    return auc(probability, np.array([infected[one.sop_instance_uid] for one in scored]))
 
 
 def ct_figures(name: str, volume: Volume, models: Models) -> dict:

@@ -1,6 +1,7 @@
-"""Write what was measured: docs/evaluation and the figures in the model cards.
+"""Write what was measured: python -m analysis.training.evaluation_page
 
-python -m analysis.training.evaluation_page writes them anew from the JSON files there, without measuring.
+Makes the page in docs/evaluation and the figures in the model cards from the JSON files there, which the commands that
+measure write.
 """
 
 import json
@@ -18,15 +19,15 @@ from analysis.training.goals import Goal, goals_table
 from analysis.training.markdown import table
 
 FOLDER = data.ROOT / "docs" / "evaluation"
+NO_CURVE = "No learning curve was measured of this network, so how much more data would bring is not known."
 MEASURED = ("results", "released", "plain_network", "labels_alone", "learning_curve", "change", "bench")  # .json
 
 
 def write(name: str, measured: dict) -> None:
-    """Keep what was measured and write the page and the cards anew."""
+    """Keep what was measured; the page is made once all of it is there."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     text = json.dumps(measured, indent=1, ensure_ascii=False, default=float)
     (FOLDER / f"{name}.json").write_text(text + "\n")
-    write_page()
 
 
 def stored(*names: str) -> list[dict]:
@@ -88,6 +89,8 @@ def texts() -> dict[Path, str]:
         "opacity_decoder": [opacity(results)],
         "nodules": [nodules(released["nodules"]), change(changes)],
     }
+    for name in parts.keys() - {"slice_classifier"}:
+        parts[name].append(NO_CURVE)
     cards = {WEIGHTS / f"{name}.md": "\n\n".join([_goals(goals[name]), *own]) for name, own in parts.items()}
     return {FOLDER / "README.md": text + "\n"} | {card: _with_figures(card, own) for card, own in cards.items()}
 
@@ -97,9 +100,9 @@ def _goals(goals: list[Goal]) -> str:
 
 Set before the networks were made; measured on what they never saw, but for the rows that say otherwise. A goal is met
 by the figure itself: most intervals, of so few volumes, hold the goal too. Beside them, where it was measured, what the
-paper's plain network, our classifier from labels of slices alone, and a density threshold without learning reach, each
-by one seed, without neighbours and mirror image and at thresholds of each fold's own; their specificities, and how many
-images they saw, stand below.
+paper's plain network, our classifier from labels of slices alone (the baseline), and a density threshold without
+learning reach, each by one seed, without neighbours and mirror image and at thresholds of each fold's own; their
+specificities, and how many images they saw, stand below.
 
 {goals_table(goals)}"""
 
@@ -170,7 +173,7 @@ def _head(results: dict, released: dict) -> str:
 Figures of volumes and slices held out were made by `{results["command"]}` at commit `{results["commit"]}`, which needs
 the networks of all folds and seeds, and are in `results.json`. Those of the released networks, on real series, variants
 of one of them, synthetic patients and nodules, were made by `{released["command"]}` at commit
-`{released["commit"]}`, which needs the files in analysis/weights alone, and are in `released.json`. Released weights
+`{released["commit"]}`, which needs the data but no training, and are in `released.json`. Released weights
 (SHA-256):
 
 {weights}
@@ -215,10 +218,10 @@ def _ct(released: dict, of_folds: dict) -> str:
             rows.append([name, f"{count} of the folds", f"{suspected} of {count}", *_ct_cells(models)])
     return f"""## Real series
 
-`covid_P001` has COVID-19 (80 slices labelled infected), `normal_001` is normal, the other two are of lung cancer
-without COVID-19. No model saw the first two; healthy slices of the others, above and below their tumours, trained all
-classifiers, so these two are no test of false marks. Slice AUC: against the set's infection labels, which are noisy at
-the borders. Of the folds' models the range.
+`covid_P001` has COVID-19 (80 slices labelled infected), `normal_001` is normal, the other two are of lung nodules and
+lung cancer, without COVID-19. No model saw the first two; healthy slices of the others, above and below what is found
+there, trained all classifiers, so these two are no test of false marks. Slice AUC: against the set's infection labels,
+which are noisy at the borders. Of the folds' models the range.
 
 {table(["series", "models", "suspected", *(head for head, _ in _CT_FIGURES.values())], rows)}"""
 
@@ -236,7 +239,7 @@ def _ct_cells(models: list[dict]) -> list[str]:
 def _repeatability(measured: dict) -> str:
     findings = {name: [one["found"], one["close"]] for name, one in measured["findings"].items()}
     rows = [[name, f"{score:.1f}", *findings.get(name, ["–", "–"])] for name, score in measured["scores"].items()]
-    of_all = next(iter(measured["findings"].values()))["findings"]
+    of_all = next((one["findings"] for one in measured["findings"].values()), 0)
     return f"""## Repeatability
 
 Corona score of `covid_P001` as other scanners might have stored it, released networks. Coefficient of variation over

@@ -1,8 +1,9 @@
 """How much score and findings of one scan depend on how it was taken: python -m analysis.training.repeatability
 
 Prints the score of covid_P001 as other scanners might have stored it, by networks of the fold "release" (which never
-saw it) at the thresholds of protocol.toml, and the coefficients of variation. That over the variants that no flag
-marks goes into protocol.toml before the release. About half a minute.
+saw it) at the thresholds of protocol.toml, and the coefficients of variation. That over the variants that no severe
+flag marks goes into protocol.toml before the release. About half a minute. evaluate_released.py counts findings too, as
+the networks of a fold have no detector of nodules.
 """
 
 from collections.abc import Callable, Sequence
@@ -106,7 +107,7 @@ def measure(models: Models) -> dict:
         changed = volume_of(np.ascontiguousarray(change(volume.hu)), spacing_mm, name)
         reports[name] = analyse_volume(changed, models).report
     scores = {name: report.corona_score_cm3 for name, report in reports.items()}
-    stored = reports[STORED].findings or ()  # the networks of a fold have no detector of nodules
+    stored = reports[STORED].findings or ()
     others = [name for name in TRUSTED if stored and name not in (STORED, *MOVED)]
     return {
         "scores": scores,
@@ -118,8 +119,9 @@ def measure(models: Models) -> dict:
 
 
 def found_again(stored: tuple[Finding, ...], found: tuple[Finding, ...]) -> dict[str, int]:
-    """``found``: how many of the ``stored`` findings are matched as those of two scans are; ``close``: of these, whose
-    volume a comparison would call stable."""
+    """``found``: how many of the ``stored`` findings are matched by their centroids, 8 mm or 0.6 of the radius apart at
+    most, counted from each scan's first voxel (whose middle lies up to 3 mm off in thicker slices); ``close``: of
+    these, whose volume a comparison would call stable."""
     centers = [np.array([one.centroid_mm for one in group]).reshape(-1, 3) for group in (found, stored)]
     matched = match(found, centers[0], stored, centers[1], np.ones((len(found), len(stored)), bool))
     factors = [found[now].volume_ml / stored[before].volume_ml for now, before in matched.items()]
@@ -135,7 +137,7 @@ def variation(values: Sequence[float]) -> float:
 def main() -> None:
     measured = measure(fold_models("release", data.protocol()["seeds"]["slice_classifier"][0]))
     for name, score in measured["scores"].items():
-        print(f"{name}: {score:.1f} cm³", measured["findings"].get(name, ""))
+        print(f"{name}: {score:.1f} cm³")
     print(f"variation {measured['variation']:.3f}, over thicknesses {measured['variation_of_thickness']:.3f}")
 
 
