@@ -98,3 +98,13 @@ def test_a_thumbnail_shows_the_level_that_the_registration_says(browser, patient
     assert browser.get(address).content == thumbnail(before, HEIGHTS_MM[9])  # by height
     registered(now, before, [None, *(z_mm - 20 for z_mm in LUNG_MM), None])
     assert browser.get(address).content == thumbnail(before, HEIGHTS_MM[13]) != thumbnail(before, HEIGHTS_MM[9])
+
+
+def test_a_comparison_of_two_that_a_user_asked_for_leaves_thumbnails_as_their_address_says(browser, patient, course):
+    first, between, now = course
+    registered(now, between, [None, *LUNG_MM, None])
+    registered(between, first, [None, *(z_mm / 2 + 350 for z_mm in LUNG_MM), None])
+    address = reverse("pages:thumbnail", args=[first.pk, now.pk])
+    shown = browser.get(address).content
+    registered(now, first, [None, *(z_mm / 2 + 310 for z_mm in LUNG_MM), None])
+    assert browser.get(address).content == shown
