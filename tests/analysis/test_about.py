@@ -111,6 +111,14 @@ def test_the_page_says_which_other_networks_run_and_that_its_figures_are_of_the_
     assert about.networks()[0].sha256[:16] in text
 
 
+@pytest.mark.parametrize("written", ["results", "released_results"])
+def test_networks_that_either_measurement_does_not_name_are_not_measured(monkeypatch, written):
+    weights = WEIGHTS_DIR / "slice_classifier.safetensors"
+    assert about._network(weights).measured
+    monkeypatch.setattr(about, written, lambda: {"weights": {"slice_classifier": "of other weights"}})
+    assert not about._network(weights).measured
+
+
 def test_a_card_brings_no_html_of_its_own():
     card = about.rendered(f"{CARD}\n<script>alert(1)</script>\n[x](javascript:alert)\n")
     assert "<script" not in card
