@@ -25,6 +25,7 @@ HALO_VOLUME, ADDED, HALO_COMPACT = (1.5, 2.0), (0.0, 0.2), (0.89, 0.94)
 with it ÷ that of the core; part of it that is neither core nor blurred edge; its volume ÷ that of the ellipsoid with
 the same moments, as what surrounds a mass is ragged. In between a part of it is taken: where a limit decides, noise
 does, and one lesion has one volume or twice that."""
+MOSTLY = 0.5  # of the ground-glass, from which on what hangs on it counts, not what hangs on the core
 HALO_HU = (120.0, 520.0)  # median of the halo above the lung around: denser is a vessel, or the wall
 RIM_MM = 1.3  # blurred edge, which has the density of ground-glass around everything solid
 MIN_CELLS = 12
@@ -153,7 +154,7 @@ def _mask(above_hu: Float, inside: Mask, contrast_hu: float, step_mm: float) -> 
     share = _halo_share(above_hu, body, halo[0], step_mm) if halo else 0.0
     if halo is None or share == 0:
         return dense, whole
-    return _between(dense, halo[0], share, above_hu), halo[1] if share > HALF else whole
+    return _between(dense, halo[0], share, above_hu), halo[1] if share > MOSTLY else whole
 
 
 def _between(inner: Mask, outer: Mask, share: float, above_hu: Float) -> Mask:
