@@ -5,8 +5,6 @@ Every figure is of scans that the network it belongs to never saw. Needs the net
 minutes on two CPU cores.
 """
 
-import time
-
 import numpy as np
 import torch
 
@@ -40,7 +38,6 @@ def lung_slices(network: Network) -> dict:
 
 
 def main() -> None:
-    started = time.monotonic()
     held_out, seeds = data.protocol()["held_out"], data.protocol()["seeds"]["slice_classifier"]
     models = {}
     runs = []  # one for each seed: all volumes, each by the fold's networks that never saw it
@@ -76,7 +73,6 @@ def main() -> None:
                 name: {which: ct_figures(name, volume, one) for which, one in models.items()}
                 for name, volume in real.items()
             },
-            "minutes": (time.monotonic() - started) / 60,
         },
     )
 
