@@ -37,6 +37,7 @@ APART = 0.7  # of the clearer one's radius: closer blobs are one
 
 Float = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Box = tuple[slice, slice, slice]
 SpacingMm = tuple[float, float, float]  # distances between (slices, rows, columns)
 
 
@@ -51,29 +52,35 @@ class Blob:
     roundness: float
 
 
+def lungs_box(lungs: Mask, spacing_mm: SpacingMm) -> Box:
+    """The lungs, which are not empty, with a margin."""
+    parts = []
+    for axis, mm in enumerate(spacing_mm):
+        index = np.flatnonzero(lungs.any(tuple({0, 1, 2} - {axis})))
+        margin = int(np.ceil(MARGIN_MM / mm))
+        parts.append(slice(max(0, index[0] - margin), min(lungs.shape[axis], index[-1] + 1 + margin)))
+    return parts[0], parts[1], parts[2]
+
+
 def find_blobs(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) -> tuple[list[Blob], Mask]:
     """Blobs in the lungs, the clearest first, and the hull of the lungs, bool (slice, row, column).
 
-    ``hu`` and ``lungs``: (slice, row, column), the lungs not empty.
+    ``hu`` and ``lungs``: (slice, row, column), of what ``lungs_box`` cuts out.
     """
-    box = _box(lungs, spacing_mm)
-    image = to_cells(hu[box], spacing_mm, CELL_MM).clip(*WINDOW_HU)
-    depth = _hull(lungs[box], spacing_mm)
+    image = to_cells(hu, spacing_mm, CELL_MM).clip(*WINDOW_HU)
+    depth = _hull(lungs, spacing_mm)
     hull = _inside(depth, image.shape, (CELL_MM,) * 3)
-    start = np.array([part.start for part in box])
     found = []
     scales = _scales(np.where(hull, image, np.float32(AERATED_HU)))
     for (sigma_mm, cell_mm, smooth, response), min_roundness in zip(scales, MIN_ROUNDNESS, strict=True):
         factor = round(cell_mm / CELL_MM)
         cells = _peaks(response, hull[::factor, ::factor, ::factor])
         roundness = _roundness(smooth, cells)
-        centres = start + cells * cell_mm / np.array(spacing_mm)
+        centres = cells * cell_mm / np.array(spacing_mm)
         for k in np.flatnonzero(roundness >= min_roundness):
             centre, height = tuple(centres[k].tolist()), float(response[tuple(cells[k])])
             found.append(Blob(centre, BALL_RADIUS * sigma_mm, height, float(roundness[k])))
-    whole = np.zeros(hu.shape, bool)
-    whole[box] = _inside(depth, lungs[box].shape, spacing_mm)
-    return _apart(found, spacing_mm), whole
+    return _apart(found, spacing_mm), _inside(depth, lungs.shape, spacing_mm)
 
 
 def to_cells(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, cell_mm: float) -> Float:
@@ -159,15 +166,6 @@ def interpolated(values: Float, positions: npt.NDArray[np.floating], axis: int) 
     high = np.minimum(low + 1, values.shape[axis] - 1)
     mixed: Float = values.take(low, axis) * (1 - part) + values.take(high, axis) * part
     return mixed
-
-
-def _box(lungs: Mask, spacing_mm: SpacingMm) -> tuple[slice, slice, slice]:
-    parts = []
-    for axis, mm in enumerate(spacing_mm):
-        index = np.flatnonzero(lungs.any(tuple({0, 1, 2} - {axis})))
-        margin = int(np.ceil(MARGIN_MM / mm))
-        parts.append(slice(max(0, index[0] - margin), min(lungs.shape[axis], index[-1] + 1 + margin)))
-    return parts[0], parts[1], parts[2]
 
 
 def _hull(lungs: Mask, spacing_mm: SpacingMm) -> Float:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from analysis.pipeline.blobs import Mask, SpacingMm, find_blobs
+from analysis.pipeline.blobs import Box, Mask, SpacingMm, find_blobs, lungs_box
 from analysis.pipeline.nodule_model import NoduleModel
 from analysis.pipeline.outlines import Outlined, Surroundings, distance_mm, ellipsoid, outline
 from analysis.pipeline.regions import ZONES
@@ -34,8 +34,6 @@ MAX_AERATED_HU = -550.0  # lung that is denser holds vessels or disease
 SAMPLED = 4  # every so many rows and columns of the lungs are enough for their median
 THREADS = 2  # that outline blobs: they share Python's lock, so that more gain little
 DIRECTIONS = 60  # in which a diameter is taken: every 3°
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +81,9 @@ def find_findings(
 
 def candidates(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) -> Iterator[Candidate]:
     """Outlines of blobs, the clearest first, none of which begins inside another."""
+    part = lungs_box(lungs, spacing_mm)
+    start = np.array([one.start for one in part])
+    hu, lungs = hu[part], lungs[part]
     blobs, hull = find_blobs(hu, lungs, spacing_mm)
     in_lungs = hu[:, ::SAMPLED, ::SAMPLED][lungs[:, ::SAMPLED, ::SAMPLED]]
     scan = Surroundings(hu, hull, spacing_mm, float(np.median(in_lungs[in_lungs < MAX_AERATED_HU])))
@@ -91,14 +92,19 @@ def candidates(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) ->
         for blob, outlined in zip(blobs, pool.map(partial(outline, scan), blobs), strict=True):
             if outlined is None or outlined_before[tuple(np.rint(blob.centre).astype(int))]:
                 continue
-            box, mask = _in_volume(outlined, spacing_mm, hu.shape)
+            box, mask = _on_voxels(outlined, spacing_mm, hu.shape)
             outlined_before[box] |= mask
             if 2 * outlined.radius_mm >= MIN_DIAMETER_MM:
-                yield Candidate(outlined, outlined.centroid(spacing_mm), box, mask)
+                yield Candidate(outlined, start + outlined.centroid(spacing_mm), _moved(box, start), mask)
 
 
-def _in_volume(outlined: Outlined, spacing_mm: SpacingMm, shape: tuple[int, ...]) -> tuple[Box, Mask]:
-    """The outline on the voxels of the volume: a box and the mask in it."""
+def _moved(box: Box, start: npt.NDArray[np.int64]) -> Box:
+    z, y, x = (slice(one.start + first, one.stop + first) for one, first in zip(box, start.tolist(), strict=True))
+    return z, y, x
+
+
+def _on_voxels(outlined: Outlined, spacing_mm: SpacingMm, shape: tuple[int, ...]) -> tuple[Box, Mask]:
+    """The outline on voxels: a box of an array of this ``shape``, and the mask in it."""
     half = np.array(outlined.mask.shape) // 2
     box, cells = [], []
     for axis, mm in enumerate(spacing_mm):
