@@ -61,7 +61,7 @@ def find_findings(
     column_mm, row_mm, slice_mm = (float(np.linalg.norm(affine_lps[:3, axis])) for axis in range(3))
     found = []
     for candidate in candidates(hu, lungs, (slice_mm, row_mm, column_mm)):
-        confidence = model.confidence(features(candidate.outlined))
+        confidence = model.confidence(features(candidate.outlined, slice_mm))
         if confidence >= model.threshold:
             found.append((confidence, candidate))
     taken = np.zeros(hu.shape, bool)
@@ -117,8 +117,9 @@ def _on_voxels(outlined: Outlined, spacing_mm: SpacingMm, shape: tuple[int, ...]
     return (box[0], box[1], box[2]), outlined.mask[np.ix_(*cells)]
 
 
-def features(one: Outlined) -> npt.NDArray[np.float64]:
-    """What tells nodules from vessels and the wall, in the order of FEATURES."""
+def features(one: Outlined, slice_mm: float) -> npt.NDArray[np.float64]:
+    """What tells nodules from vessels and the wall, in the order of FEATURES: thick slices make short pieces of vessels
+    look round."""
     cells = np.argwhere(one.mask) * one.step_mm
     centroid, radius_mm = cells.mean(0), one.radius_mm
     axes_mm, compact = ellipsoid(one.mask, one.step_mm)
@@ -148,6 +149,7 @@ def features(one: Outlined) -> npt.NDArray[np.float64]:
             float(one.core_hu > -100),
             (np.median(around) - one.around_hu) / contrast_hu if len(around) else 0.0,
             np.log(one.blob.radius_mm),
+            np.log(slice_mm),
         ]
     )
 

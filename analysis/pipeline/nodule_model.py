@@ -12,12 +12,18 @@ import numpy.typing as npt
 
 FEATURES = (
     "log_radius", "narrow", "middle", "compact", "reach", "wall", "hanging", "own_share", "arms", "contrast",
-    "response", "roundness", "shift", "dense", "halo", "log_scale",
+    "response", "roundness", "shift", "dense", "halo", "log_scale", "log_slice",
 )  # fmt: skip
-"""Of an outline, as ``findings.features`` works them out."""
+"""Of an outline, as ``findings.features`` works them out; new ones are added at the end."""
+
+
+def products(features: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of those of two features, or of one with itself."""
+    return tuple(f"{features[a]} × {features[b]}" for a, b in zip(*np.triu_indices(len(features)), strict=True))
+
+
+PRODUCTS = products(FEATURES)
 _FIRST, _SECOND = np.triu_indices(len(FEATURES))
-PRODUCTS = tuple(f"{FEATURES[a]} × {FEATURES[b]}" for a, b in zip(_FIRST, _SECOND, strict=True))
-"""Of two features, or of one with itself."""
 CLIP = 3.0  # standard deviations beyond which a feature says no more
 
 
@@ -34,17 +40,21 @@ class NoduleModel:
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> "NoduleModel":
-        """From the JSON object of the file.
+        """From the JSON object of the file; features that came after it have no say.
 
         Raises KeyError where it is not one of ours, ValueError where it wants other features.
         """
-        rows, products = stored["features"], stored["products"]
-        if tuple(rows) != FEATURES or tuple(products) != PRODUCTS:
+        rows, of_products = stored["features"], stored["products"]
+        known = tuple(rows)
+        if not known or known != FEATURES[: len(known)] or tuple(of_products) != products(known):
             raise ValueError(f"The features are {', '.join(rows)}.")
+        no_say = {"mean": 0.0, "deviation": 1.0, "coefficient": 0.0}
+        every = [rows.get(name, no_say) for name in FEATURES]
+        of_every_product = [of_products.get(name, 0.0) for name in PRODUCTS]
         return cls(
-            mean=np.array([row["mean"] for row in rows.values()]),
-            deviation=np.array([row["deviation"] for row in rows.values()]),
-            coefficients=np.array([*(row["coefficient"] for row in rows.values()), *products.values()]),
+            mean=np.array([row["mean"] for row in every]),
+            deviation=np.array([row["deviation"] for row in every]),
+            coefficients=np.array([*(row["coefficient"] for row in every), *of_every_product]),
             intercept=stored["intercept"],
             threshold=stored["threshold"],
         )

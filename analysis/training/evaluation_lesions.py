@@ -5,11 +5,11 @@ from analysis.training.markdown import table
 
 def nodules(nodules: dict) -> str:
     rows, curve = [], []
-    for slice_mm, one in nodules["phantoms"].items():
+    for grid, one in nodules["phantoms"].items():
         error = one["volume_error"]
         rows.append(
             [
-                f"{slice_mm} mm",
+                grid,
                 one["nodules"],
                 f"{one['sensitivity']:.3f} ({within(one['sensitivity_interval'])})",
                 one["false_per_scan"],
@@ -19,7 +19,7 @@ def nodules(nodules: dict) -> str:
                 f"{100 * one['texture_right']:.0f} %",
             ]
         )
-        curve.append([f"{slice_mm} mm", *one["sensitivity_at"].values()])
+        curve.append([grid, *one["sensitivity_at"].values()])
     false_per_scan = list(next(iter(nodules["phantoms"].values()))["sensitivity_at"])
     kinds: dict[str, list[int]] = {}
     for one in nodules["phantoms"].values():
@@ -27,7 +27,15 @@ def nodules(nodules: dict) -> str:
             counted = kinds.setdefault(kind, [0, 0])
             counted[0] += share["found"]
             counted[1] += share["nodules"]
-    heads = ["slices", "nodules", "sensitivity", "false per scan", "volume error", "within 15 %", "long axis error"]
+    heads = [
+        "slices × pixels",
+        "nodules",
+        "sensitivity",
+        "false per scan",
+        "volume error",
+        "within 15 %",
+        "long axis error",
+    ]
     heads.append("texture")
     read = nodules["nodules_LIDC-0003"]
     read_rows = [
@@ -43,19 +51,19 @@ def nodules(nodules: dict) -> str:
     counts = ", ".join(f"{name} {len(found)}" for name, found in nodules["real_ct"].items())
     return f"""## Nodules and focal opacities
 
-Synthetic patients of the seeds {nodules["seeds"][0]} to {nodules["seeds"][-1]}, with slices at three distances; nodules
-of 4 to 30 mm, at the wall too, in lungs without opacities: among these fewer are found, see the change between two
-scans. At the released threshold (confidence {nodules["threshold"]:.2f}), with the 95 % interval over patients; volumes
-and long axes of nodules from 6 mm on, how many volumes lie within 15 %, and of how many the texture, or calcium, is
-said right:
+Synthetic patients of the seeds {nodules["seeds"][0]} to {nodules["seeds"][-1]}, with slices and pixels at several
+distances; nodules of 4 to 30 mm, at the wall too, in lungs without opacities: among these fewer are found, see the
+change between two scans. At the released threshold (confidence {nodules["threshold"]:.2f}), with the 95 % interval over
+patients; volumes and long axes of nodules from 6 mm on, how many volumes lie within 15 %, and of how many the texture,
+or calcium, is said right:
 
 {table(heads, rows)}
 
 Free response: sensitivity at so many false findings per scan.
 
-{table(["slices", *false_per_scan], curve)}
+{table(["slices × pixels", *false_per_scan], curve)}
 
-Found of each kind and size, the same nodules counted at each distance of the slices:
+Found of each kind and size, the same nodules counted on each grid:
 {", ".join(f"{kind} {found} of {count}" for kind, (found, count) in kinds.items())}.
 
 `nodules_LIDC-0003`, on which the detector was tuned, against the median of its readers; {read["false"]} false findings:

@@ -46,11 +46,11 @@ def draw_scores(percent: dict, path: Path) -> None:
 
 def draw_free_response(phantoms: dict, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(4.5, 4.5))
-    for slice_mm, one in phantoms.items():
+    for grid, one in phantoms.items():
         false, true = zip(*((at["false_per_scan"], at["sensitivity"]) for at in one["free_response"]), strict=True)
-        axes.step(false, true, where="post", linewidth=1, label=f"{slice_mm} mm slices")
+        axes.step(false, true, where="post", linewidth=1, label=grid)
     axes.set(xlabel="False findings per scan", ylabel="Sensitivity", xlim=(0, 8), ylim=(0, 1.01))
-    axes.set_title("Nodules of synthetic patients", fontsize=10)
+    axes.set_title("Nodules of synthetic patients, by slice and pixel distance", fontsize=10)
     axes.legend(loc="lower right")
     _save(figure, path)
 

@@ -97,7 +97,7 @@ def sensitivity_interval(found: list[Found], threshold: float) -> tuple[float, f
 
 
 def phantom_figures(found: list[Found], threshold: float) -> dict:
-    """Of scans of one slice distance."""
+    """Of scans of one grid."""
     pairs = [pair for scan in found for pair in scan.pairs(threshold)]
     large = [(nodule, one) for nodule, one in pairs if one and 2 * nodule.radius_mm >= MEASURED_MM]
     volume = np.array([one.volume_ml / nodule.volume_ml - 1 for nodule, one in large])
@@ -163,12 +163,12 @@ def read_figures(found: Found, threshold: float) -> dict:
 
 
 def nodule_figures(models: Models) -> dict:
-    """All figures at the released threshold, of synthetic patients by the distance of their slices in mm."""
+    """All figures at the released threshold, of synthetic patients by the distances of their slices and pixels."""
     settings, threshold = data.protocol()["nodules"], models.nodules.threshold
-    by_distance: dict[float, list[Found]] = {slice_mm: [] for slice_mm in settings["slice_mm"]}
-    for seed, slice_mm in itertools.product(settings["test"], by_distance):
-        scan = phantom_scan(seed, slice_mm, settings["per_phantom"], models.lung_unet)
-        by_distance[slice_mm].append(Found.on(scan, models.nodules))
+    by_grid: dict[tuple[float, float], list[Found]] = {tuple(grid_mm): [] for grid_mm in settings["grid_mm"]}
+    for seed, grid_mm in itertools.product(settings["test"], by_grid):
+        scan = phantom_scan(seed, grid_mm, settings["per_phantom"], models.lung_unet)
+        by_grid[grid_mm].append(Found.on(scan, models.nodules))
     real = {}
     for name in CT_CASES:
         volume = ct_volume(name)
@@ -181,15 +181,18 @@ def nodule_figures(models: Models) -> dict:
         "weights": next(one.sha256 for one in models.versions if one.name == "nodules"),
         "seeds": settings["test"],
         "threshold": threshold,
-        "phantoms": {str(slice_mm): phantom_figures(found, threshold) for slice_mm, found in by_distance.items()},
+        "phantoms": {
+            f"{slice_mm:g} × {pixel_mm:g} mm": {"slice_mm": slice_mm} | phantom_figures(found, threshold)
+            for (slice_mm, pixel_mm), found in by_grid.items()
+        },
         READ_BY_SEVERAL: read_figures(Found.on(read_scan(models.lung_unet), models.nodules), threshold),
         "real_ct": real,
     }
 
 
 def print_table(figures: dict) -> None:
-    for slice_mm, of in figures["phantoms"].items():
-        print(f"\nphantoms, slices {slice_mm} mm apart: {of['scans']} scans, {of['nodules']} nodules")
+    for grid, of in figures["phantoms"].items():
+        print(f"\nphantoms, slices × pixels of {grid}: {of['scans']} scans, {of['nodules']} nodules")
         print(f"  sensitivity {of['sensitivity']:.3f} at {of['false_per_scan']:.2f} false findings per scan")
         print("  free response: " + ", ".join(f"{s:.3f} at {f}" for f, s in of["sensitivity_at"].items()))
         for group in ("by_kind", "by_diameter"):

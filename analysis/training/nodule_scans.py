@@ -20,7 +20,7 @@ from analysis.training.cases import ct_volume
 
 READ_BY_SEVERAL = "nodules_LIDC-0003"
 SAME_NODULE_MM = 10.0  # between the middles of two readers' outlines of one nodule
-MATRIX, PIXEL_MM = 450, 0.8  # of the synthetic patients
+FIELD_MM = 360.0  # side of the slices of synthetic patients
 AT_WALL = 3  # every third pasted nodule is cut by the wall of the lung
 APART_MM = 10.0
 _LIDC = "{http://www.nih.gov}"
@@ -59,12 +59,14 @@ def lungs_of(volume: Volume, lung_unet: Network) -> npt.NDArray[np.bool_]:
     return lung_mask(logits, rows, columns, pixel_mm)
 
 
-def phantom_scan(seed: int, slice_mm: float, count: int, lung_unet: Network) -> NoduleScan:
+def phantom_scan(seed: int, grid_mm: tuple[float, float], count: int, lung_unet: Network) -> NoduleScan:
+    """A synthetic patient with nodules. ``grid_mm``: distance of the slices and of the pixels."""
     patient = make_patient(seed)
     lesions = nodules_of_all_sizes(patient, seed, count)
-    grid = Grid.over_lungs(patient, (slice_mm, PIXEL_MM, PIXEL_MM), MATRIX)
+    slice_mm, pixel_mm = grid_mm
+    grid = Grid.over_lungs(patient, (slice_mm, pixel_mm, pixel_mm), round(FIELD_MM / pixel_mm))
     phantom = render(Visit(patient, lesions), grid)
-    volume = _series(phantom, f"phantom {seed}, {slice_mm} mm")
+    volume = _series(phantom, f"phantom {seed}, {slice_mm} × {pixel_mm} mm")
     nodules = tuple(
         Nodule(true.kind, true.centroid_mm, lesion.radius_mm, true.volume_ml, true.long_axis_mm)
         for lesion, true in zip(lesions, phantom.truth.lesions, strict=True)

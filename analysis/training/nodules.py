@@ -24,7 +24,7 @@ from analysis.pipeline.weights import WEIGHTS, released_lung_unet, sha256_of
 from analysis.training import data
 from analysis.training.nodule_scans import NoduleScan, pasted_scan, phantom_scan, read_scan
 
-VERSION = "1.3"
+VERSION = "1.4"
 TRUE_VOLUME = (0.5, 2.0)  # ÷ the nodule's: other outlines on it are neither right nor wrong
 OUTLINES = data.RUNS / "nodules.npz"
 
@@ -43,8 +43,8 @@ class Outlines:
 
 def training_scans(lung_unet: Network) -> Iterator[NoduleScan]:
     settings = data.protocol()["nodules"]
-    for seed, slice_mm in zip(settings["train"], cycle(settings["slice_mm"]), strict=False):
-        yield phantom_scan(seed, slice_mm, settings["per_phantom"], lung_unet)
+    for seed, grid_mm in zip(settings["train"], cycle(settings["grid_mm"]), strict=False):
+        yield phantom_scan(seed, grid_mm, settings["per_phantom"], lung_unet)
     read = read_scan(lung_unet)
     yield read
     for seed in settings["pasted"]:
@@ -57,7 +57,7 @@ def outlines(scans: Iterator[NoduleScan]) -> Outlines:
     before = 0
     for index, scan in enumerate(scans):
         for candidate in candidates(scan.volume.hu, scan.lungs, scan.volume.spacing_mm):
-            rows.append(features(candidate.outlined))
+            rows.append(features(candidate.outlined, scan.volume.spacing_mm[0]))
             x, y, z = (scan.volume.affine_lps @ [*candidate.centroid[::-1], 1.0])[:3].tolist()
             hits = [k for k, nodule in enumerate(scan.nodules) if nodule.holds((x, y, z))]
             label = 0
@@ -113,28 +113,36 @@ def fitted(found: Outlines, used: npt.NDArray[np.bool_], decay: float) -> tuple[
     return mean, deviation, coefficients, intercept
 
 
-def held_out_confidence(found: Outlines, settings: dict) -> Numbers:
-    """Of each outline (outline,), by a fit to the scans of the other groups: those fitted to are judged too surely. The
-    scans of LIDC-0003, with nodules pasted in and without, are in one group."""
+def held_out_confidence(found: Outlines, settings: dict, scans: int | None = None) -> Numbers:
+    """Of each outline (outline,), by a fit to the scans of the other groups, or so many of them: those fitted to are
+    judged too surely. The scans of LIDC-0003, with nodules pasted in and without, are in one group."""
     group = np.minimum(found.scan, len(settings["train"])) % settings["folds"]
     confidence = np.empty(len(found.scan))
     for own in (group == number for number in range(settings["folds"])):
-        mean, deviation, coefficients, intercept = fitted(found, ~own, settings["decay"])
+        others = np.random.default_rng(0).permutation(np.unique(found.scan[~own]))[:scans]
+        mean, deviation, coefficients, intercept = fitted(found, np.isin(found.scan, others), settings["decay"])
         values = terms(found.features[own], mean, deviation)
         confidence[own] = 1 / (1 + np.exp(-(values @ coefficients + intercept)))
     return confidence
 
 
+def at_false(found: Outlines, confidence: Numbers, false_per_scan: float) -> tuple[float, int]:
+    """The confidence above which so many false outlines per scan are left, and how many nodules are found there."""
+    threshold = threshold_for(confidence, found.label, int(found.scan.max()) + 1, false_per_scan)
+    return threshold, len(np.unique(found.nodule[(found.label == 1) & (confidence > threshold)]))
+
+
+def read_outlines() -> Outlines:
+    """Those of the last run."""
+    with np.load(OUTLINES) as stored:
+        return Outlines(**{name: stored[name] for name in stored.files})
+
+
 def write(found: Outlines, path: Path) -> None:
     settings = data.protocol()["nodules"]
     mean, deviation, coefficients, intercept = fitted(found, found.scan >= 0, settings["decay"])
-    confidence = held_out_confidence(found, settings)
-    scans = int(found.scan.max()) + 1
-    threshold = threshold_for(confidence, found.label, scans, settings["false_per_scan"])
-    hit = np.unique(found.nodule[(found.label == 1) & (confidence > threshold)])
-    print(
-        f"{len(hit)} of {found.nodules} nodules at {settings['false_per_scan']} false ones per scan, on scans held out"
-    )
+    threshold, hits = at_false(found, held_out_confidence(found, settings), settings["false_per_scan"])
+    print(f"{hits} of {found.nodules} nodules at {settings['false_per_scan']} false ones per scan, on scans held out")
     of_features, of_products = coefficients[: len(FEATURES)].tolist(), coefficients[len(FEATURES) :].tolist()
     stored = {
         "name": "nodules",
@@ -162,8 +170,7 @@ def main() -> None:
         found = outlines(training_scans(released_lung_unet(torch.device("cpu"))[0]))
         OUTLINES.parent.mkdir(exist_ok=True)
         np.savez(OUTLINES, **vars(found))
-    stored = np.load(OUTLINES)
-    write(Outlines(**{name: stored[name] for name in stored.files}), WEIGHTS / "nodules.json")
+    write(read_outlines(), WEIGHTS / "nodules.json")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.pipeline.findings import axial_diameters, find_findings
-from analysis.pipeline.nodule_model import FEATURES, PRODUCTS, NoduleModel
+from analysis.pipeline.nodule_model import FEATURES, PRODUCTS, NoduleModel, products
 from analysis.pipeline.regions import zones
 from analysis.pipeline.weights import WEIGHTS, nodule_model
 from tests.pipeline.lung_block import (
@@ -182,6 +182,18 @@ def test_a_file_with_other_features_is_refused():
     del stored["features"]["compact"]
     with pytest.raises(ValueError, match="log_radius"):
         NoduleModel.of(stored)
+
+
+def test_a_file_older_than_a_feature_judges_without_it():
+    stored = json.loads((WEIGHTS / "nodules.json").read_text())
+    older = FEATURES[:-1]
+    stored["features"] = {name: {"mean": 1.0, "deviation": 2.0, "coefficient": 0.1} for name in older}
+    stored["products"] = dict.fromkeys(products(older), 0.01)
+    model, figures = NoduleModel.of(stored), np.full(len(FEATURES), 3.0)
+    logit = 0.1 * len(older) + 0.01 * len(products(older)) + stored["intercept"]
+    assert model.confidence(figures) == pytest.approx(1 / (1 + np.exp(-logit)))
+    figures[-1] = -3.0
+    assert model.confidence(figures) == pytest.approx(1 / (1 + np.exp(-logit)))
 
 
 def test_confidence_is_that_of_the_logistic_curve():
