@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from analysis.pipeline.inference import Network
 from analysis.pipeline.networks import SliceClassifier
 from analysis.training import data
 from analysis.training.evaluation_page import FOLDER
@@ -28,9 +29,9 @@ MIN_SLICES = 10  # abnormal ones of a first volume, normal ones of a second: wit
 class SomeVolumes(Sources):
     """Sources with some of the volumes."""
 
-    def __init__(self, fold: str, seed: int, chosen: list[int]) -> None:
+    def __init__(self, fold: str, seed: int, chosen: list[int], network: Network | None = None) -> None:
         self.chosen = chosen
-        super().__init__(fold, seed)
+        super().__init__(fold, seed, network)
 
     def volumes(self, fold: str) -> list[int]:
         return self.chosen
@@ -62,11 +63,12 @@ def short_settings() -> dict:
     return data.protocol()["slice_classifier"] | {"images": curve["images"], "ema": curve["ema"]}
 
 
-def train(count: int, fold: str, seed: int) -> SliceClassifier:
+def train(count: int, fold: str, seed: int, network: Network | None = None) -> SliceClassifier:
+    """``network``: as for Sources."""
     settings = short_settings()
     torch.manual_seed(seed)
     averages: list[SliceClassifier] = []
-    fit(from_imagenet(), SomeVolumes(fold, seed, chosen_volumes(count, fold)), settings, seed, averages.append)
+    fit(from_imagenet(), SomeVolumes(fold, seed, chosen_volumes(count, fold), network), settings, seed, averages.append)
     return averages[-1]
 
 

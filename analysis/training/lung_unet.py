@@ -4,6 +4,8 @@ Writes runs/lung_unet-FOLD-SEED.pt. About eight minutes on one CPU core.
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -61,18 +63,19 @@ class Sources:
     def __init__(self, fold: str, seed: int) -> None:
         settings = data.protocol()["lung_unet"]
         self.random = np.random.default_rng(seed)
-        sources = {
-            "lung_masks": data.lung_masks("train"),
-            "opacity_masks": data.opacity_masks(data.trained_volumes(fold)),
-            "without_lung": data.without_lung(),
-            "phantoms": data.phantoms(),
-        }
+        sources = {**self.of_patients(fold), "without_lung": data.without_lung(), "phantoms": data.phantoms()}
         self.slices = data.join(list(sources.values()))
         source = np.repeat(list(sources), [len(one) for one in sources.values()])
         self.members = {name: np.flatnonzero(source == name) for name in sources}
         real = np.isin(source, ("lung_masks", "opacity_masks"))
         self.members["pasted"] = np.flatnonzero(real & (self.slices.lung.sum((1, 2)) >= data.MIN_LUNG_PIXELS))
         self.share = {name: settings[name] for name in self.members}
+
+    def of_patients(self, fold: str) -> dict[str, data.Slices]:
+        return {
+            "lung_masks": data.lung_masks("train"),
+            "opacity_masks": data.opacity_masks(data.trained_volumes(fold)),
+        }
 
     def batch(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """HU, lung and opacity, each (N, 1, 256, 256)."""
@@ -101,10 +104,17 @@ class Sources:
 def train(fold: str, seed: int) -> None:
     settings = data.protocol()["lung_unet"]
     torch.manual_seed(seed)
-    random = torch.Generator().manual_seed(seed)
-    sources = Sources(fold, seed)
-    device = data.device()
-    network = LungUNet().to(device, memory_format=torch.channels_last).train()
+    keep = partial(data.save_run, "lung_unet", fold, seed, settings=settings)
+    fit(LungUNet(), Sources(fold, seed), settings, seed, keep)
+
+
+def fit(
+    network: LungUNet, sources: Sources, settings: dict, seed: int, keep: Callable[[torch.nn.Module], None]
+) -> None:
+    """Train the network from where it stands; ``keep`` is given the average of its weights every 25 steps and at the
+    end."""
+    random, device = torch.Generator().manual_seed(seed), data.device()
+    network = network.to(device, memory_format=torch.channels_last).train()
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings["ema"]), use_buffers=True)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
@@ -125,7 +135,7 @@ def train(fold: str, seed: int) -> None:
         average.update_parameters(network)
         losses.append(value.item())
         if step % 25 == 0 or step == steps:
-            data.save_run("lung_unet", fold, seed, average.module, settings)
+            keep(average.module)
             seconds = time.monotonic() - started
             print(f"step {step}/{steps} loss {np.mean(losses[-25:]):.4f} {seconds:.0f} s", flush=True)
 
