@@ -78,6 +78,7 @@ train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; nee
 	$(BIN)/python -m analysis.training.release
 	$(BIN)/python -m analysis.training.nodules
 	$(BIN)/python -m analysis.training.learning_curve
+	$(BIN)/python -m analysis.training.goal_curves
 
 evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write docs/evaluation/
 	$(BIN)/python -m analysis.training.change_figures

@@ -26,7 +26,9 @@ with it ÷ that of the core; part of it that is neither core nor blurred edge; i
 the same moments, as what surrounds a mass is ragged. In between a part of it is taken: where a limit decides, noise
 does, and one lesion has one volume or twice that."""
 MOSTLY = 0.5  # of the ground-glass, from which on what hangs on it counts, not what hangs on the core
-HALO_HU = (120.0, 520.0)  # median of the halo above the lung around: denser is a vessel, or the wall
+HALO_HU, DENSE_HALO_HU = (100.0, 140.0), (480.0, 560.0)
+"""The same by the median of the halo above the lung around: less is lung, and denser, from entirely to not at all, a
+vessel, or the wall."""
 RIM_MM = 1.3  # blurred edge, which has the density of ground-glass around everything solid
 MIN_CELLS = 12
 WIDER = 2.0  # the cube is made so much larger, once, where the outline reaches its end
@@ -217,11 +219,12 @@ def _halo_share(above_hu: Float, core: Mask, halo: Mask, step_mm: float) -> floa
     is a vessel, the wall or blur."""
     added = halo & ~np.isfinite(distance_mm(core, RIM_MM, step_mm))
     added &= ndimage.distance_transform_edt(halo, sampling=step_mm) > RIM_MM
-    low, high = HALO_HU
-    if not added.any() or not low < np.median(above_hu[added]) < high:
+    if not added.any():
         return 0.0
-    volume = halo.sum()
+    volume, median_hu = halo.sum(), np.median(above_hu[added])
     sure = (
+        (median_hu, HALO_HU),
+        (-median_hu, (-DENSE_HALO_HU[1], -DENSE_HALO_HU[0])),
         (volume / core.sum(), HALO_VOLUME),
         (added.sum() / volume, ADDED),
         (ellipsoid(halo, step_mm)[1], HALO_COMPACT),

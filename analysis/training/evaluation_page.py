@@ -11,6 +11,7 @@ from pathlib import Path
 
 from analysis.pipeline.weights import WEIGHTS
 from analysis.training import data
+from analysis.training.evaluation_curves import decoder_curve, lung_curve, nodule_curve, slice_curve
 from analysis.training.evaluation_goals import goals_by_card
 from analysis.training.evaluation_held_out import cases, heat, intervals, lung, opacity, score, slices
 from analysis.training.evaluation_lesions import change, nodules
@@ -19,8 +20,16 @@ from analysis.training.goals import Goal, goals_table
 from analysis.training.markdown import table
 
 FOLDER = data.ROOT / "docs" / "evaluation"
-NO_CURVE = "No learning curve was measured of this network, so how much more data would bring is not known."
-MEASURED = ("results", "released", "plain_network", "labels_alone", "learning_curve", "change", "bench")  # .json
+MEASURED = (
+    "results",
+    "released",
+    "plain_network",
+    "labels_alone",
+    "learning_curve",
+    "goal_curves",
+    "change",
+    "bench",
+)  # fmt: skip - each a file .json
 
 
 def write(name: str, measured: dict) -> None:
@@ -46,7 +55,7 @@ def write_page() -> None:
 
 def texts() -> dict[Path, str]:
     """The page and the model cards, by their files."""
-    results, released, plain, labels, curve, changes, bench = stored(*MEASURED)
+    results, released, plain, labels, curve, curves, changes, bench = stored(*MEASURED)
     goals = goals_by_card(results, released, plain, labels, changes, bench)
     text = "\n\n".join(
         [
@@ -61,7 +70,10 @@ def texts() -> dict[Path, str]:
             intervals(results),
             _plain(plain),
             _labels(labels),
-            _curve(curve),
+            slice_curve(curve),
+            lung_curve(curves, results),
+            decoder_curve(curves, results),
+            nodule_curve(curves),
             nodules(released["nodules"]),
             change(changes),
             "![ROC curve of held-out slices](roc.png) ![Reliability of the probabilities](reliability.png)"
@@ -73,7 +85,7 @@ def texts() -> dict[Path, str]:
         ]
     )
     parts = {
-        "lung_unet": [lung(results)],
+        "lung_unet": [lung(results), lung_curve(curves, results)],
         "slice_classifier": [
             slices(results),
             cases(results),
@@ -82,15 +94,13 @@ def texts() -> dict[Path, str]:
             intervals(results),
             _plain(plain),
             _labels(labels),
-            _curve(curve),
+            slice_curve(curve),
             _ct(released["real_ct"], results["real_ct"]),
             _repeatability(released["repeatability"]),
         ],
-        "opacity_decoder": [opacity(results)],
-        "nodules": [nodules(released["nodules"]), change(changes)],
+        "opacity_decoder": [opacity(results), decoder_curve(curves, results)],
+        "nodules": [nodules(released["nodules"]), nodule_curve(curves), change(changes)],
     }
-    for name in parts.keys() - {"slice_classifier"}:
-        parts[name].append(NO_CURVE)
     cards = {WEIGHTS / f"{name}.md": "\n\n".join([_goals(goals[name]), *own]) for name, own in parts.items()}
     return {FOLDER / "README.md": text + "\n"} | {card: _with_figures(card, own) for card, own in cards.items()}
 
@@ -139,31 +149,6 @@ share of the reference lung. Pooled slice AUC {one["auc"]:.3f}, sensitivity {one
 mean {one["dice_mean"]:.3f}. Its score against the true opacity: {correlation}.
 
 {table(["volume", "true", "score, % of lung", "pixel AUC", "Dice"], rows)}"""
-
-
-def _curve(curve: dict) -> str:
-    rows = [
-        [
-            f"{one['volumes']:.1f}",
-            f"{one['images']}",
-            one["auc"],
-            one["sensitivity"],
-            one["specificity"],
-            one["pixel_auc_median"],
-            one["dice_median"],
-            one["without_volume_9"]["r"],
-        ]
-        for one in curve["points"]
-    ]
-    heads = ["volumes", "images", "slice AUC", "sensitivity", "specificity", "pixel AUC", "Dice", "score, r without 9"]
-    return f"""## Learning curve
-
-`{curve["command"]}`, commit {curve["commit"]}. The slice classifier, seed {curve["seed"]}, trained on fewer of the
-volumes with opacity masks (mean over the folds; all other sources stay) or on fewer images, then measured on the
-held-out volumes, bare: without neighbours, mirror image and density gate, with thresholds of the volumes it learnt
-from; score by the paper's definition. The last line is that seed of the runs that are evaluated above.
-
-{table(heads, rows)}"""
 
 
 def _head(results: dict, released: dict) -> str:

@@ -134,6 +134,20 @@ def test_a_little_more_ground_glass_never_doubles_a_volume(model):
     assert steps.max() < 1.3
 
 
+def test_a_little_denser_ground_glass_around_calcium_never_halves_a_volume(model):
+    volumes_ml = []
+    for around_hu in range(-420, -290, 10):
+        lungs = LungBlock()
+        lungs.ball((*MIDDLE_MM, LEFT_MM), 10.0, around_hu)
+        lungs.ball((*MIDDLE_MM, LEFT_MM), 6.0, CALCIUM_HU)
+        (finding,), _ = found_in(lungs, model)
+        volumes_ml.append(finding.volume_ml)
+    steps = np.array(volumes_ml[1:]) / volumes_ml[:-1]
+    assert volumes_ml[0] > 1.6 * volumes_ml[-1]
+    assert 0.85 < steps.min()
+    assert steps.max() < 1.1
+
+
 def test_calcium_is_seen(model):
     lungs = LungBlock()
     lungs.ball((*MIDDLE_MM, LEFT_MM), 5.0, CALCIUM_HU)
