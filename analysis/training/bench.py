@@ -230,6 +230,8 @@ def page(measured: dict) -> str:
         f"The same with {STRETCHED} slices {STRETCHED_MM:.0f} mm apart, the body stretched to twice its length, so "
         "that there is twice as much to look at: {0:.1f} s, {1:.2f} GB.".format(*measured["stretched"]),
         gpu(measured["gpu"]),
+        "Released weights (SHA-256):\n\n"
+        + "\n".join(f"- {name}: `{sha256}`" for name, sha256 in measured["weights"].items()),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -251,6 +251,7 @@ def nodule_goals(nodules: dict) -> list[Goal]:
             "sensitivity at one false finding per scan, slices of 1 to 2.5 mm, the worst",
             at_one["sensitivity_at"]["1.0"],
             at_least=0.95,
+            interval=at_one["sensitivity_at_1.0_interval"],
             limit=small,
         ),
         Goal(

@@ -86,6 +86,11 @@ def sensitivity_at(points: list[dict[str, float]], false_per_scan: float) -> flo
     return max((one["sensitivity"] for one in points if one["false_per_scan"] <= false_per_scan), default=0.0)
 
 
+def threshold_at(points: list[dict[str, float]], false_per_scan: float) -> float:
+    """The lowest at which there are no more false findings; above all confidences where there is none."""
+    return min((one["threshold"] for one in points if one["false_per_scan"] <= false_per_scan), default=np.inf)
+
+
 def sensitivity_interval(found: list[Found], threshold: float) -> tuple[float, float]:
     """95 %, over scans of different patients."""
     by_scan = {str(k): scan.pairs(threshold) for k, scan in enumerate(found)}
@@ -115,6 +120,7 @@ def phantom_figures(found: list[Found], threshold: float) -> dict:
         "sensitivity_interval": sensitivity_interval(found, threshold),
         "false_per_scan": sum(scan.false(threshold) for scan in found) / len(found),
         "sensitivity_at": {str(false): sensitivity_at(points, false) for false in CURVE_FALSE_PER_SCAN},
+        "sensitivity_at_1.0_interval": sensitivity_interval(found, threshold_at(points, 1.0)),
         "by_kind": {
             kind: share([pair for pair in pairs if pair[0].kind == kind]) for kind in sorted({n.kind for n, _ in pairs})
         },

@@ -7,6 +7,7 @@ the networks of a fold have no detector of nodules.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,12 @@ import torch.nn.functional as F  # noqa: N812 - as everywhere in torch
 from analysis.pipeline.lesion_change import SIGNIFICANT, match
 from analysis.pipeline.report import Finding
 from analysis.pipeline.run import analyse_volume
+from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import Models
 from analysis.training import data
 from analysis.training.cases import ct_volume, fold_models, volume_of
 
-CASE = "covid_P001"  # 148 slices of 2 mm, 512×512 pixels
+CASE, SIDE = "covid_P001", 512  # 148 slices of 2 mm, SIDE × SIDE pixels
 NOISE_HU = 30.0  # standard deviation added
 NOISE_SEED = 0
 STORED = "2 mm slices, as stored"
@@ -70,28 +72,55 @@ def noisy(hu: Hu) -> Hu:
     return np.stack([(one + NOISE_HU * random.standard_normal(one.shape)).astype(np.int16) for one in hu])
 
 
-# How the scan was taken: distance of slices and of pixels ÷ those of the scan, and its slices.
-VARIANTS: dict[str, tuple[float, float, Callable[[Hu], Hu]]] = {
-    "1 mm slices": (0.5, 1, thinner),
-    STORED: (1, 1, lambda hu: hu),
-    "4 mm slices": (2, 1, lambda hu: thicker(hu, 2)),
-    "6 mm slices": (3, 1, lambda hu: thicker(hu, 3)),
-    "8 mm slices": (4, 1, lambda hu: thicker(hu, 4)),
-    "half the pixel size": (1, 0.5, lambda hu: matrix(hu, 1024)),
-    "double pixel size": (1, 2, lambda hu: matrix(hu, 256)),
-    "a quarter larger field of view": (1, 1, wider),
-    "an eighth smaller field of view": (1, 1, narrower),
-    "quarter of the resolution": (1, 4, lambda hu: matrix(hu, 128)),
-    "shifted by half a slice": (1, 1, between),
-    "added noise": (1, 1, noisy),
-    "mirrored left to right": (1, 1, lambda hu: hu[..., ::-1]),
-    "upside down": (1, 1, lambda hu: hu[::-1]),
+@dataclass(frozen=True)
+class Variant:
+    """How the scan was taken. ``change``: its slices; ``slices`` and ``pixels``: their distances ÷ those of the scan;
+    ``first``: slice and pixel of the scan, from its first ones, that the middle of the first voxel lies in."""
+
+    change: Callable[[Hu], Hu]
+    slices: float = 1.0
+    pixels: float = 1.0
+    first: tuple[float, float] = (0.0, 0.0)
+
+    def of(self, volume: Volume, name: str) -> Volume:
+        """The volume, upright and head first, in its own coordinates."""
+        hu = np.ascontiguousarray(self.change(volume.hu))
+        slice_mm, row_mm, column_mm = volume.spacing_mm
+        changed = volume_of(hu, (slice_mm * self.slices, row_mm * self.pixels, column_mm * self.pixels), name)
+        slices, pixels = self.first
+        affine_lps = changed.affine_lps.copy()
+        affine_lps[:3, 3] = column_mm * pixels, row_mm * pixels, -slice_mm * slices
+        return replace(changed, affine_lps=affine_lps, z_mm=changed.z_mm - slice_mm * slices)
+
+
+def _thicker(count: int) -> Variant:
+    return Variant(lambda hu: thicker(hu, count), slices=count, first=((count - 1) / 2, 0.0))
+
+
+def _matrix(side: int, pixels: float) -> Variant:
+    return Variant(lambda hu: matrix(hu, side), pixels=pixels, first=(0.0, (pixels - 1) / 2))
+
+
+VARIANTS = {
+    "1 mm slices": Variant(thinner, slices=0.5),
+    STORED: Variant(lambda hu: hu),
+    "4 mm slices": _thicker(2),
+    "6 mm slices": _thicker(3),
+    "8 mm slices": _thicker(4),
+    "half the pixel size": _matrix(1024, 0.5),
+    "double pixel size": _matrix(256, 2),
+    "a quarter larger field of view": Variant(wider, first=(0.0, -SIDE / 8)),
+    "an eighth smaller field of view": Variant(narrower, first=(0.0, SIDE / 16)),
+    "quarter of the resolution": _matrix(128, 4),
+    "shifted by half a slice": Variant(between, first=(0.5, 0.0)),
+    "added noise": Variant(noisy),
+    "mirrored left to right": Variant(lambda hu: hu[..., ::-1]),
+    "upside down": Variant(lambda hu: hu[::-1]),
 }
 THICKNESSES = tuple(VARIANTS)[:5]
 WORSE = (*THICKNESSES, "quarter of the resolution", "added noise")
 FLAGGED = ("quarter of the resolution",)  # as one to be checked
 SAME = ("mirrored left to right", "upside down")  # by construction: mirror images are averaged, 148 slices fill groups
-MOVED = ("a quarter larger field of view", "an eighth smaller field of view")  # where findings lie, from the corner
 TRUSTED = tuple(name for name in VARIANTS if name not in (*FLAGGED, *SAME))
 
 
@@ -100,15 +129,10 @@ def measure(models: Models) -> dict:
     quarter resolution and noise, and over all that a user would trust, which differ by construction; of these also what
     became of the findings of the scan as stored."""
     volume = ct_volume(CASE)
-    slice_mm, row_mm, column_mm = volume.spacing_mm
-    reports = {}
-    for name, (slices, pixel, change) in VARIANTS.items():
-        spacing_mm = (slice_mm * slices, row_mm * pixel, column_mm * pixel)
-        changed = volume_of(np.ascontiguousarray(change(volume.hu)), spacing_mm, name)
-        reports[name] = analyse_volume(changed, models).report
+    reports = {name: analyse_volume(one.of(volume, name), models).report for name, one in VARIANTS.items()}
     scores = {name: report.corona_score_cm3 for name, report in reports.items()}
     stored = reports[STORED].findings or ()
-    others = [name for name in TRUSTED if stored and name not in (STORED, *MOVED)]
+    others = [name for name in TRUSTED if stored and name != STORED]
     return {
         "scores": scores,
         "findings": {name: found_again(stored, reports[name].findings or ()) for name in others},
@@ -120,8 +144,7 @@ def measure(models: Models) -> dict:
 
 def found_again(stored: tuple[Finding, ...], found: tuple[Finding, ...]) -> dict[str, int]:
     """``found``: how many of the ``stored`` findings are matched by their centroids, 8 mm or 0.6 of the radius apart at
-    most, counted from each scan's first voxel (whose middle lies up to 3 mm off in thicker slices); ``close``: of
-    these, whose volume a comparison would call stable."""
+    most; ``close``: of these, whose volume a comparison would call stable."""
     centers = [np.array([one.centroid_mm for one in group]).reshape(-1, 3) for group in (found, stored)]
     matched = match(found, centers[0], stored, centers[1], np.ones((len(found), len(stored)), bool))
     factors = [found[now].volume_ml / stored[before].volume_ml for now, before in matched.items()]

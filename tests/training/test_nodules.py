@@ -9,7 +9,7 @@ from analysis.pipeline.nodule_model import FEATURES
 from analysis.pipeline.report import Finding
 from analysis.training import nodule_scans
 from analysis.training.cases import ct_volume, volume_of
-from analysis.training.nodule_figures import Found, free_response, sensitivity_at, sensitivity_interval
+from analysis.training.nodule_figures import Found, free_response, sensitivity_at, sensitivity_interval, threshold_at
 from analysis.training.nodule_scans import Nodule, NoduleScan, pasted_scan
 from analysis.training.nodules import Outlines, fit, held_out_confidence, threshold_for
 
@@ -62,6 +62,7 @@ def test_free_response_counts_false_ones_and_nodules_found():
     assert points[0.6] == (0.5, 0.5)
     assert points[0.3] == (0.5, 0.75)  # what counts neither way is not false
     assert sensitivity_at(free_response([first, second]), 0.25) == 0.5
+    assert threshold_at(free_response([first, second]), 0.25) == 0.8
     assert sensitivity_interval([first, second], 0.3) == (0.5, 1.0)  # of one scan twice, or of the other
 
 

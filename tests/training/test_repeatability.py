@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from analysis.pipeline.report import Finding
+from analysis.training.cases import volume_of
 from analysis.training.repeatability import (
     NOISE_HU,
+    SIDE,
     TRUSTED,
     VARIANTS,
     found_again,
@@ -36,7 +38,9 @@ def test_larger_pixels_are_averages(hu):
 
 
 def test_another_field_of_view_leaves_the_pixels_as_they_are(hu):
-    wider, narrower = (VARIANTS[f"{change} field of view"][2] for change in ("a quarter larger", "an eighth smaller"))
+    wider, narrower = (
+        VARIANTS[f"{change} field of view"].change for change in ("a quarter larger", "an eighth smaller")
+    )
     np.testing.assert_array_equal(wider(hu)[:, 1:-1, 1:-1], hu)
     assert (wider(hu)[:, 0] == -1024).all()
     hu = hu.repeat(4, 1).repeat(4, 2)
@@ -45,7 +49,7 @@ def test_another_field_of_view_leaves_the_pixels_as_they_are(hu):
 
 def test_flips_and_noise_are_what_they_say(hu):
     mirrored, upside_down, noisy = (
-        VARIANTS[name][2](hu) for name in ("mirrored left to right", "upside down", "added noise")
+        VARIANTS[name].change(hu) for name in ("mirrored left to right", "upside down", "added noise")
     )
     np.testing.assert_array_equal(mirrored[..., 0], hu[..., -1])
     np.testing.assert_array_equal(upside_down[0], hu[-1])
@@ -53,13 +57,28 @@ def test_flips_and_noise_are_what_they_say(hu):
 
 
 def test_every_variant_shows_the_same_body(hu):
-    for name, (slices, pixel, change) in VARIANTS.items():
+    for name, one in VARIANTS.items():
         if "resolution" in name or "pixel" in name or "field of view" in name:
             continue  # of the scan's own matrix, or of more or less than the body
-        changed = change(hu)
-        assert changed.shape[1:] == (8 / pixel, 8 / pixel), name
-        assert abs(len(changed) * slices - len(hu)) <= 2, name
+        changed = one.change(hu)
+        assert changed.shape[1:] == (8 / one.pixels, 8 / one.pixels), name
+        assert abs(len(changed) * one.slices - len(hu)) <= 2, name
         assert abs(changed.mean() - hu.mean()) < 110, name
+
+
+@pytest.mark.parametrize("name", [*TRUSTED, "quarter of the resolution"])
+def test_a_place_in_the_body_has_the_same_coordinates_in_every_variant(name):
+    """A ramp along each axis, so that the density says where a voxel's middle lies."""
+    slices, rows, columns = np.indices((8, SIDE, SIDE), np.int16)
+    for axis, ramp in enumerate((100 * slices, rows, columns)):
+        stored = volume_of(ramp, (2.0, 0.7, 0.7), "stored")
+        changed = VARIANTS[name].of(stored, name)
+        middle = [len(changed.hu) // 2, *(side // 2 + 1 for side in changed.hu.shape[1:])]
+        place_mm = (changed.affine_lps @ [*middle[::-1], 1.0])[:3]
+        place = (np.linalg.inv(stored.affine_lps) @ [*place_mm, 1.0])[2 - axis]
+        noise = NOISE_HU if name == "added noise" else 0
+        assert changed.hu[tuple(middle)] == pytest.approx((100 if axis == 0 else 1) * place, abs=1 + 4 * noise), name
+        assert changed.z_mm[middle[0]] == pytest.approx(place_mm[2])
 
 
 def test_the_noise_is_of_variants_that_are_trusted_and_differ():
