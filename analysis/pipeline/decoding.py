@@ -59,7 +59,8 @@ def decode(path: Path, label: str) -> HuSlice:
     try:
         dataset = read_to_pixels(path)
         stored, padding = _stored_values(dataset)
-        slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+        said = (dataset.get(name) for name in ("RescaleSlope", "RescaleIntercept"))
+        slope, intercept = (float("nan") if value is None else float(value) for value in said)
     except Exception as fault:  # pydicom and the codecs raise many kinds on damaged files
         raise undecodable(label) from fault
     if not (0 < slope <= MAX_RESCALE_SLOPE and abs(intercept) <= MAX_RESCALE_INTERCEPT):

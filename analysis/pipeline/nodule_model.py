@@ -15,6 +15,8 @@ FEATURES = (
     "response", "roundness", "shift", "dense", "halo", "log_scale", "log_slice",
 )  # fmt: skip
 """Of an outline, as ``findings.features`` works them out; new ones are added at the end."""
+FIRST = 16
+"""So many of them the oldest files that are still read know."""
 
 
 def products(features: tuple[str, ...]) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ class NoduleModel:
         """
         rows, of_products = stored["features"], stored["products"]
         known = tuple(rows)
-        if not known or known != FEATURES[: len(known)] or tuple(of_products) != products(known):
+        if len(known) < FIRST or known != FEATURES[: len(known)] or tuple(of_products) != products(known):
             raise ValueError(f"The features are {', '.join(rows)}.")
         no_say = {"mean": 0.0, "deviation": 1.0, "coefficient": 0.0}
         every = [rows.get(name, no_say) for name in FEATURES]

@@ -35,7 +35,7 @@ def lung_curve(curves: dict, results: dict) -> str:
     (volume,) = data.protocol()["held_out"][settings["lung_fold"]]
     short = str(settings["lung_images"])
     rows = [
-        [one["slices"], one["volumes"], short, one["mean"], one["min"], one["opacity_inside"]]
+        [f"{one['share']:.0%}", one["volumes"], short, one["mean"], one["min"], one["opacity_inside"]]
         for one in curves["lung_unet"]
     ]
     rows.append(
@@ -48,12 +48,13 @@ def lung_curve(curves: dict, results: dict) -> str:
             volumes["opacity_inside_per_volume"][f"volume {volume}"],
         ]
     )
-    heads = ["slices of lung_masks", "volumes", "images", "Dice, mean", "Dice, worst", "opacity inside"]
+    heads = ["patients of lung_masks", "volumes", "images", "Dice, mean", "Dice, worst", "opacity inside"]
     return f"""## Learning curve of the lung U-Net
 
 {_made_by(curves)} Short trainings on some of the patients, all without volume {volume}: Dice of the held-out slices of
 lung_masks, and how much of the opacity of volume {volume}, of which most is missed, is inside the lungs found. The last
-line is of the trainings that are evaluated above, of as many images as the release.
+line is of trainings as long as the release's, as evaluated above: its Dice of networks that learnt from volume {volume}
+too, its opacity of those that did not.
 
 {table(heads, rows)}"""
 
@@ -74,12 +75,14 @@ that are evaluated above, in the lungs found.
 
 
 def nodule_curve(curves: dict) -> str:
+    settings = data.protocol()["nodules"]
+    scans = len(settings["train"]) + 1 + len(settings["pasted"])  # and LIDC-0003 as it is
     rows = [[one["scans"], one["sensitivity"]] for one in curves["nodules"]]
     return f"""## Learning curve of the nodules' judge
 
 {_made_by(curves)} The regression fitted to some of the training scans, on all grids, and measured on those held out
-from it: share of their nodules found at one false finding per scan, of all sizes and on all grids, so that it is no
-figure to set beside the others.
+from it: share of their nodules found at one false finding per scan, of all sizes and on all grids, those with slices of
+5 and 8 mm too, so that it is no figure to set beside the goals. The release learns from {scans} scans.
 
 {table(["scans", "sensitivity"], rows)}"""
 

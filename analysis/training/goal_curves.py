@@ -74,7 +74,7 @@ def lung_point(share: float) -> dict:
     truth = data.opacity_masks(data.protocol()["held_out"][fold])
     lungs = lung_mask(clean(lung_logits(to_grid(truth.hu), network)), GRID, GRID)
     return {
-        "slices": int((~np.isin(sources.slices.group, truth.group)).sum()),
+        "share": share,
         "volumes": _count(fold, share),
         **{name: float(value) for name, value in lung_slices(network)["val + test"].items() if name != "slices"},
         "opacity_inside": float((lungs & truth.opacity).sum() / truth.opacity.sum()),

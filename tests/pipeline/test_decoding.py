@@ -84,11 +84,19 @@ def test_ignores_what_follows_the_pixels(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "elements", [{"RescaleSlope": None}, {"RescaleSlope": 0}, {"RescaleIntercept": 1e9}, {"SamplesPerPixel": 3}]
+    ("elements", "code"),
+    [
+        ({"RescaleSlope": None}, "no_rescale"),
+        ({"RescaleIntercept": None}, "no_rescale"),
+        ({"RescaleSlope": 0}, "no_rescale"),
+        ({"RescaleIntercept": 1e9}, "no_rescale"),
+        ({"SamplesPerPixel": 3}, "damaged_pixels"),
+    ],
 )
-def test_rejects_pixels_without_a_way_to_hounsfield_units(tmp_path, elements):
-    with pytest.raises(UnusableSeries):
+def test_rejects_pixels_without_a_way_to_hounsfield_units(tmp_path, elements, code):
+    with pytest.raises(UnusableSeries) as refused:
         read(write(tmp_path, **elements))
+    assert refused.value.code == code
 
 
 def test_one_slice_reads_the_same_from_every_lossless_transfer_syntax(shared_data):

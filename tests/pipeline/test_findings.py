@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.pipeline.findings import axial_diameters, find_findings
-from analysis.pipeline.nodule_model import FEATURES, PRODUCTS, NoduleModel, products
+from analysis.pipeline.nodule_model import FEATURES, FIRST, PRODUCTS, NoduleModel, products
 from analysis.pipeline.regions import zones
 from analysis.pipeline.weights import WEIGHTS, nodule_model
 from tests.pipeline.lung_block import (
@@ -193,9 +193,13 @@ def test_diameters_are_those_of_the_longest_axial_section():
 def test_a_file_with_other_features_is_refused():
     stored = json.loads((WEIGHTS / "nodules.json").read_text())
     assert tuple(stored["features"]) == FEATURES
+    fewer = FEATURES[: FIRST - 1]
+    of_fewer = {name: stored["features"][name] for name in fewer}
+    of_fewer = {"features": of_fewer, "products": dict.fromkeys(products(fewer), 0.0)}
     del stored["features"]["compact"]
-    with pytest.raises(ValueError, match="log_radius"):
-        NoduleModel.of(stored)
+    for wrong in (stored, stored | of_fewer):
+        with pytest.raises(ValueError, match="log_radius"):
+            NoduleModel.of(wrong)
 
 
 def test_a_file_older_than_a_feature_judges_without_it():

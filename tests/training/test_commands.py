@@ -1,4 +1,4 @@
-"""The commands that train and measure."""
+"""The modules that train and measure, commands and their parts."""
 
 import importlib
 import pkgutil
@@ -7,11 +7,11 @@ import pytest
 
 import analysis.training
 
-COMMANDS = [one.name for one in pkgutil.iter_modules(analysis.training.__path__)]
+MODULES = [one.name for one in pkgutil.iter_modules(analysis.training.__path__)]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_can_be_imported(name: str) -> None:
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_can_be_imported(name: str) -> None:
     if name == "bench":
         pytest.importorskip("lungmask", reason="what the bench compares with is installed by make bench alone")
     importlib.import_module(f"analysis.training.{name}")
