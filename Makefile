@@ -77,14 +77,15 @@ train: $(VENV)/dev.stamp ## Train all networks anew and release them (hours; nee
 	$(BIN)/python -m analysis.training.repeatability
 	$(BIN)/python -m analysis.training.release
 	$(BIN)/python -m analysis.training.nodules
+
+evaluate: $(VENV)/bench.stamp ## Measure the networks of `make train` and write docs/evaluation/
 	$(BIN)/python -m analysis.training.learning_curve
 	$(BIN)/python -m analysis.training.goal_curves
-
-evaluate: $(VENV)/dev.stamp ## Measure the networks of `make train` and write docs/evaluation/
 	$(BIN)/python -m analysis.training.change_figures
 	$(BIN)/python -m analysis.training.plain_figures
 	$(BIN)/python -m analysis.training.evaluate
 	$(BIN)/python -m analysis.training.evaluate_released
+	$(BIN)/python -m analysis.training.bench
 	$(BIN)/python -m analysis.training.evaluation_page
 endif
 

@@ -73,10 +73,12 @@ GONE = {  # of a lesion that is no finding of the later scan
 }
 
 QUALITY = {  # by the code of a flag
+    "air_space": pgettext_lazy("quality", "large air space"),
     "breath_differs": pgettext_lazy("quality", "breath differs"),
     "breathing": pgettext_lazy("quality", "breathing"),
     "coarse_pixels": pgettext_lazy("quality", "coarse pixels"),
     "contrast": pgettext_lazy("quality", "contrast"),
+    "dense_lungs": pgettext_lazy("quality", "dense lungs"),
     "localisers_left_out": pgettext_lazy("quality", "localisers left out"),
     "lossy_compression": pgettext_lazy("quality", "lossy compression"),
     "lung_density_unusual": pgettext_lazy("quality", "lung density unusual"),
@@ -84,6 +86,7 @@ QUALITY = {  # by the code of a flag
     "lungs_cut_off": pgettext_lazy("quality", "lungs cut off"),
     "lungs_unequal": pgettext_lazy("quality", "lungs unequal"),
     "noise": pgettext_lazy("quality", "noise"),
+    "not_supine": pgettext_lazy("quality", "not lying on the back"),
     "outside_training_range": pgettext_lazy("quality", "outside training range"),
     "registration_poor": pgettext_lazy("quality", "registration poor"),
     "shared_sop_instance_uid": pgettext_lazy("quality", "shared sop instance uid"),

@@ -62,6 +62,7 @@ class SliceHeader:
     lossy: bool = False
     rescale_type: str = ""
     age_years: float | None = None
+    patient_position: str = ""
 
     @property
     def label(self) -> str:
@@ -81,6 +82,7 @@ _TAGS = [
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "InstanceNumber", "SliceThickness", "ConvolutionKernel", "GantryDetectorTilt", "ContrastBolusAgent",
     "SeriesDescription", "LossyImageCompression", "RescaleType", "PatientAge", "PatientBirthDate", "StudyDate",
+    "PatientPosition",
 ]  # fmt: skip
 
 
@@ -146,6 +148,7 @@ def _header_of(dataset: pydicom.Dataset, path: Path) -> SliceHeader:
         lossy=_text(dataset, "LossyImageCompression") == "01",
         rescale_type=_text(dataset, "RescaleType").upper(),
         age_years=_age_years(dataset),
+        patient_position=_text(dataset, "PatientPosition").upper(),
     )
 
 

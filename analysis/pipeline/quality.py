@@ -34,7 +34,16 @@ LUNGS_ML = (1500.0, 9000.0)
 AERATED_HU = -500.0
 """Lung below counts as aerated."""
 AERATED_MEDIAN_HU = (-960.0, -700.0)
-"""Median of the aerated lung of adults, from emphysema to breathed out; training saw −900 to −770 HU, and denser."""
+"""Median of the aerated lung of adults, from emphysema to breathed out."""
+DENSE_MEDIAN_HU = -770.0
+"""Training saw −900 to −770 HU of healthy lungs; where lungs are denser a part of that counts as opacity."""
+
+AIR_HU = -975.0
+"""Mean of about a centimetre of lung: less is air alone, in emphysema too."""
+AIR_STEP_MM = 4.0
+"""Voxels at which air alone is looked for."""
+AIR_ML = 25.0
+"""In one piece: the airways that the lungs' mask holds have less than 1 ml."""
 
 ENHANCED_HU = 100.0
 """Blood has 30 to 60 HU, and more than 120 after contrast agent."""
@@ -97,14 +106,20 @@ def lung_flags(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume
     """
     lung, right = np.count_nonzero(of_zone), np.count_nonzero((of_zone > 0) & (of_zone <= THIRDS))
     right_ml, left_ml = right * volume.voxel_volume_ml, (lung - right) * volume.voxel_volume_ml
-    said = {
+    density_hu = aerated_hu(hu, of_zone)
+    severe = {
         "lungs_cut_off": _cut_off(hu, of_zone, volume),
         "lungs_unequal": _unequal(right_ml, left_ml),
         "lung_volume_unusual": _unusual_volume(right_ml + left_ml),
-        "lung_density_unusual": _unusual_density(aerated_hu(hu, of_zone)),
+        "lung_density_unusual": _unusual_density(density_hu),
+        "air_space": _air(air_ml(hu, of_zone, volume)),
         "breathing": BREATHED if breathing_percent(of_zone, volume) > BREATHING_PERCENT else "",
     }
-    return tuple(QualityFlag(code, message, severe=True) for code, message in said.items() if message)
+    noted = {} if severe["lung_density_unusual"] else {"dense_lungs": _dense(density_hu)}
+    return (
+        *(QualityFlag(code, message, severe=True) for code, message in severe.items() if message),
+        *(QualityFlag(code, message) for code, message in noted.items() if message),
+    )
 
 
 def _cut_off(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume: Volume) -> str:
@@ -172,6 +187,39 @@ def _unusual_density(density_hu: float | None) -> str:
         "that the networks know: emphysema, a scan breathed out, or images not in Hounsfield units."
     )
     return sentence.format(density=density_hu, least=least, most=most)
+
+
+def _dense(density_hu: float | None) -> str:
+    if density_hu is None or density_hu <= DENSE_MEDIAN_HU:
+        return ""
+    sentence = gettext_noop(
+        "The aerated lung has a density of {density:.0f} HU, denser than the healthy lungs that the networks know, as "
+        "when the patient breathed out: scores may be too high."
+    )
+    return sentence.format(density=density_hu)
+
+
+def _air(volume_ml: float) -> str:
+    if volume_ml < AIR_ML:
+        return ""
+    sentence = gettext_noop(
+        "The lungs found hold a space of {volume:.0f} ml or more with nothing but air, as in pneumothorax or a bulla: "
+        "the lung volume is too large, percentages are too small."
+    )
+    return sentence.format(volume=volume_ml)
+
+
+def air_ml(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume: Volume) -> float:
+    """The largest connected part of the lungs with air alone, without its rim."""
+    sides_mm = (volume.spacing_mm[0], _pixel_mm(volume), _pixel_mm(volume))
+    every = [max(1, round(AIR_STEP_MM / mm)) for mm in sides_mm]
+    thinned = tuple(slice(None, None, count) for count in every)
+    inside = ndimage.binary_erosion(of_zone[thinned] > 0)
+    air = inside & (ndimage.uniform_filter(hu[thinned].astype(np.float32), 3) < AIR_HU)
+    pieces, count = ndimage.label(air)
+    if not count:
+        return 0.0
+    return float(np.bincount(pieces.ravel())[1:].max() * np.prod(every) * volume.voxel_volume_ml)
 
 
 def _pixel_mm(volume: Volume) -> float:

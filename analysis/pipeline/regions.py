@@ -8,6 +8,10 @@ THIRDS = 3
 BODY_HU = -300  # denser is body (or table, which lies in its middle)
 NEAR_MIDDLE = 0.15
 """Part of the body's width, either side of its middle, in which the line that parts the lungs is looked for."""
+CUT_SHARE = 0.2
+"""Body at a side of the images ÷ that of the column with most of it, from which the field of view cuts the body."""
+BONE_HU, SPINE_SHARE = 200, 0.06
+"""Bone, contrast agent in vessels aside, lies above; the spine's width ÷ that of the images, about."""
 
 _Mask = npt.NDArray[np.bool_]
 
@@ -16,7 +20,8 @@ def zones(lungs: _Mask, hu: npt.NDArray[np.int16]) -> npt.NDArray[np.uint8]:
     """0 outside the lungs, else 1 + the place in ZONES; uint8 (slice, row, column).
 
     ``lungs`` and ``hu``: (slice, row, column), slices from head to feet, columns from the patient's right to the left.
-    Which lung is which goes by the middle of the body, so that a single lung stays whole. The thirds of a lung are of
+    Which lung is which goes by the middle of the body, so that a single lung stays whole, or by the spine where a side
+    of the body is cut off, as in images of one lung. The thirds of a lung are of
     its own height, so that they need no landmark (radiologists part at the carina and below the inferior pulmonary
     vein).
     """
@@ -40,11 +45,25 @@ def _parting_columns(lungs: _Mask, hu: npt.NDArray[np.int16]) -> npt.NDArray[np.
     In most slices there is no lung at all at some of them (mediastinum); the anterior junction, where the lungs touch,
     is thin. Of columns with as little lung the one nearest to the middle is taken.
     """
-    share = np.count_nonzero(hu > BODY_HU, axis=(0, 1)).cumsum()
+    body = np.count_nonzero(hu > BODY_HU, axis=(0, 1))
+    share = body.cumsum()
     left, middle, right = (int(np.searchsorted(share, part * share[-1])) for part in (0.05, 0.5, 0.95))
+    if max(body[0], body[-1]) > CUT_SHARE * body.max():
+        middle = _spine_column(lungs, hu, middle)
     reach = max(1, round(NEAR_MIDDLE * (right - left)))
     near = np.arange(middle - reach, middle + reach + 1).clip(0, lungs.shape[2] - 1)
     away = np.abs(near - middle) / (reach + 1)  # below 1: decides between equals only
     pixels = lungs[:, :, near].sum(1)
     parting: npt.NDArray[np.int64] = near[np.argmin(pixels + away, axis=1)]
     return parting
+
+
+def _spine_column(lungs: _Mask, hu: npt.NDArray[np.int16], without: int) -> int:
+    """Where most bone lies behind the middle of the lungs' depth; ``without`` any, this column."""
+    rows = np.flatnonzero(lungs.any((0, 2)))
+    behind = slice((rows[0] + rows[-1]) // 2, rows[-1] + 1)
+    bone = np.count_nonzero(hu[:, behind] > BONE_HU, axis=(0, 1)).astype(float)
+    if not bone.any():
+        return without
+    width = max(1, round(SPINE_SHARE * len(bone)))
+    return int(np.argmax(np.convolve(bone, np.ones(width), "same")))

@@ -60,6 +60,8 @@ ADULT_YEARS = 16.0
 """Younger patients were in no training set: their lungs are smaller and denser."""
 SHARP_SIEMENS_NUMBER = 57
 """Siemens kernels carry their sharpness: B30f, Br40 smooth; Bl57, B60f, B70f, Br64 for lung and bone."""
+NOT_SUPINE = ("HFP", "FFP", "HFDR", "HFDL", "FFDR", "FFDL")
+"""Values of PatientPosition, prone or on a side (DICOM PS3.3 C.7.3.1.1.2)."""
 SHARP_KERNEL_WORDS = ("LUNG", "BONE", "EDGE", "ULTRA")
 """GE (BONE, BONEPLUS, LUNG, EDGE, ULTRA), also used by other vendors in clear text."""
 SHARP_PHILIPS_KERNELS = frozenset({"D", "E", "EB", "EC", "L", "YB", "YC", "YD", "YE"})
@@ -373,6 +375,12 @@ def _header_flags(headers: Sequence[SliceHeader], z_mm: _Float) -> tuple[Quality
             else gettext_noop("The patient was {months} months old: the networks were trained on adults.")
         ).format(years=int(age_years), months=int(12 * age_years))
         flags.append(QualityFlag("outside_training_range", message, severe=True))
+    if headers[0].patient_position in NOT_SUPINE:
+        message = gettext_noop(
+            "The patient did not lie on the back (PatientPosition {position}): what lies lowest is denser in healthy "
+            "lungs too, and the networks know that of the back alone."
+        )
+        flags.append(QualityFlag("not_supine", message.format(position=headers[0].patient_position)))
     if is_sharp_kernel(headers[0].kernel):
         message = gettext_noop("Sharp reconstruction kernel ({kernel}); densities are noisier.")
         flags.append(QualityFlag("sharp_kernel", message.format(kernel=headers[0].kernel)))

@@ -9,7 +9,9 @@ from analysis.pipeline.grid import GRID, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.pixels import read_volume
 from analysis.pipeline.quality import (
+    AIR_ML,
     BREATHING_PERCENT,
+    air_ml,
     breathing_percent,
     contrast_flags,
     lung_flags,
@@ -111,10 +113,31 @@ def test_lungs_that_reach_a_side_of_the_images_are_cut_off_there(axis, edge, nam
 
 
 @pytest.mark.parametrize(
-    ("aerated_hu", "codes"), [(-980, ["lung_density_unusual"]), (-900, []), (-650, ["lung_density_unusual"])]
+    ("aerated_hu", "codes"),
+    [(-980, ["lung_density_unusual", "air_space"]), (-900, []), (-650, ["lung_density_unusual"])],
 )
 def test_lungs_of_another_density_than_those_of_the_training_are_flagged(aerated_hu, codes):
     assert [flag.code for flag in flags_of(two_lungs(70, 60), volume_with_noise(0.0), aerated_hu)] == codes
+
+
+def test_lungs_denser_than_healthy_ones_of_the_training_are_noted():
+    (flag,) = flags_of(two_lungs(70, 60), volume_with_noise(0.0), -740)
+    assert (flag.code, flag.severe) == ("dense_lungs", False)
+
+
+@pytest.mark.parametrize(("depth", "codes"), [(3, []), (20, ["air_space"])])
+def test_a_space_of_air_alone_in_the_lungs_is_to_be_looked_at(depth, codes):
+    """At the front of the right lung; of 20 rows 220 ml."""
+    of_zone, noise = two_lungs(70, 60), np.random.default_rng(1)
+    hu = np.where(of_zone > 0, noise.normal(-850, 30, of_zone.shape), 40).astype(np.int16)
+    space = np.zeros(of_zone.shape, bool)
+    space[1:11, 20 : 20 + depth, 10:80] = True
+    hu[space] = noise.normal(-1000, 30, space.sum())
+    volume = volume_with_noise(0.0)
+    flags = lung_flags(hu, of_zone, volume)
+    assert [flag.code for flag in flags] == codes
+    assert all(flag.severe for flag in flags)
+    assert air_ml(hu, of_zone, volume) <= space.sum() * volume.voxel_volume_ml
 
 
 def lungs_of(volume: Volume) -> np.ndarray:
@@ -165,6 +188,12 @@ def test_contrast_agent_is_seen_between_the_lungs(shared_data, name, low_hu, hig
     grid_hu, lung = to_grid(volume.hu, volume.spacing_mm[1:])[:, 0].numpy(), lungs_of(volume)
     assert low_hu < mediastinum_hu(grid_hu, lung) < high_hu
     assert [flag.code for flag in contrast_flags(grid_hu, lung)] == ["contrast"] * (low_hu > 100)
+
+
+@pytest.mark.parametrize("name", ["covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002"])
+def test_the_airways_of_real_lungs_are_no_space_of_air(shared_data, name):
+    volume = read_volume(check_series(find_series(shared_data / "ct" / name))).resized(GRID)
+    assert air_ml(volume.hu, lungs_of(volume).astype(np.uint8), volume) < AIR_ML / 10
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("normal_001", 15, 40), ("tumour_A0002", 5, 20)])

@@ -62,3 +62,13 @@ def test_a_single_lung_stays_whole(side: str, zone_numbers: set[int]) -> None:
 
 def test_no_lungs_no_zones() -> None:
     assert not zones(np.zeros((3, 4, 5), bool), np.zeros((3, 4, 5), np.int16)).any()
+
+
+@pytest.mark.parametrize(("first", "last"), [(8, 58), (42, 92), (8, 100)])
+def test_in_images_of_one_lung_the_spine_says_which_it_is(first: int, last: int) -> None:
+    """The body is cut at one side, so that its middle lies in the lung or beside the other one."""
+    lungs, hu = two_boxes(), body_of(two_boxes())
+    hu[:, 12:18, 48:52] = 500
+    hu[:, 1:3, 70:90] = 500  # a bone in front, the shoulder blade of a raised arm for example
+    shown = np.s_[:, :, first:last]
+    np.testing.assert_array_equal(zones(lungs[shown], hu[shown]), zones(lungs, hu)[shown])

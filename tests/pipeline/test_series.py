@@ -299,6 +299,12 @@ def test_rejects_other_units_than_hounsfield(tmp_path):
         check_series(find_series(tmp_path))
 
 
+@pytest.mark.parametrize(("position", "noted"), [("HFS", False), ("", False), ("FFP", True), ("HFDL", True)])
+def test_a_patient_who_does_not_lie_on_the_back_is_noted(position, noted):
+    flags = codes(check_series(headers(-2.0 * np.arange(12), patient_position=position)))
+    assert flags == ["not_supine"] * noted
+
+
 @pytest.mark.parametrize("kernel", ["B60f", "B70s", "I70f\\3", "Br64d", "Bl57", "LUNG", "BONEPLUS", "YC", "L", "FC51"])
 def test_knows_sharp_kernels(kernel):
     assert is_sharp_kernel(kernel)
