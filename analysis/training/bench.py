@@ -9,6 +9,7 @@ of an hour.
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,8 @@ def page(measured: dict) -> str:
                 ),
             ],
         ),
+        f"During an analysis {measured['busy']:.0%} of the processors' time is in use, that of the processes which "
+        "decode not counted: reading beside the networks would save no more than the rest.",
         table(["ratio", ""], [[RATIOS[name], value] for name, value in measured["ratios"].items()]),
         f"Against the machine: operations a second of the networks ÷ those of torch's product of two matrices of "
         f"{MATRIX} × {MATRIX}, in the same precision.",
@@ -259,8 +262,15 @@ def main() -> None:
     models = released(CPU)
     names = [str(header.path) for header in geometry.headers]
     stages: list[dict[str, float]] = []
+    busy: list[float] = []
+
+    def whole() -> None:
+        started, used = time.perf_counter(), time.process_time()
+        stages.append(analyse(geometry, device="cpu").report.seconds)
+        busy.append((time.process_time() - used) / (time.perf_counter() - started) / (os.cpu_count() or 1))
+
     ways: dict[str, tuple[Work, float]] = {
-        WHOLE: (lambda: stages.append(analyse(geometry, device="cpu").report.seconds), 1),
+        WHOLE: (whole, 1),
         READING: (lambda: read_volume(geometry), 1),
         SITK: (lambda: sitk.ReadImage(names), 1),
         **network_ways(geometry, models),
@@ -280,6 +290,7 @@ def main() -> None:
         "r231_and_grad_cam_seconds": seconds[R231_ROW] + seconds[GRAD_CAM],
         "seconds": seconds,
         "stages": by_stage,
+        "busy": median(busy[1:]),
         "ratios": ratios(seconds),
         "shares": against_matrices(seconds, geometry, models),
         "accuracy": accuracy(geometry, models),
