@@ -284,6 +284,7 @@ def page() -> dict[str, Any]:
     network_set = network_sets.active()
     change = json.loads((EVALUATION / "change.json").read_text())
     mean, lowest, highest = (written["held_out"][name] for name in ("mean", "min", "max"))
+    nodules = released_results()["nodules"]["phantoms"]  # by the distances of slices and pixels
     return {
         "results": written,
         "variation": released_results()["repeatability"]["variation"],
@@ -302,7 +303,8 @@ def page() -> dict[str, Any]:
         "severe": mean["score"]["percent_of_lung"]["volume 9"],
         "opacity": mean["opacity"],
         "healthy_outlined": mean["opacity"]["per_volume"]["volume 6"]["found"],
-        "nodules": released_results()["nodules"]["phantoms"]["1.5"],
+        "nodules": nodules["1.5 × 0.8 mm"],
+        "nodules_thick": nodules["5 × 0.8 mm"],
         "change": change,
         "beside_disease": _beside_disease(change),
         "cases": cases(NOT_RUNNING) if network_set else cases(),
