@@ -33,7 +33,7 @@ coordinates."""
 KEPT = (
     "SpecificCharacterSet", "SOPClassUID", "Modality", "ImageType", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "GantryDetectorTilt",
-    "ConvolutionKernel", "LossyImageCompression", "RescaleSlope", "RescaleIntercept", "RescaleType",
+    "PatientPosition", "ConvolutionKernel", "LossyImageCompression", "RescaleSlope", "RescaleIntercept", "RescaleType",
     "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored",
     "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelData",
 )  # fmt: skip

@@ -229,37 +229,41 @@ def _scored(
             cell_area_mm2=cell_area_mm2(rows, columns, pixel_mm),
             slice_spacing_mm=slice_mm,
         )
-        heatmap[here] = _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm)
+        _full_resolution(torch.from_numpy(activation).unsqueeze(1), lungs, pixel_mm, heatmap[here])
         del activation
-        opacity[here] = _opacity_labels(torch.from_numpy(probability_of_opacity).unsqueeze(1), grid_hu, lungs, pixel_mm)
+        of_opacity = torch.from_numpy(probability_of_opacity).unsqueeze(1)
+        _opacity_labels(of_opacity, grid_hu, lungs, pixel_mm, opacity[here])
     return _Scored(probability, alone, scores, heatmap, opacity)
 
 
-def _full_resolution(activation: Tensor, lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm) -> npt.NDArray[np.uint8]:
-    """Activation (slice, 1, 256, 256) as 0…255 on the lungs' own grid, 0 outside them."""
+def _full_resolution(
+    activation: Tensor, lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm, heatmap: npt.NDArray[np.uint8]
+) -> None:
+    """Write activation (slice, 1, 256, 256) as 0…255 into the zeros of ``heatmap``, on the lungs' own grid."""
     _, rows, columns = lungs.shape
-    heatmap = np.zeros(lungs.shape, np.uint8)
     for index in np.flatnonzero(lungs.any((1, 2))):
         full = from_grid(activation[index : index + 1], rows, columns, pixel_mm)[0, 0].numpy()
         heatmap[index] = np.where(lungs[index], np.rint(full * 255), 0)
-    return heatmap
 
 
 def _opacity_labels(
-    probability: Tensor, grid_hu: Tensor, lungs: npt.NDArray[np.bool_], pixel_mm: PixelMm
-) -> npt.NDArray[np.uint8]:
-    """Labels of ``opacity.py`` on the lungs' own grid, from probability and HU, both (slice, 1, 256, 256).
+    probability: Tensor,
+    grid_hu: Tensor,
+    lungs: npt.NDArray[np.bool_],
+    pixel_mm: PixelMm,
+    labels: npt.NDArray[np.uint8],
+) -> None:
+    """Write labels of ``opacity.py`` into the zeros of ``labels``, on the lungs' own grid; probability and HU both
+    (slice, 1, 256, 256).
 
     The averaged HU of the grid parts ground-glass from consolidation: noise would speckle them.
     """
     _, rows, columns = lungs.shape
-    labels = np.zeros(lungs.shape, np.uint8)
     for index in np.flatnonzero((probability > THRESHOLD).any(-1).any(-1)):
         cells = torch.cat([probability[index], grid_hu[index]])[None]  # (1, 2, 256, 256)
         share, hu = from_grid(cells, rows, columns, pixel_mm)[0].numpy()
         kind = np.where(hu >= HIGH_HU, CONSOLIDATION, GROUND_GLASS)
         labels[index] = np.where(lungs[index] & (share > THRESHOLD), kind, 0)
-    return labels
 
 
 def _slice_reports(
