@@ -127,7 +127,7 @@ def test_lungs_denser_than_healthy_ones_of_the_training_are_noted():
 
 @pytest.mark.parametrize(("depth", "codes"), [(3, []), (20, ["air_space"])])
 def test_a_space_of_air_alone_in_the_lungs_is_to_be_looked_at(depth, codes):
-    """At the front of the right lung; of 20 rows 220 ml."""
+    """At the front of the right lung; 20 rows of it are 112 ml."""
     of_zone, noise = two_lungs(70, 60), np.random.default_rng(1)
     hu = np.where(of_zone > 0, noise.normal(-850, 30, of_zone.shape), 40).astype(np.int16)
     space = np.zeros(of_zone.shape, bool)
