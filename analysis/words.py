@@ -82,6 +82,7 @@ QUALITY = {  # by the code of a flag
     "localisers_left_out": pgettext_lazy("quality", "localisers left out"),
     "lossy_compression": pgettext_lazy("quality", "lossy compression"),
     "lung_density_unusual": pgettext_lazy("quality", "lung density unusual"),
+    "lung_ends_differ": pgettext_lazy("quality", "lungs end apart"),
     "lung_volume_unusual": pgettext_lazy("quality", "lung volume unusual"),
     "lungs_cut_off": pgettext_lazy("quality", "lungs cut off"),
     "lungs_unequal": pgettext_lazy("quality", "lungs unequal"),
@@ -92,6 +93,7 @@ QUALITY = {  # by the code of a flag
     "shared_sop_instance_uid": pgettext_lazy("quality", "shared sop instance uid"),
     "sharp_kernel": pgettext_lazy("quality", "sharp kernel"),
     "thick_slices": pgettext_lazy("quality", "thick slices"),
+    "tissue_behind": pgettext_lazy("quality", "tissue behind the lungs"),
     "uneven_spacing": pgettext_lazy("quality", "uneven spacing"),
 }
 

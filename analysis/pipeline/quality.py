@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from .behind import tissue_behind_ml
 from .marked import gettext_noop
 from .regions import THIRDS
 from .report import QualityFlag
@@ -29,6 +30,10 @@ CIRCLE_PIXELS = 4
 """Width of the ring inside a round field of view in which lung is counted: its mask ends a little before."""
 SMALLER_LUNG = 0.4
 """Volume of the smaller lung ÷ that of the larger: about 0.8 to 0.9 in healthy adults."""
+END_CM2, APART_MM = 5.0, 50.0
+"""A lung begins and ends with the first and last slice that hold more of it; healthy ones do so within 35 mm."""
+BEHIND_ML = 10.0
+"""Of what is too thick behind the lungs to be chest wall; healthy chests have none."""
 LUNGS_ML = (1500.0, 9000.0)
 """Adults' lungs, breathed out and in; the networks were trained on no others."""
 AERATED_HU = -500.0
@@ -104,12 +109,16 @@ def lung_flags(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume
     ``hu`` and ``of_zone``, from ``regions.zones``: (slice, row, column), with the voxels of ``volume``, turned as it
     may be.
     """
-    lung, right = np.count_nonzero(of_zone), np.count_nonzero((of_zone > 0) & (of_zone <= THIRDS))
-    right_ml, left_ml = right * volume.voxel_volume_ml, (lung - right) * volume.voxel_volume_ml
+    left = np.array([np.count_nonzero(one_slice > THIRDS) for one_slice in of_zone])
+    right = np.array([np.count_nonzero(one_slice) for one_slice in of_zone]) - left
+    right_ml, left_ml = (float(lung.sum()) * volume.voxel_volume_ml for lung in (right, left))
     density_hu = aerated_hu(hu, of_zone)
+    voxel_mm = (volume.spacing_mm[0], _pixel_mm(volume), _pixel_mm(volume))
     severe = {
         "lungs_cut_off": _cut_off(hu, of_zone, volume),
         "lungs_unequal": _unequal(right_ml, left_ml),
+        "lung_ends_differ": _ends(right, left, volume),
+        "tissue_behind": _behind(tissue_behind_ml(hu, of_zone, voxel_mm)),
         "lung_volume_unusual": _unusual_volume(right_ml + left_ml),
         "lung_density_unusual": _unusual_density(density_hu),
         "air_space": _air(air_ml(hu, of_zone, volume)),
@@ -163,6 +172,39 @@ def _unequal(right_ml: float, left_ml: float) -> str:
         "or whether one is collapsed, removed or surrounded by fluid."
     )
     return sentence.format(right=right_ml, left=left_ml)
+
+
+def _ends(right: npt.NDArray[np.int64], left: npt.NDArray[np.int64], volume: Volume) -> str:
+    """``right`` and ``left``: pixels of each lung in each slice."""
+    least = END_CM2 * 100 / volume.pixel_area_mm2
+    right, left = np.flatnonzero(right > least), np.flatnonzero(left > least)
+    if not len(right) or not len(left):
+        return ""  # lungs_unequal says so
+    slice_mm = volume.spacing_mm[0]
+    begin_mm, end_mm = abs(right[0] - left[0]) * slice_mm, abs(right[-1] - left[-1]) * slice_mm
+    if max(begin_mm, end_mm) <= APART_MM:
+        return ""
+    if end_mm >= begin_mm:
+        sentence = gettext_noop(
+            "One lung found ends {apart:.0f} mm above the other: look whether dense consolidation or fluid hides its "
+            "lower part, or whether the diaphragm is raised."
+        )
+    else:
+        sentence = gettext_noop(
+            "One lung found begins {apart:.0f} mm below the other: look whether dense consolidation or fluid hides its "
+            "upper part."
+        )
+    return sentence.format(apart=max(begin_mm, end_mm))
+
+
+def _behind(volume_ml: float) -> str:
+    if volume_ml < BEHIND_ML:
+        return ""
+    sentence = gettext_noop(
+        "About {volume:.0f} ml of soft tissue lie between the lungs found and the ribs behind them: fluid, or dense "
+        "consolidation that was taken for chest wall and is in no score and no percentage."
+    )
+    return sentence.format(volume=volume_ml)
 
 
 def _unusual_volume(lungs_ml: float) -> str:

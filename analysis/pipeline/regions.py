@@ -49,7 +49,8 @@ def _parting_columns(lungs: _Mask, hu: npt.NDArray[np.int16]) -> npt.NDArray[np.
     share = body.cumsum()
     left, middle, right = (int(np.searchsorted(share, part * share[-1])) for part in (0.05, 0.5, 0.95))
     if max(body[0], body[-1]) > CUT_SHARE * body.max():
-        middle = _spine_column(lungs, hu, middle)
+        spine = spine_column(lungs, hu)
+        middle = middle if spine is None else spine
     reach = max(1, round(NEAR_MIDDLE * (right - left)))
     near = np.arange(middle - reach, middle + reach + 1).clip(0, lungs.shape[2] - 1)
     away = np.abs(near - middle) / (reach + 1)  # below 1: decides between equals only
@@ -58,12 +59,12 @@ def _parting_columns(lungs: _Mask, hu: npt.NDArray[np.int16]) -> npt.NDArray[np.
     return parting
 
 
-def _spine_column(lungs: _Mask, hu: npt.NDArray[np.int16], without: int) -> int:
-    """Where most bone lies behind the middle of the lungs' depth; ``without`` any, this column."""
+def spine_column(lungs: _Mask, hu: npt.NDArray[np.int16]) -> int | None:
+    """Where most bone lies behind the middle of the lungs' depth; None where there is no bone."""
     rows = np.flatnonzero(lungs.any((0, 2)))
     behind = slice((rows[0] + rows[-1]) // 2, rows[-1] + 1)
     bone = np.count_nonzero(hu[:, behind] > BONE_HU, axis=(0, 1)).astype(float)
     if not bone.any():
-        return without
+        return None
     width = max(1, round(SPINE_SHARE * len(bone)))
     return int(np.argmax(np.convolve(bone, np.ones(width), "same")))

@@ -1,4 +1,6 @@
+import functools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +83,34 @@ def test_a_lung_much_smaller_than_the_other_is_to_be_looked_at():
     assert "right lung found has 1920 ml, the left one 744 ml" in flag.message
 
 
+@pytest.mark.parametrize(
+    ("end", "slices", "says"),
+    [
+        ("bottom", 3, "One lung found ends 60 mm above the other"),
+        ("top", 3, "One lung found begins 60 mm below the other"),
+        ("bottom", 2, ""),
+    ],
+)
+def test_a_lung_that_ends_far_from_the_other_s_end_is_to_be_looked_at(end, slices, says):
+    """Slices of 20 mm; 40 mm, as of a raised diaphragm, pass."""
+    of_zone = two_lungs(70, 60)
+    of_zone[slice(11 - slices, 11) if end == "bottom" else slice(1, 1 + slices), :, :96] = 0
+    flags = flags_of(of_zone, volume_with_noise(0.0, step_mm=20.0))
+    said = [(flag.message.partition(":")[0], flag.severe) for flag in flags if flag.code == "lung_ends_differ"]
+    assert said == ([(says, True)] if says else [])
+
+
+def test_tissue_between_lungs_and_ribs_is_to_be_looked_at():
+    """50 mm of it behind 45 or so columns of the right lung, in 10 slices."""
+    of_zone = two_lungs(80, 70)
+    hu = np.where(of_zone > 0, -850, 40).astype(np.int16)
+    hu[:, 170:180], hu[:, 150:170, 92:100] = 400, 400  # ribs and spine
+    of_zone[:, 145:170, :55], hu[:, 145:170, 10:55] = 0, 40
+    (flag,) = lung_flags(hu, of_zone, volume_with_noise(0.0))
+    assert (flag.code, flag.severe) == ("tissue_behind", True)
+    assert 80 < float(flag.message.split()[1]) < 100
+
+
 def test_lungs_that_reach_both_ends_are_cut_off_at_both():
     (flag,) = flags_of(two_lungs(60, 60, first=0, last=12), volume_with_noise(0.0))
     assert "at the top and the bottom of the scan" in flag.message
@@ -140,6 +170,13 @@ def test_a_space_of_air_alone_in_the_lungs_is_to_be_looked_at(depth, codes):
     assert air_ml(hu, of_zone, volume) <= space.sum() * volume.voxel_volume_ml
 
 
+@functools.cache
+def real_scan(folder: Path) -> tuple[Volume, np.ndarray]:
+    """A scan at 256² and its lungs."""
+    volume = read_volume(check_series(find_series(folder))).resized(GRID)
+    return volume, lungs_of(volume)
+
+
 def lungs_of(volume: Volume) -> np.ndarray:
     """Of the released network, bool (slice, 256, 256)."""
     grid_hu = to_grid(volume.hu, volume.spacing_mm[1:])
@@ -171,9 +208,11 @@ def breathed(hu: np.ndarray, slice_mm: float, millimetres: float, period_mm: flo
 
 @pytest.mark.parametrize("name", ["covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002"])
 def test_a_diaphragm_that_is_seen_twice_is_flagged_as_breathing(shared_data, name):
-    volume = read_volume(check_series(find_series(shared_data / "ct" / name))).resized(GRID)
+    volume, lungs = real_scan(shared_data / "ct" / name)
     moved = replace(volume, hu=breathed(volume.hu, volume.spacing_mm[0], 10.0, 25.0))
-    still_percent, moved_percent = (breathing_percent(lungs_of(one).astype(np.uint8), one) for one in (volume, moved))
+    still_percent, moved_percent = (
+        breathing_percent(found.astype(np.uint8), volume) for found in (lungs, lungs_of(moved))
+    )
     assert still_percent < 0.5 * BREATHING_PERCENT
     assert moved_percent > 1.5 * BREATHING_PERCENT
 
@@ -192,8 +231,8 @@ def test_contrast_agent_is_seen_between_the_lungs(shared_data, name, low_hu, hig
 
 @pytest.mark.parametrize("name", ["covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002"])
 def test_the_airways_of_real_lungs_are_no_space_of_air(shared_data, name):
-    volume = read_volume(check_series(find_series(shared_data / "ct" / name))).resized(GRID)
-    assert air_ml(volume.hu, lungs_of(volume).astype(np.uint8), volume) < AIR_ML / 10
+    volume, lungs = real_scan(shared_data / "ct" / name)
+    assert air_ml(volume.hu, lungs.astype(np.uint8), volume) < AIR_ML / 10
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("normal_001", 15, 40), ("tumour_A0002", 5, 20)])
