@@ -79,6 +79,7 @@ QUALITY = {  # by the code of a flag
     "coarse_pixels": pgettext_lazy("quality", "coarse pixels"),
     "contrast": pgettext_lazy("quality", "contrast"),
     "dense_lungs": pgettext_lazy("quality", "dense lungs"),
+    "dense_unmarked": pgettext_lazy("quality", "dense tissue not marked"),
     "localisers_left_out": pgettext_lazy("quality", "localisers left out"),
     "lossy_compression": pgettext_lazy("quality", "lossy compression"),
     "lung_density_unusual": pgettext_lazy("quality", "lung density unusual"),

@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from .behind import tissue_behind_ml
 from .marked import gettext_noop
 from .regions import THIRDS
 from .report import QualityFlag
+from .unmarked import tissue_behind_ml, unmarked_ml
 from .volume import Volume
 
 NOISY_HU = 45.0
@@ -32,8 +32,9 @@ SMALLER_LUNG = 0.4
 """Volume of the smaller lung ÷ that of the larger: about 0.8 to 0.9 in healthy adults."""
 END_CM2, APART_MM = 5.0, 50.0
 """A lung begins and ends with the first and last slice that hold more of it; healthy ones do so within 35 mm."""
-BEHIND_ML = 10.0
-"""Of what is too thick behind the lungs to be chest wall; healthy chests have none."""
+BEHIND_ML = UNMARKED_ML = 10.0
+"""Of what is too thick behind the lungs to be chest wall, and of dense tissue in them that nothing marks: healthy
+chests have none, and volumes with COVID-19 up to 5 ml."""
 LUNGS_ML = (1500.0, 9000.0)
 """Adults' lungs, breathed out and in; the networks were trained on no others."""
 AERATED_HU = -500.0
@@ -113,12 +114,11 @@ def lung_flags(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume
     right = np.array([np.count_nonzero(one_slice) for one_slice in of_zone]) - left
     right_ml, left_ml = (float(lung.sum()) * volume.voxel_volume_ml for lung in (right, left))
     density_hu = aerated_hu(hu, of_zone)
-    voxel_mm = (volume.spacing_mm[0], _pixel_mm(volume), _pixel_mm(volume))
     severe = {
         "lungs_cut_off": _cut_off(hu, of_zone, volume),
         "lungs_unequal": _unequal(right_ml, left_ml),
         "lung_ends_differ": _ends(right, left, volume),
-        "tissue_behind": _behind(tissue_behind_ml(hu, of_zone, voxel_mm)),
+        "tissue_behind": _behind(tissue_behind_ml(hu, of_zone, _voxel_mm(volume))),
         "lung_volume_unusual": _unusual_volume(right_ml + left_ml),
         "lung_density_unusual": _unusual_density(density_hu),
         "air_space": _air(air_ml(hu, of_zone, volume)),
@@ -207,6 +207,25 @@ def _behind(volume_ml: float) -> str:
     return sentence.format(volume=volume_ml)
 
 
+def unmarked_flags(
+    hu: npt.NDArray[np.int16],
+    of_zone: npt.NDArray[np.uint8],
+    opacity: npt.NDArray[np.uint8],
+    findings: npt.NDArray[np.uint16],
+    volume: Volume,
+) -> tuple[QualityFlag, ...]:
+    """Whether dense tissue is left that no number holds; all as for ``lung_flags``, labels of opacity and findings 0
+    where nothing is marked."""
+    volume_ml = unmarked_ml(hu, of_zone, opacity, findings, _voxel_mm(volume))
+    if volume_ml < UNMARKED_ML:
+        return ()
+    message = gettext_noop(
+        "About {volume:.0f} ml of dense tissue in the lungs, or surrounded by them, are marked neither as opacity nor "
+        "as a finding: a mass or dense consolidation that is in no number."
+    )
+    return (QualityFlag("dense_unmarked", message.format(volume=volume_ml), severe=True),)
+
+
 def _unusual_volume(lungs_ml: float) -> str:
     least, most = LUNGS_ML
     if least <= lungs_ml <= most:
@@ -253,8 +272,7 @@ def _air(volume_ml: float) -> str:
 
 def air_ml(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume: Volume) -> float:
     """The largest connected part of the lungs with air alone, without its rim."""
-    sides_mm = (volume.spacing_mm[0], _pixel_mm(volume), _pixel_mm(volume))
-    every = [max(1, round(AIR_STEP_MM / mm)) for mm in sides_mm]
+    every = [max(1, round(AIR_STEP_MM / mm)) for mm in _voxel_mm(volume)]
     thinned = tuple(slice(None, None, count) for count in every)
     inside = ndimage.binary_erosion(of_zone[thinned] > 0)
     air = inside & (ndimage.uniform_filter(hu[thinned].astype(np.float32), 3) < AIR_HU)
@@ -262,6 +280,11 @@ def air_ml(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume: Vo
     if not count:
         return 0.0
     return float(np.bincount(pieces.ravel())[1:].max() * np.prod(every) * volume.voxel_volume_ml)
+
+
+def _voxel_mm(volume: Volume) -> tuple[float, float, float]:
+    """Of the volume however its slices are turned."""
+    return volume.spacing_mm[0], _pixel_mm(volume), _pixel_mm(volume)
 
 
 def _pixel_mm(volume: Volume) -> float:

@@ -19,7 +19,7 @@ from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.marked import gettext_noop
 from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRESHOLD, measure
 from analysis.pipeline.pixels import is_chest, read_volume
-from analysis.pipeline.quality import contrast_flags, lung_flags, pixel_flags
+from analysis.pipeline.quality import contrast_flags, lung_flags, pixel_flags, unmarked_flags
 from analysis.pipeline.regions import zones
 from analysis.pipeline.report import (
     METHOD_VERSION,
@@ -142,6 +142,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         flags = (*flags, *lung_flags(hu, of_zone, volume))
         with clock.stage("findings"):
             findings, found = looked.result() if looked else look()
+    flags = (*flags, *unmarked_flags(hu, of_zone, scored.opacity, found, volume))
     ratio = positive_ratio(scored.probability, models.slice_threshold)
     report = Report(
         series_instance_uid=volume.series_instance_uid,

@@ -1,0 +1,95 @@
+"""Dense tissue that no number holds: behind the lungs found, taken for chest wall, or in them, and not marked."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from .regions import spine_column
+
+STEP_MM = (4.0, 1.5, 1.5)
+"""Distance of slices, rows and columns at which it is looked for; densities are means of three by three such pixels."""
+
+FAT_HU, BONE_HU = -30.0, 150.0
+"""Fat is less dense, bone denser; what lies between is muscle, fluid or lung without air."""
+BETWEEN_RIBS_MM = 20.0
+"""A rib this far above or below ends the tissue too: what lies between two ribs is not within the chest."""
+EDGE_MM = 4.0
+"""The border of the lungs, where air and tissue average to the density of fat."""
+WALL_MM = 15.0
+"""Thicker is no chest wall: pleura and intercostal muscles have under 10 mm."""
+WIDE_MM = 20.0
+"""Narrower is a gap between ribs that the muscles of the back fill."""
+SPINE_MM = 50.0
+"""From the middle of the spine to the side: there are the vertebrae, the aorta and the heart behind lung."""
+
+IN_LUNGS_MM, SURROUNDED_MM = 12.0, 25.0
+"""Side of a square of a slice. What does not hold one is, in the lungs, a vessel or their blurred edge, and where lung
+lies on all sides of it, a part of the hilum."""
+
+
+def tissue_behind_ml(
+    hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: tuple[float, float, float]
+) -> float:
+    """Volume of what is too thick, behind the lungs, to be chest wall; 0 in healthy chests.
+
+    ``hu`` and ``of_zone``, from ``regions.zones``: (slice, row, column), slices from head to feet, rows from front to
+    back; ``spacing_mm`` in the same order. In each column of a slice the tissue between the last pixel of lung and the
+    first fat or rib counts. What lies in front of the lungs, beside them, or in slices without any lung is not seen.
+    """
+    thinned, (slice_mm, row_mm, column_mm) = _thinned(spacing_mm)
+    lungs, smooth = of_zone[thinned] > 0, _smooth(hu[thinned])
+    spine = spine_column(lungs, hu[thinned])
+    if spine is None:
+        return 0.0  # no ribs to tell by
+
+    rows = np.arange(lungs.shape[1])[:, None]
+    last = np.where(lungs, rows, -1).max(1)  # (slice, column)
+    ribs = ndimage.maximum_filter1d(smooth > BONE_HU, 2 * round(BETWEEN_RIBS_MM / slice_mm) + 1, axis=0)
+    ends = (ribs | (smooth < FAT_HU)) & (rows >= last[:, None] + 1 + EDGE_MM / row_mm)
+    thick_mm = np.where((last >= 0) & ends.any(1), ends.argmax(1) - last - 1, 0) * row_mm
+
+    beside_mm = np.abs(np.arange(lungs.shape[2]) - spine) * column_mm
+    thick_mm[:, beside_mm < SPINE_MM] = 0
+    wide_mm = ndimage.grey_opening(thick_mm, (1, 2 * round(WIDE_MM / 2 / column_mm) + 1))
+    return float(wide_mm[wide_mm > WALL_MM].sum() * slice_mm * column_mm / 1000)
+
+
+def unmarked_ml(
+    hu: npt.NDArray[np.int16],
+    of_zone: npt.NDArray[np.uint8],
+    opacity: npt.NDArray[np.uint8],
+    findings: npt.NDArray[np.uint16],
+    spacing_mm: tuple[float, float, float],
+) -> float:
+    """Volume of dense tissue in the lungs found, or with lung in front of it, behind, above and below, that is marked
+    neither as opacity nor as a finding, without what is as narrow as vessels; next to none in healthy chests.
+
+    ``opacity`` and ``findings``: labels, 0 where nothing is marked; all else as for ``tissue_behind_ml``.
+    """
+    thinned, (slice_mm, row_mm, column_mm) = _thinned(spacing_mm)
+    lungs = of_zone[thinned] > 0
+    (box,) = ndimage.find_objects(lungs.view(np.uint8))
+    lungs, dense = lungs[box], _smooth(hu[thinned][box]) > FAT_HU
+    surrounded = ~lungs
+    for axis in (0, 1):
+        before = np.logical_or.accumulate(lungs, axis)
+        after = np.flip(np.logical_or.accumulate(np.flip(lungs, axis), axis), axis)
+        surrounded &= before & after
+    of_both = np.zeros(lungs.shape, bool)
+    for where, side_mm in ((lungs, IN_LUNGS_MM), (lungs | surrounded, SURROUNDED_MM)):
+        square = 1, max(1, round(side_mm / row_mm)), max(1, round(side_mm / column_mm))
+        of_both |= ndimage.grey_opening(where & dense, square)
+    left = of_both & (opacity[thinned][box] == 0) & (findings[thinned][box] == 0)
+    return float(np.count_nonzero(left) * slice_mm * row_mm * column_mm / 1000)
+
+
+def _thinned(spacing_mm: tuple[float, float, float]) -> tuple[tuple[slice, ...], tuple[float, float, float]]:
+    """Every so many voxels that they are STEP_MM apart, and how far they are."""
+    every = [max(1, round(step / mm)) for step, mm in zip(STEP_MM, spacing_mm, strict=True)]
+    z_mm, y_mm, x_mm = (mm * count for mm, count in zip(spacing_mm, every, strict=True))
+    return tuple(slice(None, None, count) for count in every), (z_mm, y_mm, x_mm)
+
+
+def _smooth(hu: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    smooth: npt.NDArray[np.float32] = ndimage.uniform_filter(hu.astype(np.float32), (1, 3, 3))
+    return smooth
