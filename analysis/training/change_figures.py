@@ -31,7 +31,7 @@ DAYS = 90
 GONE, CAME = 0.0, np.inf
 FATES = (GONE, 0.4, 1.0, 1.0, 2.0, CAME)  # volume now ÷ before
 FOUND_MM = 3.0  # a finding is a lesion's own within this or the lesion's radius
-SAME_MM = 10.0  # false findings of both scans that lie this near to each other are one thing, a vessel for example
+SAME_MM = 10.0  # findings of no lesion that lie this near to each other are one thing, a vessel for example
 POINTS = 2000  # in the lungs, at which the registration's error is taken
 NOT_FOUND = "not found"
 
@@ -99,7 +99,10 @@ def follow(seed: int, slice_mm: tuple[float, float], models: Models) -> Pair:
     return Pair(
         lesions=[_followed(fate, own, change) for fate, own in zip(fates.tolist(), numbers, strict=True)],
         matches=len(matches),
-        wrong_matches=sum(not _is_right(match, numbers, prior, current, pose) for match in matches),
+        wrong_matches=sum(
+            not _is_right(match, numbers, _places_mm(match, prior, current, pose), (opacities, grown))
+            for match in matches
+        ),
         **_registration(motion, patient, pose, random),
     )
 
@@ -137,21 +140,33 @@ def _followed(fate: float, numbers: tuple[int | None, int | None], change: Chang
     return Followed(fate, numbers, own[0].status if own else NOT_FOUND, factor)
 
 
+def _places_mm(match: tuple[int, int], prior: Scan, current: Scan, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Centroids of a match's two findings, in the patient's reference coordinates."""
+    before_mm, now_mm = prior.findings[match[0] - 1].centroid_mm, np.array(current.findings[match[1] - 1].centroid_mm)
+    reference_mm = now_mm - pose.shift_mm
+    reference_mm[2] = pose.reference_z(now_mm[2])
+    return np.array(before_mm), reference_mm
+
+
 def _is_right(
     match: tuple[int, int],
     numbers: list[tuple[int | None, int | None]],
-    prior: Scan,
-    current: Scan,
-    pose: Pose,
+    places_mm: tuple[np.ndarray, np.ndarray],
+    opacities: tuple[Sequence[Lesion], Sequence[Lesion]],
 ) -> bool:
+    """Whether both findings, at these places, are the same nodule, lie in the same opacity (prior and current, in the
+    same order), or are no lesion and near to each other."""
     if match in numbers:
         return True
     if any(match[0] == before or match[1] == now for before, now in numbers):
         return False
-    before_mm, now_mm = prior.findings[match[0] - 1].centroid_mm, np.array(current.findings[match[1] - 1].centroid_mm)
-    reference_mm = now_mm - pose.shift_mm
-    reference_mm[2] = pose.reference_z(now_mm[2])
-    return bool(np.linalg.norm(reference_mm - before_mm) <= SAME_MM)
+    before, now = (
+        {k for k, one in enumerate(of_scan) if one.distance_mm((place - one.center_mm).astype(np.float32)[None])[0] < 0}
+        for of_scan, place in zip(opacities, places_mm, strict=True)
+    )
+    if before or now:
+        return bool(before & now)
+    return bool(np.linalg.norm(places_mm[1] - places_mm[0]) <= SAME_MM)
 
 
 def _registration(motion: Motion, patient: Anatomy, pose: Pose, random: np.random.Generator) -> dict[str, np.ndarray]:

@@ -293,8 +293,6 @@ def change_goals(change: dict) -> list[Goal]:
             change["wrong_matches"],
             at_most=0.01,
             interval=within["wrong_matches"],
-            limit=f"{wrong} of {change['matches']} matches; one would be allowed. Where no nodule is involved, matches "
-            "of which the middles lie more than 10 mm apart are called wrong, also those of a large opacity and of "
-            "what was left of it when it shrank.",
+            limit=f"{wrong} of {change['matches']} matches; one would be allowed.",
         ),
     ]

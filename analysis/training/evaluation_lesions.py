@@ -98,7 +98,9 @@ grow or shrink and {change["lesions"]} nodules that do so, come or go. No two re
 - Points all over the lungs moved by {moved}, median (95 % of them less than); the registration is off by {error}.
 - Of {change["persisting"]} nodules that both scans show {change["found_twice"]} were outlined on both: of these were
   matched {matched}, of all {of_all}.
-- Of {change["matches"]} matches of any findings join two different things: {wrong}.
+- Of {change["matches"]} matches of any findings join two different things: {wrong}. Right are those of the same nodule,
+  those whose two findings lie in the same opacity, and those of no lesion, a vessel for example, within 10 mm. Before
+  software 0.6.1 the 10 mm decided on opacities too, and what was left of a large one counted as another.
 - The factor by which a volume changed is off by {factor["median"]:.0%} (median), {factor["mean"]:.0%} (mean).
 
 What nodules did, and what was said of them:

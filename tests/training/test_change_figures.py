@@ -3,11 +3,22 @@
 import numpy as np
 import pytest
 
-from analysis.phantoms import Pose
+from analysis.phantoms import Lesion, Pose
+from analysis.phantoms.lesions import CONSOLIDATION
 from analysis.pipeline.change import Change
 from analysis.pipeline.lesion_change import LesionChange, Scan
 from analysis.pipeline.report import Finding
-from analysis.training.change_figures import CAME, GONE, NOT_FOUND, Followed, Pair, _followed, _is_right, figures
+from analysis.training.change_figures import (
+    CAME,
+    GONE,
+    NOT_FOUND,
+    Followed,
+    Pair,
+    _followed,
+    _is_right,
+    _places_mm,
+    figures,
+)
 
 
 def lesion(status, number, prior_number, volume_ml=1.0, prior_volume_ml=1.0):
@@ -38,15 +49,35 @@ def test_a_lesion_found_twice_and_not_matched_counts_against_the_matching():
     assert _followed(1.0, (None, None), change()).status == NOT_FOUND
 
 
-def test_a_match_of_two_lesions_is_wrong_and_one_of_the_same_vessel_right():
+def test_places_are_compared_where_the_patient_does_not_move():
+    before_mm, now_mm = _places_mm(
+        (1, 2), scan((50, 0, 9)), scan((0, 0, 0), (55, 0, 9)), Pose(shift_mm=(5.0, 0.0, 0.0))
+    )
+    np.testing.assert_allclose([before_mm, now_mm], [(50, 0, 9)] * 2, atol=0.1)
+
+
+def right(match, before_mm, now_mm, prior=(), current=()):
     numbers = [(1, 1), (2, 2), (None, None)]
-    prior, current = scan((0, 0, 0), (50, 0, 0), (0, 80, 0)), scan((5, 0, 0), (55, 0, 0), (5, 84, 0), (5, 120, 0))
-    pose = Pose(shift_mm=(5.0, 0.0, 0.0))
-    assert _is_right((1, 1), numbers, prior, current, pose)
-    assert not _is_right((1, 2), numbers, prior, current, pose)
-    assert not _is_right((1, 3), numbers, prior, current, pose)
-    assert _is_right((3, 3), numbers, prior, current, pose)
-    assert not _is_right((3, 4), numbers, prior, current, pose)
+    return _is_right(match, numbers, (np.array(before_mm), np.array(now_mm)), (prior, current))
+
+
+def test_a_match_of_two_nodules_is_wrong():
+    assert right((1, 1), (0, 0, 0), (0, 0, 0))
+    assert not right((1, 2), (0, 0, 0), (1, 0, 0))
+    assert not right((1, 3), (0, 0, 0), (1, 0, 0))
+
+
+def test_a_match_of_an_opacity_with_what_was_left_of_it_is_right():
+    large = Lesion(CONSOLIDATION, (0, 0, 0), 30.0)
+    small, other = large.grown(0.2), Lesion(CONSOLIDATION, (60, 0, 0), 25.0)
+    assert right((3, 3), (15, 0, 0), (2, 0, 0), (large, other), (small, other))
+    assert not right((3, 3), (28, 0, 0), (37, 0, 0), (large, other), (small, other))
+    assert not right((3, 3), (15, 0, 0), (25, 0, 0), (large, other), (small, other))  # no longer in any
+
+
+def test_a_match_of_what_is_no_lesion_is_right_where_both_are_near():
+    assert right((3, 3), (0, 80, 0), (0, 84, 0))
+    assert not right((3, 4), (0, 80, 0), (0, 120, 0))
 
 
 def test_shares_are_of_lesions_found_twice_and_of_all_matches():
