@@ -7,7 +7,7 @@ from scipy import ndimage
 from .marked import gettext_noop
 from .regions import THIRDS
 from .report import QualityFlag
-from .unmarked import tissue_behind_ml, unmarked_ml
+from .unmarked import Dense, tissue_behind, unmarked
 from .volume import Volume
 
 NOISY_HU = 45.0
@@ -118,7 +118,7 @@ def lung_flags(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume
         "lungs_cut_off": _cut_off(hu, of_zone, volume),
         "lungs_unequal": _unequal(right_ml, left_ml),
         "lung_ends_differ": _ends(right, left, volume),
-        "tissue_behind": _behind(tissue_behind_ml(hu, of_zone, _voxel_mm(volume))),
+        "tissue_behind": _behind(tissue_behind(hu, of_zone, _voxel_mm(volume))),
         "lung_volume_unusual": _unusual_volume(right_ml + left_ml),
         "lung_density_unusual": _unusual_density(density_hu),
         "air_space": _air(air_ml(hu, of_zone, volume)),
@@ -197,14 +197,14 @@ def _ends(right: npt.NDArray[np.int64], left: npt.NDArray[np.int64], volume: Vol
     return sentence.format(apart=max(begin_mm, end_mm))
 
 
-def _behind(volume_ml: float) -> str:
-    if volume_ml < BEHIND_ML:
+def _behind(tissue: Dense) -> str:
+    if tissue.volume_ml < BEHIND_ML:
         return ""
     sentence = gettext_noop(
-        "About {volume:.0f} ml of soft tissue lie between the lungs found and the ribs behind them: fluid, or dense "
-        "consolidation that was taken for chest wall and is in no score and no percentage."
+        "About {volume:.0f} ml of soft tissue lie between the lungs found and the ribs behind them, most around slice "
+        "{number:d}: fluid, or dense consolidation that was taken for chest wall and is in no number."
     )
-    return sentence.format(volume=volume_ml)
+    return sentence.format(volume=tissue.volume_ml, number=tissue.most_in + 1)
 
 
 def unmarked_flags(
@@ -216,14 +216,15 @@ def unmarked_flags(
 ) -> tuple[QualityFlag, ...]:
     """Whether dense tissue is left that no number holds; all as for ``lung_flags``, labels of opacity and findings 0
     where nothing is marked."""
-    volume_ml = unmarked_ml(hu, of_zone, opacity, findings, _voxel_mm(volume))
-    if volume_ml < UNMARKED_ML:
+    left = unmarked(hu, of_zone, opacity, findings, _voxel_mm(volume))
+    if left.volume_ml < UNMARKED_ML:
         return ()
-    message = gettext_noop(
-        "About {volume:.0f} ml of dense tissue in the lungs, or surrounded by them, are marked neither as opacity nor "
-        "as a finding: a mass or dense consolidation that is in no number."
+    sentence = gettext_noop(
+        "About {volume:.0f} ml of dense tissue in the lungs, or surrounded by them, most around slice {number:d}, are "
+        "marked neither as opacity nor as a finding: a mass or dense consolidation that is in no number."
     )
-    return (QualityFlag("dense_unmarked", message.format(volume=volume_ml), severe=True),)
+    message = sentence.format(volume=left.volume_ml, number=left.most_in + 1)
+    return (QualityFlag("dense_unmarked", message, severe=True),)
 
 
 def _unusual_volume(lungs_ml: float) -> str:

@@ -1,5 +1,7 @@
 """Dense tissue that no number holds: behind the lungs found, taken for chest wall, or in them, and not marked."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -27,10 +29,17 @@ IN_LUNGS_MM, SURROUNDED_MM = 12.0, 25.0
 lies on all sides of it, a part of the hilum."""
 
 
-def tissue_behind_ml(
+class Dense(NamedTuple):
+    """``most_in``: index of the slice that holds the most of it, 0 where there is none."""
+
+    volume_ml: float
+    most_in: int
+
+
+def tissue_behind(
     hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: tuple[float, float, float]
-) -> float:
-    """Volume of what is too thick, behind the lungs, to be chest wall; 0 in healthy chests.
+) -> Dense:
+    """What is too thick, behind the lungs, to be chest wall; nothing in healthy chests.
 
     ``hu`` and ``of_zone``, from ``regions.zones``: (slice, row, column), slices from head to feet, rows from front to
     back; ``spacing_mm`` in the same order. In each column of a slice the tissue between the last pixel of lung and the
@@ -40,7 +49,7 @@ def tissue_behind_ml(
     lungs, smooth = of_zone[thinned] > 0, _smooth(hu[thinned])
     spine = spine_column(lungs, hu[thinned])
     if spine is None:
-        return 0.0  # no ribs to tell by
+        return Dense(0.0, 0)  # no ribs to tell by
 
     rows = np.arange(lungs.shape[1])[:, None]
     last = np.where(lungs, rows, -1).max(1)  # (slice, column)
@@ -51,20 +60,21 @@ def tissue_behind_ml(
     beside_mm = np.abs(np.arange(lungs.shape[2]) - spine) * column_mm
     thick_mm[:, beside_mm < SPINE_MM] = 0
     wide_mm = ndimage.grey_opening(thick_mm, (1, 2 * round(WIDE_MM / 2 / column_mm) + 1))
-    return float(wide_mm[wide_mm > WALL_MM].sum() * slice_mm * column_mm / 1000)
+    of_slices_ml = np.where(wide_mm > WALL_MM, wide_mm, 0).sum(1) * slice_mm * column_mm / 1000
+    return Dense(float(of_slices_ml.sum()), int(of_slices_ml.argmax()) * thinned[0].step)
 
 
-def unmarked_ml(
+def unmarked(
     hu: npt.NDArray[np.int16],
     of_zone: npt.NDArray[np.uint8],
     opacity: npt.NDArray[np.uint8],
     findings: npt.NDArray[np.uint16],
     spacing_mm: tuple[float, float, float],
-) -> float:
-    """Volume of dense tissue in the lungs found, or with lung in front of it, behind, above and below, that is marked
+) -> Dense:
+    """Dense tissue in the lungs found, or with lung in front of it, behind, above and below, that is marked
     neither as opacity nor as a finding, without what is as narrow as vessels; next to none in healthy chests.
 
-    ``opacity`` and ``findings``: labels, 0 where nothing is marked; all else as for ``tissue_behind_ml``.
+    ``opacity`` and ``findings``: labels, 0 where nothing is marked; all else as for ``tissue_behind``.
     """
     thinned, (slice_mm, row_mm, column_mm) = _thinned(spacing_mm)
     lungs = of_zone[thinned] > 0
@@ -80,7 +90,8 @@ def unmarked_ml(
         square = 1, max(1, round(side_mm / row_mm)), max(1, round(side_mm / column_mm))
         of_both |= ndimage.grey_opening(where & dense, square)
     left = of_both & (opacity[thinned][box] == 0) & (findings[thinned][box] == 0)
-    return float(np.count_nonzero(left) * slice_mm * row_mm * column_mm / 1000)
+    of_slices_ml = left.sum((1, 2)) * slice_mm * row_mm * column_mm / 1000
+    return Dense(float(of_slices_ml.sum()), (box[0].start + int(of_slices_ml.argmax())) * thinned[0].step)
 
 
 def _thinned(spacing_mm: tuple[float, float, float]) -> tuple[tuple[slice, ...], tuple[float, float, float]]:

@@ -20,6 +20,7 @@ from analysis.pipeline.quality import (
     mediastinum_hu,
     noise_hu,
     pixel_flags,
+    unmarked_flags,
 )
 from analysis.pipeline.regions import zones
 from analysis.pipeline.report import QualityFlag
@@ -109,6 +110,19 @@ def test_tissue_between_lungs_and_ribs_is_to_be_looked_at():
     (flag,) = lung_flags(hu, of_zone, volume_with_noise(0.0))
     assert (flag.code, flag.severe) == ("tissue_behind", True)
     assert 80 < float(flag.message.split()[1]) < 100
+    assert "around slice 3:" in flag.message
+
+
+@pytest.mark.parametrize(("side", "codes"), [(10, []), (30, ["dense_unmarked"])])
+def test_dense_tissue_in_the_lungs_that_nothing_marks_is_to_be_looked_at(side, codes):
+    """A square of 60 or of 20 mm in slices 4 to 8: some 25 ml, or 3."""
+    of_zone = two_lungs(70, 60)
+    hu = np.where(of_zone > 0, -850, 40).astype(np.int16)
+    hu[3:8, 50 : 50 + side, 20 : 20 + side] = 40
+    nothing = np.zeros(of_zone.shape, np.uint8)
+    flags = unmarked_flags(hu, of_zone, nothing, nothing.astype(np.uint16), volume_with_noise(0.0))
+    assert [flag.code for flag in flags] == codes
+    assert all(flag.severe and "around slice 5, are" in flag.message for flag in flags)
 
 
 def test_lungs_that_reach_both_ends_are_cut_off_at_both():

@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from analysis.pipeline.regions import THIRDS, zones
-from analysis.pipeline.unmarked import tissue_behind_ml, unmarked_ml
+from analysis.pipeline.unmarked import tissue_behind, unmarked
 from tests.pipeline.test_quality import real_scan
 
 SPACING_MM = (4.0, 1.5, 1.5)
@@ -25,29 +25,39 @@ def chest(behind_mm: float, *, columns: slice = slice(20, 60)) -> tuple[np.ndarr
 
 
 def test_a_healthy_wall_is_no_tissue_behind_the_lungs():
-    assert tissue_behind_ml(*chest(0.0), SPACING_MM) == 0.0
+    assert tissue_behind(*chest(0.0), SPACING_MM).volume_ml == 0.0
 
 
 def test_measures_the_tissue_between_lung_and_ribs():
     """With the 6 mm of wall: 36 mm over 40 columns in 20 slices."""
-    assert tissue_behind_ml(*chest(30.0), SPACING_MM) == pytest.approx(36 * 40 * 1.5 * 20 * 4 / 1000, rel=0.05)
+    assert tissue_behind(*chest(30.0), SPACING_MM).volume_ml == pytest.approx(36 * 40 * 1.5 * 20 * 4 / 1000, rel=0.05)
 
 
 @pytest.mark.parametrize(("columns", "says"), [(slice(40, 46), False), (slice(40, 60), True)])
 def test_a_gap_between_ribs_is_too_narrow(columns, says):
-    assert (tissue_behind_ml(*chest(30.0, columns=columns), SPACING_MM) > 0) == says
+    assert (tissue_behind(*chest(30.0, columns=columns), SPACING_MM).volume_ml > 0) == says
 
 
 def test_beside_the_spine_nothing_counts():
     hu, of_zone = chest(30.0)
     hu[:, 95:115, 95:105] = 50
     hu[:, 95:115, 35:45] = 400
-    assert tissue_behind_ml(hu, of_zone, SPACING_MM) == 0.0
+    assert tissue_behind(hu, of_zone, SPACING_MM).volume_ml == 0.0
 
 
 def test_without_any_bone_nothing_is_said():
     hu, of_zone = chest(30.0)
-    assert tissue_behind_ml(hu.clip(max=50), of_zone, SPACING_MM) == 0.0
+    assert tissue_behind(hu.clip(max=50), of_zone, SPACING_MM).volume_ml == 0.0
+
+
+def test_says_which_slice_has_most_of_it():
+    """Every second slice of 2 mm is looked at."""
+    hu, of_zone = chest(15.0)
+    hu[14, 70:90, 20:60], of_zone[14, 70:90, 20:60] = 50, 0
+    assert tissue_behind(hu.repeat(2, 0), of_zone.repeat(2, 0), (2.0, 1.5, 1.5)).most_in == 28
+    hu, of_zone = with_mass(30.0)
+    hu[9, 40:80, 25:55] = 40
+    assert unmarked(hu, of_zone, NOTHING, NOTHING, SPACING_MM).most_in == 9
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -55,12 +65,12 @@ def test_consolidation_left_out_of_real_lungs_is_found(shared_data, name):
     """The back third of the lungs found, made as dense as muscle, which the lung U-Net then takes for chest wall."""
     volume, lungs = real_scan(shared_data / "ct" / name)
     of_zone = zones(lungs, volume.hu)
-    assert tissue_behind_ml(volume.hu, of_zone, volume.spacing_mm) == 0.0
+    assert tissue_behind(volume.hu, of_zone, volume.spacing_mm).volume_ml == 0.0
     hu, back = volume.hu.copy(), backs(lungs)
     hu[back] = np.random.default_rng(2).normal(40, 20, np.count_nonzero(back))
     left = np.where(back, 0, of_zone)
     back_ml = np.count_nonzero(back) * volume.voxel_volume_ml
-    assert 0.2 * back_ml < tissue_behind_ml(hu, left, volume.spacing_mm) < 1.2 * back_ml
+    assert 0.2 * back_ml < tissue_behind(hu, left, volume.spacing_mm).volume_ml < 1.2 * back_ml
 
 
 NOTHING = np.zeros((20, 160, 200), np.uint8)
@@ -81,7 +91,7 @@ def with_mass(side_mm: float, hu: int = 40, *, in_mask: bool = True) -> tuple[np
 )
 def test_dense_tissue_that_nothing_marks_is_measured_where_it_is_wider_than_vessels(side_mm, in_mask, says):
     """Out of the lungs found, lung is on all its sides; the means of three pixels take one off each edge."""
-    left_ml = unmarked_ml(*with_mass(side_mm, in_mask=in_mask), NOTHING, NOTHING, SPACING_MM)
+    left_ml = unmarked(*with_mass(side_mm, in_mask=in_mask), NOTHING, NOTHING, SPACING_MM).volume_ml
     assert left_ml == pytest.approx((side_mm - 3) ** 2 * 40 / 1000 if says else 0.0)
 
 
@@ -89,34 +99,34 @@ def test_what_is_an_opacity_or_a_finding_is_not_left():
     hu, of_zone = with_mass(30.0)
     upper, lower = NOTHING.copy(), NOTHING.copy().astype(np.uint16)
     upper[:8], lower[8:] = 1, 1
-    assert unmarked_ml(hu, of_zone, upper, lower, SPACING_MM) == 0.0
-    assert unmarked_ml(hu, of_zone, upper, 0 * lower, SPACING_MM) == pytest.approx(27**2 * 28 / 1000)
+    assert unmarked(hu, of_zone, upper, lower, SPACING_MM).volume_ml == 0.0
+    assert unmarked(hu, of_zone, upper, 0 * lower, SPACING_MM).volume_ml == pytest.approx(27**2 * 28 / 1000)
 
 
 def test_fat_that_was_taken_for_lung_is_no_dense_tissue():
-    assert unmarked_ml(*with_mass(30.0, hu=-100), NOTHING, NOTHING, SPACING_MM) == 0.0
+    assert unmarked(*with_mass(30.0, hu=-100), NOTHING, NOTHING, SPACING_MM).volume_ml == 0.0
 
 
 def test_the_dome_of_the_diaphragm_is_not_surrounded():
     """Lung lies in front of it, behind and above, but not below."""
     hu, of_zone = with_mass(45.0, in_mask=False)
     of_zone[15:, 40:70, 25:55], hu[15:, 40:70, 25:55] = 0, 40
-    assert unmarked_ml(hu, of_zone, NOTHING, NOTHING, SPACING_MM) == 0.0
+    assert unmarked(hu, of_zone, NOTHING, NOTHING, SPACING_MM).volume_ml == 0.0
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_mass_of_6_cm_in_real_lungs_is_left_unless_it_is_marked(shared_data, name):
     volume, lungs = real_scan(shared_data / "ct" / name)
     of_zone, none = zones(lungs, volume.hu), np.zeros(lungs.shape, np.uint8)
-    before_ml = unmarked_ml(volume.hu, of_zone, none, none, volume.spacing_mm)
+    before_ml = unmarked(volume.hu, of_zone, none, none, volume.spacing_mm).volume_ml
     mass = ball(of_zone, 30.0, volume.spacing_mm)
     hu = np.where(mass, 40, volume.hu).astype(np.int16)
     mass_ml = np.count_nonzero(mass) * volume.voxel_volume_ml
     for found in (of_zone, np.where(mass, 0, of_zone)):  # with the mass, and without
-        left_ml = unmarked_ml(hu, found, none, none, volume.spacing_mm)
+        left_ml = unmarked(hu, found, none, none, volume.spacing_mm).volume_ml
         assert 0.3 * mass_ml < left_ml - before_ml < 1.3 * mass_ml
         marked = mass.astype(np.uint8)
-        assert unmarked_ml(hu, found, marked, none, volume.spacing_mm) < before_ml + 0.2 * mass_ml
+        assert unmarked(hu, found, marked, none, volume.spacing_mm).volume_ml < before_ml + 0.2 * mass_ml
 
 
 def ball(of_zone: np.ndarray, radius_mm: float, spacing_mm: tuple[float, float, float]) -> np.ndarray:
