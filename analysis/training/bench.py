@@ -24,7 +24,7 @@ from monai.inferers import SliceInferer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.pipeline.inference import BATCH, InTorch, Network, OnProcessor
+from analysis.pipeline.inference import InTorch, Network, OnProcessor
 from analysis.pipeline.networks import (
     LUNG_INPUT,
     SLICE_INPUT,
@@ -80,6 +80,9 @@ def modules() -> dict[str, tuple[nn.Module, int]]:
     return {LUNGS: (lung_unet, LUNG_INPUT), SLICES: (SliceNetworks(classifier, decoder), SLICE_INPUT)}
 
 
+BATCH = 16  # images at a time, the pipeline's on two cores
+
+
 class PlainTorch:
     """A network as one would run it without more ado: float32."""
 
@@ -102,8 +105,8 @@ def network_ways(geometry: Geometry, models: Models) -> dict[str, tuple[Work, fl
     ways: dict[str, tuple[Work, float]] = {}
     for way, networks in ready_ways(models).items():
         for name, (network, side) in networks.items():
-            batch = torch.rand(BATCH, 1, side, side)
-            ways[name + way] = (lambda network=network, batch=batch: network(batch), images[name] / BATCH)
+            batch = torch.rand(min(BATCH, network.batch), 1, side, side)
+            ways[name + way] = (lambda network=network, batch=batch: network(batch), images[name] / len(batch))
     return ways
 
 

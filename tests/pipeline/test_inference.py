@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from analysis.pipeline.inference import BATCH, InTorch, OnProcessor
+from analysis.pipeline.inference import PART, InTorch, OnProcessor
 from analysis.pipeline.networks import (
     LUNG_INPUT,
     SLICE_INPUT,
@@ -58,7 +58,7 @@ def test_says_what_the_module_says(network):
 
 def test_an_image_has_the_same_result_in_any_company(network):
     _, side, compiled = network
-    images = torch.rand(BATCH, 1, side, side)
+    images = torch.rand(2 * PART, 1, side, side)
     together, alone = compiled(images), compiled(images[4:5])
     for one, other in zip(together, alone, strict=True):
         torch.testing.assert_close(one[4:5], other)
