@@ -14,7 +14,7 @@ from analysis.pipeline.networks import half_precision, has_bfloat16
 PART = 4
 """Images that OpenVINO compiles a network for: more at a time are no faster on a processor."""
 PARTS, MOST_PARTS = 2, 16
-"""Parts of a batch for each of them that the processor runs side by side, and in all, for memory's sake."""
+"""Parts of a batch: so many for each part that the processor runs at a time, and at most, for memory's sake."""
 GPU_BATCH = 128
 """Images that a GPU takes at a time: a chest CT in one or two batches."""
 

@@ -80,7 +80,7 @@ def modules() -> dict[str, tuple[nn.Module, int]]:
     return {LUNGS: (lung_unet, LUNG_INPUT), SLICES: (SliceNetworks(classifier, decoder), SLICE_INPUT)}
 
 
-BATCH = 16  # images at a time, the pipeline's on two cores
+BATCH = 16  # images at a time, where torch runs them
 
 
 class PlainTorch:
@@ -105,8 +105,9 @@ def network_ways(geometry: Geometry, models: Models) -> dict[str, tuple[Work, fl
     ways: dict[str, tuple[Work, float]] = {}
     for way, networks in ready_ways(models).items():
         for name, (network, side) in networks.items():
-            batch = torch.rand(min(BATCH, network.batch), 1, side, side)
-            ways[name + way] = (lambda network=network, batch=batch: network(batch), images[name] / len(batch))
+            size = network.batch if isinstance(network, OnProcessor) else BATCH
+            batch = torch.rand(size, 1, side, side)
+            ways[name + way] = (lambda network=network, batch=batch: network(batch), images[name] / size)
     return ways
 
 

@@ -57,11 +57,18 @@ def test_says_what_the_module_says(network):
 
 
 def test_an_image_has_the_same_result_in_any_company(network):
+    """Not the first of its part, as it is alone."""
     _, side, compiled = network
-    images = torch.rand(2 * PART, 1, side, side)
-    together, alone = compiled(images), compiled(images[4:5])
+    images = torch.rand(min(compiled.batch, 4 * PART), 1, side, side)
+    together, alone = compiled(images), compiled(images[-1:])
     for one, other in zip(together, alone, strict=True):
-        torch.testing.assert_close(one[4:5], other)
+        torch.testing.assert_close(one[-1:], other)
+
+
+def test_more_images_than_a_batch_are_refused():
+    compiled = OnProcessor(LungUNet().eval().requires_grad_(False), LUNG_INPUT)
+    with pytest.raises(ValueError, match="are more than the"):
+        compiled(torch.zeros(compiled.batch + 1, 1, LUNG_INPUT, LUNG_INPUT))
 
 
 def test_results_stay_when_the_network_runs_again(network):
