@@ -31,10 +31,10 @@ CIRCLE_PIXELS = 4
 SMALLER_LUNG = 0.4
 """Volume of the smaller lung ÷ that of the larger: about 0.8 to 0.9 in healthy adults."""
 END_CM2, APART_MM = 5.0, 50.0
-"""A lung begins and ends with the first and last slice that hold more of it; healthy ones do so within 35 mm."""
+"""A lung begins and ends with the first and last slice that hold more of it."""
 BEHIND_ML = UNMARKED_ML = 10.0
-"""Of what is too thick behind the lungs to be chest wall, and of dense tissue in them that nothing marks: healthy
-chests have none, and volumes with COVID-19 up to 5 ml."""
+"""Of what is too thick behind the lungs to be chest wall, and of dense tissue in them that nothing marks: the tests
+hold that the four real scans have less."""
 LUNGS_ML = (1500.0, 9000.0)
 """Adults' lungs, breathed out and in; the networks were trained on no others."""
 AERATED_HU = -500.0
@@ -201,8 +201,8 @@ def _behind(tissue: Dense) -> str:
     if tissue.volume_ml < BEHIND_ML:
         return ""
     sentence = gettext_noop(
-        "About {volume:.0f} ml of soft tissue lie between the lungs found and the ribs behind them, most around slice "
-        "{number:d}: fluid, or dense consolidation that was taken for chest wall and is in no number."
+        "At least {volume:.0f} ml of soft tissue lie between the lungs found and the ribs behind them, most around "
+        "slice {number:d}: fluid, or dense consolidation that was taken for chest wall and is in no number."
     )
     return sentence.format(volume=tissue.volume_ml, number=tissue.most_in + 1)
 
@@ -214,14 +214,14 @@ def unmarked_flags(
     findings: npt.NDArray[np.uint16],
     volume: Volume,
 ) -> tuple[QualityFlag, ...]:
-    """Whether dense tissue is left that no number holds; all as for ``lung_flags``, labels of opacity and findings 0
+    """Whether dense tissue is left that nothing marks; all as for ``lung_flags``, labels of opacity and findings 0
     where nothing is marked."""
     left = unmarked(hu, of_zone, opacity, findings, _voxel_mm(volume))
     if left.volume_ml < UNMARKED_ML:
         return ()
     sentence = gettext_noop(
-        "About {volume:.0f} ml of dense tissue in the lungs, or surrounded by them, most around slice {number:d}, are "
-        "marked neither as opacity nor as a finding: a mass or dense consolidation that is in no number."
+        "At least {volume:.0f} ml of dense tissue in or between the lungs found, most around slice {number:d}, are "
+        "marked neither as opacity nor as a finding: a mass, dense consolidation, or a part of the heart or aorta."
     )
     message = sentence.format(volume=left.volume_ml, number=left.most_in + 1)
     return (QualityFlag("dense_unmarked", message, severe=True),)

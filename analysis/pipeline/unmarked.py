@@ -1,4 +1,4 @@
-"""Dense tissue that no number holds: behind the lungs found, taken for chest wall, or in them, and not marked."""
+"""Dense tissue that nothing marks: behind the lungs found, taken for chest wall, or in or between them."""
 
 from typing import NamedTuple
 
@@ -25,8 +25,9 @@ SPINE_MM = 50.0
 """From the middle of the spine to the side: there are the vertebrae, the aorta and the heart behind lung."""
 
 IN_LUNGS_MM, SURROUNDED_MM = 12.0, 25.0
-"""Side of a square of a slice. What does not hold one is, in the lungs, a vessel or their blurred edge, and where lung
-lies on all sides of it, a part of the hilum."""
+"""Side of a square of a slice. What does not hold one is, in the lungs, a vessel or their blurred edge, and with lung
+in front, behind, above and below, a part of the hilum. A large heart or a wide aorta may hold one: right and left are
+not asked."""
 
 
 class Dense(NamedTuple):
@@ -39,7 +40,7 @@ class Dense(NamedTuple):
 def tissue_behind(
     hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: tuple[float, float, float]
 ) -> Dense:
-    """What is too thick, behind the lungs, to be chest wall; nothing in healthy chests.
+    """What is too thick, behind the lungs, to be chest wall.
 
     ``hu`` and ``of_zone``, from ``regions.zones``: (slice, row, column), slices from head to feet, rows from front to
     back; ``spacing_mm`` in the same order. In each column of a slice the tissue between the last pixel of lung and the
@@ -72,7 +73,7 @@ def unmarked(
     spacing_mm: tuple[float, float, float],
 ) -> Dense:
     """Dense tissue in the lungs found, or with lung in front of it, behind, above and below, that is marked
-    neither as opacity nor as a finding, without what is as narrow as vessels; next to none in healthy chests.
+    neither as opacity nor as a finding, without what is as narrow as vessels.
 
     ``opacity`` and ``findings``: labels, 0 where nothing is marked; all else as for ``tissue_behind``.
     """

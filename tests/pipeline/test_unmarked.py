@@ -90,7 +90,7 @@ def with_mass(side_mm: float, hu: int = 40, *, in_mask: bool = True) -> tuple[np
     ("side_mm", "in_mask", "says"), [(30, True, True), (9, True, False), (45, False, True), (18, False, False)]
 )
 def test_dense_tissue_that_nothing_marks_is_measured_where_it_is_wider_than_vessels(side_mm, in_mask, says):
-    """Out of the lungs found, lung is on all its sides; the means of three pixels take one off each edge."""
+    """Out of the lungs found, lung is before, behind, above and below. Means of three pixels take one off each edge."""
     left_ml = unmarked(*with_mass(side_mm, in_mask=in_mask), NOTHING, NOTHING, SPACING_MM).volume_ml
     assert left_ml == pytest.approx((side_mm - 3) ** 2 * 40 / 1000 if says else 0.0)
 
@@ -111,6 +111,14 @@ def test_the_dome_of_the_diaphragm_is_not_surrounded():
     """Lung lies in front of it, behind and above, but not below."""
     hu, of_zone = with_mass(45.0, in_mask=False)
     of_zone[15:, 40:70, 25:55], hu[15:, 40:70, 25:55] = 0, 40
+    assert unmarked(hu, of_zone, NOTHING, NOTHING, SPACING_MM).volume_ml == 0.0
+
+
+@pytest.mark.parametrize("rows", [slice(30, 40), slice(70, 100)])
+def test_what_has_lung_on_one_side_only_is_not_surrounded(rows):
+    """In front of it or behind."""
+    hu, of_zone = with_mass(45.0, in_mask=False)
+    of_zone[5:15, rows, 25:55] = 0
     assert unmarked(hu, of_zone, NOTHING, NOTHING, SPACING_MM).volume_ml == 0.0
 
 
