@@ -289,7 +289,7 @@ def change_goals(change: dict) -> list[Goal]:
             interval=within["matched"],
         ),
         Goal(
-            "matches that join two different things",
+            "matches that join two different things (by a rule changed after a first result, see below)",
             change["wrong_matches"],
             at_most=0.01,
             interval=within["wrong_matches"],
