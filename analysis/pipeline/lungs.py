@@ -12,10 +12,14 @@ from torch import Tensor
 from analysis.pipeline.grid import SQUARE_PIXEL, PixelMm, from_grid
 from analysis.pipeline.inference import Network
 from analysis.pipeline.networks import LUNG_INPUT, LUNG_WINDOW_HU, window
+from analysis.pipeline.regions import BODY_HU
 
 # A piece smaller than this share of the largest one is bowel gas, trachea or table, not lung: the smaller lung of
 # a healthy adult has about 0.8 of the larger one's volume, a collapsed one still more than 0.1.
 MIN_PIECE = 0.05
+# A piece up to this share outside the body is left out: foam of the table under the back looks like lung. Not above it:
+# where the field of view cuts the body open at a side, a whole lung lies outside what is left.
+MAX_OUTSIDE = 0.5
 # Larger holes in one slice are no vessel but the dome of the diaphragm: about 5 cm² in a usual field of view.
 MAX_HOLE = 150  # pixels of 192²
 SURE = 8.0  # logit of what the clean-up decides
@@ -45,21 +49,38 @@ def lung_logits(
     return joined
 
 
-def clean(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Drop small pieces (by 3D connection) and fill small holes slice by slice (vessels, consolidation).
+def clean(logits: npt.NDArray[np.float32], grid_hu: Tensor) -> npt.NDArray[np.float32]:
+    """Drop small pieces (by 3D connection) and pieces of the table, and fill small holes slice by slice (vessels,
+    consolidation).
 
-    ``logits``: (slice, row, column), lung where positive; returns a copy in which what changed is ±8.
+    ``logits``: (slice, row, column), lung where positive, of ``grid_hu`` (slice, 1, n, n); returns a copy in which what
+    changed is ±8.
     """
     lung = logits > 0
     pieces, count = ndimage.label(lung)
     if count == 0:
         return logits.copy()
-    sizes = np.bincount(pieces.ravel())[1:]
-    large = np.concatenate([[False], sizes >= MIN_PIECE * sizes.max()])
+    sizes = np.bincount(pieces.ravel())
+    share = sizes / sizes[1:].max()
+    large = share >= MIN_PIECE
+    large[0] = False  # what is no lung
+    for piece in np.flatnonzero(large & (share < MAX_OUTSIDE)):
+        large[piece] = _is_in_body(pieces == piece, grid_hu)
     kept = large[pieces]
     filled = np.stack([_without_small_holes(one_slice) for one_slice in kept])
     cleaned = np.where(lung & ~filled, np.float32(-SURE), logits)
     return np.where(filled & ~lung, np.float32(SURE), cleaned)
+
+
+def _is_in_body(piece: npt.NDArray[np.bool_], grid_hu: Tensor) -> bool:
+    """Whether most of a piece of lung is within the largest piece of tissue of its slices."""
+    inside = 0
+    for index in np.flatnonzero(piece.any((1, 2))):
+        hu = F.interpolate(grid_hu[index][None], size=piece.shape[1:], mode="bilinear")[0, 0].numpy()
+        tissue, _ = ndimage.label(hu > BODY_HU)
+        largest = np.bincount(tissue.ravel())[1:].argmax() + 1 if tissue.any() else -1
+        inside += int((piece[index] & ndimage.binary_fill_holes(tissue == largest)).sum())
+    return bool(inside > np.count_nonzero(piece) / 2)
 
 
 def _without_small_holes(lung: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -123,7 +123,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     pixel_mm = turn.upright_pixel_mm(*volume.spacing_mm[1:])
     with clock.stage("lungs") as on_part:
         grid_hu = to_grid(hu, pixel_mm)
-        logits = clean(lung_logits(grid_hu, models.lung_unet, on_part))
+        logits = clean(lung_logits(grid_hu, models.lung_unet, on_part), grid_hu)
         lungs = lung_mask(logits, rows, columns, pixel_mm)
         area_cm2 = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100
         lung_volume_ml = float(lungs.sum() * volume.voxel_volume_ml)

@@ -104,7 +104,8 @@ def _slices_of(one: CorrectedSeries, lung_unet: Network) -> tuple[data.Slices, n
     turn = Turn.of(volume.affine_lps)
     hu, pixel_mm = turn.upright(volume.hu), turn.upright_pixel_mm(*volume.spacing_mm[1:])
     _, rows, columns = hu.shape
-    logits = clean(lung_logits(to_grid(hu, pixel_mm), lung_unet))
+    grid_hu = to_grid(hu, pixel_mm)
+    logits = clean(lung_logits(grid_hu, lung_unet), grid_hu)
     lungs = lung_mask(logits, rows, columns, pixel_mm)
     enough = lungs.sum((1, 2)) * volume.pixel_area_mm2 / 100 >= MIN_LUNG_AREA_CM2
     if not enough.any():

@@ -8,9 +8,7 @@ minutes on two CPU cores.
 import numpy as np
 import torch
 
-from analysis.pipeline.grid import GRID, to_grid
 from analysis.pipeline.inference import Network
-from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.weights import released
 from analysis.training import data
 from analysis.training.cases import ct_volume, fold_lungs, fold_models, opacity_cases
@@ -19,6 +17,7 @@ from analysis.training.evaluation_intervals import intervals
 from analysis.training.evaluation_page import write
 from analysis.training.held_out import curves, held_out_figures
 from analysis.training.measures import dice, over_runs
+from analysis.training.slice_classifier import with_lungs
 
 NETWORKS = ("lung_unet", "slice_classifier", "opacity_decoder")  # that the folds have too
 HELD_OUT_BY_ALL = ("covid_P001", "normal_001")
@@ -30,9 +29,8 @@ def lung_slices(network: Network) -> dict:
     figures = {}
     for name, splits in (("test", ("test",)), ("val + test", ("val", "test"))):
         slices = data.lung_masks(*splits)
-        logits = lung_logits(to_grid(slices.hu), network)
-        found = [lung_mask(clean(one_slice[None]), GRID, GRID)[0] for one_slice in logits]
-        values = [dice(a, b) for a, b in zip(found, slices.lung, strict=True)]
+        found = with_lungs(slices, network, each_alone=True)
+        values = [dice(a, b) for a, b in zip(found.lung, slices.lung, strict=True)]
         figures[name] = {"slices": len(values), "mean": np.mean(values), "min": min(values)}
     return figures
 

@@ -72,7 +72,8 @@ def lung_point(share: float) -> dict:
     lung_unet.fit(LungUNet(), sources, settings, SEED, averages.append)
     network = ready(averages[-1], LUNG_INPUT, CPU)
     truth = data.opacity_masks(data.protocol()["held_out"][fold])
-    lungs = lung_mask(clean(lung_logits(to_grid(truth.hu), network)), GRID, GRID)
+    grid_hu = to_grid(truth.hu)
+    lungs = lung_mask(clean(lung_logits(grid_hu, network), grid_hu), GRID, GRID)
     return {
         "share": share,
         "volumes": _count(fold, share),

@@ -55,7 +55,8 @@ def lungs_of(volume: Volume, lung_unet: Network) -> npt.NDArray[np.bool_]:
     """Of an upright volume."""
     _, rows, columns = volume.hu.shape
     pixel_mm = volume.spacing_mm[1:]
-    logits = clean(lung_logits(to_grid(volume.hu, pixel_mm), lung_unet))
+    grid_hu = to_grid(volume.hu, pixel_mm)
+    logits = clean(lung_logits(grid_hu, lung_unet), grid_hu)
     return lung_mask(logits, rows, columns, pixel_mm)
 
 

@@ -88,9 +88,10 @@ def fold_lung_unet(fold: str) -> Network:
 
 def with_lungs(slices: data.Slices, network: Network, each_alone: bool = False) -> data.Slices:
     """Slices without masks with the lungs that the fold's U-Net finds; ``each_alone``: they are not of one scan."""
-    logits = lung_logits(to_grid(slices.hu), network)
-    scans = logits[:, None] if each_alone else [logits]
-    lung = np.concatenate([lung_mask(clean(scan), GRID, GRID) for scan in scans])
+    grid_hu = to_grid(slices.hu)
+    logits = lung_logits(grid_hu, network)
+    scans = zip(logits[:, None], grid_hu[:, None], strict=True) if each_alone else [(logits, grid_hu)]
+    lung = np.concatenate([lung_mask(clean(*scan), GRID, GRID) for scan in scans])
     return replace(slices, lung=lung)
 
 

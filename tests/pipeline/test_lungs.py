@@ -16,6 +16,13 @@ def two_lungs() -> np.ndarray:
     return logits
 
 
+def in_body(logits: np.ndarray, last_row: int = 58) -> torch.Tensor:
+    """HU of the same slices: a body down to ``last_row``, with aerated lung where the logits say so."""
+    hu = np.full_like(logits, -1000)
+    hu[:, 2:last_row, 2:-2] = 40
+    return torch.from_numpy(np.where(logits > 0, np.float32(-850), hu))[:, None]
+
+
 class Leaning:
     """Says the images' brightness, and 1 more in the left half: an error that the mirror image makes on the right."""
 
@@ -52,14 +59,37 @@ def test_a_network_that_fails_is_not_taken_for_one_that_finds_no_lung() -> None:
 def test_keeps_both_lungs_and_drops_small_pieces() -> None:
     logits = two_lungs()
     logits[10:12, 0:6, 0:6] = 4  # bowel gas, connected to nothing
-    cleaned = clean(logits) > 0
+    cleaned = clean(logits, in_body(logits)) > 0
     np.testing.assert_array_equal(cleaned, two_lungs() > 0)
+
+
+def test_foam_under_the_back_is_no_lung() -> None:
+    logits = two_lungs()
+    hu = in_body(logits, last_row=52)
+    logits[0:5, 54:58, 10:50] = 4  # 12 % of one lung; between back and table
+    hu[:, :, 54:58] = -900
+    hu[:, :, 60:62] = 100
+    np.testing.assert_array_equal(clean(logits, hu) > 0, two_lungs() > 0)
+
+
+def test_a_collapsed_lung_stays() -> None:
+    logits = two_lungs()
+    logits[2:10, 20:40, 36:56] = -4  # a third of it is left
+    np.testing.assert_array_equal(clean(logits, in_body(logits)) > 0, logits > 0)
+
+
+def test_a_lung_that_the_field_of_view_cuts_open_stays() -> None:
+    logits = two_lungs()
+    hu = in_body(logits)
+    logits[2:10, 20:50, 56:] = 4
+    hu[:, :, :, 56:] = -850
+    np.testing.assert_array_equal(clean(logits, hu) > 0, logits > 0)
 
 
 def test_fills_vessels_and_consolidation_within_a_slice() -> None:
     logits = two_lungs()
     logits[5, 30:36, 14:20] = -4
-    cleaned = clean(logits) > 0
+    cleaned = clean(logits, in_body(logits)) > 0
     np.testing.assert_array_equal(cleaned, two_lungs() > 0)
 
 
@@ -67,11 +97,12 @@ def test_dome_of_the_diaphragm_stays_outside() -> None:
     logits = np.full((12, 64, 64), -4, np.float32)
     logits[2:10, 10:50, 5:45] = 4
     logits[8, 20:40, 15:35] = -4  # seen in one slice it is a hole, of 400 pixels
-    np.testing.assert_array_equal(clean(logits) > 0, logits > 0)
+    np.testing.assert_array_equal(clean(logits, in_body(logits)) > 0, logits > 0)
 
 
 def test_nothing_found_stays_nothing() -> None:
-    assert not (clean(np.full((3, 8, 8), -1, np.float32)) > 0).any()
+    nothing = np.full((3, 8, 8), -1, np.float32)
+    assert not (clean(nothing, in_body(nothing)) > 0).any()
 
 
 def test_mask_keeps_its_place_and_area_at_full_resolution() -> None:

@@ -194,7 +194,7 @@ def real_scan(folder: Path) -> tuple[Volume, np.ndarray]:
 def lungs_of(volume: Volume) -> np.ndarray:
     """Of the released network, bool (slice, 256, 256)."""
     grid_hu = to_grid(volume.hu, volume.spacing_mm[1:])
-    return lung_mask(clean(lung_logits(grid_hu, released(CPU).lung_unet)), GRID, GRID)
+    return lung_mask(clean(lung_logits(grid_hu, released(CPU).lung_unet), grid_hu), GRID, GRID)
 
 
 def test_lungs_cut_off_by_a_round_field_of_view_are_flagged():

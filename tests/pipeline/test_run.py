@@ -224,6 +224,7 @@ def test_does_not_suspect_the_real_normal_case(shared_data: Path) -> None:
     report = report_of(shared_data, "normal_001")
     assert not report.suspected
     assert 2500 < report.lung_volume_ml < 8000
+    assert report.quality == ()  # the foam under the back, which reaches the first slice, is no lung
 
 
 def test_finds_the_nodules_that_several_readers_outlined(shared_data: Path) -> None:
