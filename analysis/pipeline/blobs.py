@@ -17,9 +17,12 @@ from scipy import ndimage
 CELL_MM = 1.25
 """Side of the cubic cells in which blobs are looked for: three to the smallest nodule."""
 LARGE_MM = 2 * CELL_MM  # of the cells in which the hull of the lungs is worked out
-SIGMAS_MM = (1.5, 2.1, 3.0, 4.2, 6.0, 8.5)
-"""Scales of the Gaussian; a ball of radius 1.6 σ answers most to σ: diameters of 5 to 27 mm."""
+SIGMAS_MM = (1.5, 2.1, 3.0, 4.2, 6.0, 8.5, 12.0, 17.0)
+"""Scales of the Gaussian; a ball of radius 1.6 σ answers most to σ: diameters of 5 to 54 mm."""
 BALL_RADIUS = 1.6  # radius of the ball ÷ σ
+OF_A_MASS_MM = 15.0
+"""Blobs of a larger radius neither take the place of others nor give way to them: nodules lie beside the hilum, which
+is as large, and a part of a mass looks like a nodule."""
 LARGEST_SIGMA_CELLS = 2.0  # beyond it the image is halved: the answer is the same, the time an eighth
 WINDOW_HU = (-1000.0, 100.0)  # calcium shall not outshine its neighbours
 AERATED_HU = -860.0  # stands for what is not lung
@@ -28,7 +31,7 @@ HULL_MM = 16.5
 MARGIN_MM = 12.0  # around the lungs
 MIN_RESPONSE_HU = 90.0
 """A ball of contrast C answers with about 0.7 C: ground-glass of 130 HU above the lung around it."""
-MIN_ROUNDNESS = (0.5, 0.5, 0.45, 0.45, 0.45, 0.45)
+MIN_ROUNDNESS = (0.5, 0.5, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45)
 """Of each scale: smallest ÷ largest curvature. Balls have 0.6 to 0.9 with noise, vessels 0.05 to 0.3, and most vessels
 are of the smallest scales."""
 SLAB = 64  # slices that are interpolated together
@@ -63,7 +66,8 @@ def lungs_box(lungs: Mask, spacing_mm: SpacingMm) -> Box:
 
 
 def find_blobs(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) -> tuple[list[Blob], Mask]:
-    """Blobs in the lungs, the clearest first, and the hull of the lungs, bool (slice, row, column).
+    """Blobs in the lungs, the clearest first but those of a mass's size last, and the hull of the lungs, bool (slice,
+    row, column).
 
     ``hu`` and ``lungs``: (slice, row, column), of what ``lungs_box`` cuts out.
     """
@@ -80,7 +84,8 @@ def find_blobs(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) ->
         for k in np.flatnonzero(roundness >= min_roundness):
             centre, height = tuple(centres[k].tolist()), float(response[tuple(cells[k])])
             found.append(Blob(centre, BALL_RADIUS * sigma_mm, height, float(roundness[k])))
-    return _apart(found, spacing_mm), _inside(depth, lungs.shape, spacing_mm)
+    small, large = ([one for one in found if (one.radius_mm > OF_A_MASS_MM) == mass] for mass in (False, True))
+    return _apart(small, spacing_mm) + _apart(large, spacing_mm), _inside(depth, lungs.shape, spacing_mm)
 
 
 def to_cells(values: npt.NDArray[np.generic], spacing_mm: SpacingMm, cell_mm: float) -> Float:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from analysis.pipeline.blobs import Box, Mask, SpacingMm, find_blobs, lungs_box
+from analysis.pipeline.blobs import OF_A_MASS_MM, Box, Mask, SpacingMm, find_blobs, lungs_box
 from analysis.pipeline.nodule_model import NoduleModel
 from analysis.pipeline.outlines import Outlined, Surroundings, distance_mm, ellipsoid, outline
 from analysis.pipeline.regions import ZONES
@@ -31,6 +31,9 @@ INSIDE = 0.4  # of the greatest depth: cells less deep, or than the blurred rim,
 RIM_MM = 1.3
 SURE = 0.9  # confidence beyond which there is nothing to choose
 MAX_AERATED_HU = -550.0  # lung that is denser holds vessels or disease
+DOUBTFUL_ML = 25.0
+"""A solid outline from this volume on is handed out too if it was judged to be no finding: the judge learnt from none
+as large, and a shift of a pixel turns what it says of a large tumour over. The four real scans have none."""
 SAMPLED = 4  # every so many rows and columns of the lungs are enough for their median
 THREADS = 2  # that outline blobs: they share Python's lock, so that more gain little
 DIRECTIONS = 60  # in which a diameter is taken: every 3°
@@ -45,6 +48,20 @@ class Candidate:
     box: Box
     mask: Mask
 
+    @property
+    def mean_hu(self) -> float:
+        return float(self.outlined.hu[self.outlined.mask].mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """``findings``: the longest first; ``labels``: uint16 (slice, row, column), k of the k-th, 0 elsewhere;
+    ``doubtful``: large solid outlines that were judged to be none."""
+
+    findings: tuple[Finding, ...]
+    labels: npt.NDArray[np.uint16]
+    doubtful: tuple[Candidate, ...] = ()
+
 
 def find_findings(
     hu: npt.NDArray[np.int16],
@@ -52,18 +69,20 @@ def find_findings(
     of_zone: npt.NDArray[np.uint8],
     affine_lps: npt.NDArray[np.float64],
     model: NoduleModel,
-) -> tuple[tuple[Finding, ...], npt.NDArray[np.uint16]]:
-    """The findings, the longest first, and their label map uint16 (slice, row, column): k of the k-th, 0 elsewhere.
+) -> Found:
+    """The outlines of which ``model`` is sure enough.
 
     ``hu`` and ``lungs``: (slice, row, column), upright, the lungs not empty; ``of_zone``: from ``zones``;
     ``affine_lps``: as in Volume.
     """
     column_mm, row_mm, slice_mm = (float(np.linalg.norm(affine_lps[:3, axis])) for axis in range(3))
-    found = []
+    found, doubtful = [], []
     for candidate in candidates(hu, lungs, (slice_mm, row_mm, column_mm)):
         confidence = model.confidence(features(candidate.outlined, slice_mm))
         if confidence >= model.threshold:
             found.append((confidence, candidate))
+        elif candidate.outlined.volume_ml >= DOUBTFUL_ML and candidate.mean_hu > SOLID_HU:
+            doubtful.append(candidate)
     taken = np.zeros(hu.shape, bool)
     chosen: list[tuple[Finding, Candidate]] = []
     # Of two that overlap the surer one; of two that are sure the clearer, which comes first
@@ -76,11 +95,11 @@ def find_findings(
     labels = np.zeros(hu.shape, np.uint16)
     for number, (_, candidate) in enumerate(chosen, 1):
         labels[candidate.box][candidate.mask] = number
-    return tuple(finding for finding, _ in chosen), labels
+    return Found(tuple(finding for finding, _ in chosen), labels, tuple(doubtful))
 
 
 def candidates(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) -> Iterator[Candidate]:
-    """Outlines of blobs, the clearest first, none of which begins inside another."""
+    """Outlines of blobs in the order of ``find_blobs``; but for those of a mass's size none begins inside another."""
     part = lungs_box(lungs, spacing_mm)
     start = np.array([one.start for one in part])
     hu, lungs = hu[part], lungs[part]
@@ -90,7 +109,8 @@ def candidates(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) ->
     outlined_before = np.zeros(hu.shape, bool)
     with ThreadPoolExecutor(THREADS) as pool:  # in advance, for one blob in ten in vain
         for blob, outlined in zip(blobs, pool.map(partial(outline, scan), blobs), strict=True):
-            if outlined is None or outlined_before[tuple(np.rint(blob.centre).astype(int))]:
+            inside = outlined_before[tuple(np.rint(blob.centre).astype(int))]
+            if outlined is None or (inside and blob.radius_mm <= OF_A_MASS_MM):
                 continue
             box, mask = _on_voxels(outlined, spacing_mm, hu.shape)
             outlined_before[box] |= mask
@@ -161,15 +181,14 @@ def _finding(
     long_mm, short_mm = axial_diameters(outlined.mask, outlined.step_mm)
     x, y, z = (affine_lps @ [*candidate.centroid[::-1], 1.0])[:3].tolist()
     lung, zone = _place(candidate, of_zone)
-    mean_hu = float(outlined.hu[outlined.mask].mean())
     return Finding(
-        kind=_kind(outlined, long_mm, mean_hu),
+        kind=_kind(candidate, long_mm),
         texture=_texture(outlined),
         centroid_mm=(x, y, z),
         volume_ml=outlined.volume_ml,
         long_axis_mm=long_mm,
         short_axis_mm=short_mm,
-        mean_hu=mean_hu,
+        mean_hu=candidate.mean_hu,
         calcified=outlined.core_hu > CALCIFIED_HU,
         confidence=confidence,
         lung=lung,
@@ -191,12 +210,12 @@ def axial_diameters(mask: Mask, step_mm: float) -> tuple[float, float]:
     return best
 
 
-def _kind(outlined: Outlined, long_mm: float, mean_hu: float) -> str:
-    axes_mm, compact = ellipsoid(outlined.mask, outlined.step_mm)
+def _kind(candidate: Candidate, long_mm: float) -> str:
+    axes_mm, compact = ellipsoid(candidate.outlined.mask, candidate.outlined.step_mm)
     rounded = axes_mm[0] >= ROUND_NARROW * axes_mm[2] and compact >= ROUND_COMPACT
     if rounded and long_mm <= MASS_MM:
         return "nodule"
-    return "mass" if rounded and mean_hu > SOLID_HU else "focal opacity"
+    return "mass" if rounded and candidate.mean_hu > SOLID_HU else "focal opacity"
 
 
 def _texture(outlined: Outlined) -> str:

@@ -4,10 +4,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from .blobs import SpacingMm
+from .findings import Found
 from .marked import gettext_noop
-from .regions import THIRDS
+from .regions import THIRDS, gaps
 from .report import QualityFlag
-from .unmarked import Dense, tissue_behind, unmarked
+from .unmarked import Amount, doubtful, tissue_behind, unmarked
 from .volume import Volume
 
 NOISY_HU = 45.0
@@ -32,9 +34,9 @@ SMALLER_LUNG = 0.4
 """Volume of the smaller lung ÷ that of the larger: about 0.8 to 0.9 in healthy adults."""
 END_CM2, APART_MM = 5.0, 50.0
 """A lung begins and ends with the first and last slice that hold more of it."""
-BEHIND_ML = UNMARKED_ML = 10.0
-"""Of what is too thick behind the lungs to be chest wall, and of dense tissue in them that nothing marks: the tests
-hold that the four real scans have less."""
+MISSED_ML = 10.0
+"""Of what is too thick behind the lungs to be chest wall and of dense tissue in them that nothing marks, together: the
+tests hold that the four real scans have less."""
 LUNGS_ML = (1500.0, 9000.0)
 """Adults' lungs, breathed out and in; the networks were trained on no others."""
 AERATED_HU = -500.0
@@ -104,46 +106,70 @@ def _deviations_in_soft_tissue(hu: npt.NDArray[np.int16], window: tuple[int, int
     return squares
 
 
-def lung_flags(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume: Volume) -> tuple[QualityFlag, ...]:
+def lung_flags(
+    hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: SpacingMm
+) -> tuple[QualityFlag, ...]:
     """Flags of lungs that are cut off, unlike those of the training, or that look as if they were not found right.
 
-    ``hu`` and ``of_zone``, from ``regions.zones``: (slice, row, column), with the voxels of ``volume``, turned as it
-    may be.
+    ``hu`` and ``of_zone``, from ``regions.zones``: (slice, row, column), upright; ``spacing_mm`` in the same order.
     """
     left = np.array([np.count_nonzero(one_slice > THIRDS) for one_slice in of_zone])
     right = np.array([np.count_nonzero(one_slice) for one_slice in of_zone]) - left
-    right_ml, left_ml = (float(lung.sum()) * volume.voxel_volume_ml for lung in (right, left))
+    right_ml, left_ml = (float(lung.sum()) * _voxel_ml(spacing_mm) for lung in (right, left))
     density_hu = aerated_hu(hu, of_zone)
     severe = {
-        "lungs_cut_off": _cut_off(hu, of_zone, volume),
+        "lungs_cut_off": _cut_off(hu, of_zone, spacing_mm),
         "lungs_unequal": _unequal(right_ml, left_ml),
-        "lung_ends_differ": _ends(right, left, volume),
-        "tissue_behind": _behind(tissue_behind(hu, of_zone, _voxel_mm(volume))),
+        "lung_ends_differ": _ends(right, left, spacing_mm),
         "lung_volume_unusual": _unusual_volume(right_ml + left_ml),
         "lung_density_unusual": _unusual_density(density_hu),
-        "air_space": _air(air_ml(hu, of_zone, volume)),
-        "breathing": BREATHED if breathing_percent(of_zone, volume) > BREATHING_PERCENT else "",
+        "air_space": _air(air(hu, of_zone, spacing_mm)),
     }
     noted = {} if severe["lung_density_unusual"] else {"dense_lungs": _dense(density_hu)}
-    return (
-        *(QualityFlag(code, message, severe=True) for code, message in severe.items() if message),
-        *(QualityFlag(code, message) for code, message in noted.items() if message),
+    return _said(severe, severe=True) + _said(noted, severe=False)
+
+
+def missed_flags(
+    hu: npt.NDArray[np.int16],
+    of_zone: npt.NDArray[np.uint8],
+    opacity: npt.NDArray[np.uint8],
+    found: Found,
+    spacing_mm: SpacingMm,
+) -> tuple[QualityFlag, ...]:
+    """Flags of what looks like lung that was not found, or like disease that nothing marks.
+
+    ``opacity``: labels, 0 where there is none; all else as for ``lung_flags``.
+    """
+    behind = tissue_behind(hu, of_zone, spacing_mm)
+    left = max(
+        unmarked(hu, of_zone, opacity, found.labels, spacing_mm),
+        doubtful(found.doubtful, opacity, found.labels, spacing_mm),
     )
+    breathed = breathing_percent(of_zone, found.labels, spacing_mm) > BREATHING_PERCENT
+    severe = {"breathing": BREATHED if breathed else ""}
+    if behind.volume_ml + left.volume_ml >= MISSED_ML:
+        severe |= {"tissue_behind": _behind(behind), "dense_unmarked": _left(left)}
+    return _said(severe, severe=True)
 
 
-def _cut_off(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume: Volume) -> str:
+def _said(messages: dict[str, str], *, severe: bool) -> tuple[QualityFlag, ...]:
+    return tuple(QualityFlag(code, message, severe=severe) for code, message in messages.items() if message)
+
+
+def _cut_off(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: SpacingMm) -> str:
     """Which ends and sides of the scan lie inside the lungs; the sides of a round field of view are one."""
-    slice_mm, pixel_mm = volume.spacing_mm[0], _pixel_mm(volume)
+    slice_mm, row_mm, column_mm = spacing_mm
     ends = {gettext_noop("the top"): of_zone[0], gettext_noop("the bottom"): of_zone[-1]}
-    sides = {
-        gettext_noop("the front"): of_zone[:, 0],
-        gettext_noop("the back"): of_zone[:, -1],
-        gettext_noop("the right side"): of_zone[..., 0],
-        gettext_noop("the left side"): of_zone[..., -1],
-    }
-    area_cm2: dict[str, float] = {name: np.count_nonzero(face) * pixel_mm**2 / 100 for name, face in ends.items()}
-    area_cm2 |= {name: np.count_nonzero(face) * pixel_mm * slice_mm / 100 for name, face in sides.items()}
-    at_the_circle = _lung_at_the_circle(hu, of_zone) * pixel_mm * slice_mm / 100
+    sides = {gettext_noop("the front"): of_zone[:, 0], gettext_noop("the back"): of_zone[:, -1]}
+    flanks = {gettext_noop("the right side"): of_zone[..., 0], gettext_noop("the left side"): of_zone[..., -1]}
+    area_cm2: dict[str, float] = {}
+    for faces, one_mm, other_mm in (
+        (ends, row_mm, column_mm),
+        (sides, slice_mm, column_mm),
+        (flanks, slice_mm, row_mm),
+    ):
+        area_cm2 |= {name: np.count_nonzero(face) * one_mm * other_mm / 100 for name, face in faces.items()}
+    at_the_circle = _lung_at_the_circle(hu, of_zone) * slice_mm * row_mm / 100
     area_cm2[gettext_noop("the edge of the round field of view")] = at_the_circle
     cut = [name for name, area in area_cm2.items() if area > CUT_OFF_AREA_CM2]
     sentence = gettext_noop("The lungs are cut off at {places!s} of the scan; volumes and scores are too small.")
@@ -174,13 +200,13 @@ def _unequal(right_ml: float, left_ml: float) -> str:
     return sentence.format(right=right_ml, left=left_ml)
 
 
-def _ends(right: npt.NDArray[np.int64], left: npt.NDArray[np.int64], volume: Volume) -> str:
+def _ends(right: npt.NDArray[np.int64], left: npt.NDArray[np.int64], spacing_mm: SpacingMm) -> str:
     """``right`` and ``left``: pixels of each lung in each slice."""
-    least = END_CM2 * 100 / volume.pixel_area_mm2
+    slice_mm, row_mm, column_mm = spacing_mm
+    least = END_CM2 * 100 / (row_mm * column_mm)
     right, left = np.flatnonzero(right > least), np.flatnonzero(left > least)
     if not len(right) or not len(left):
         return ""  # lungs_unequal says so
-    slice_mm = volume.spacing_mm[0]
     begin_mm, end_mm = abs(right[0] - left[0]) * slice_mm, abs(right[-1] - left[-1]) * slice_mm
     if max(begin_mm, end_mm) <= APART_MM:
         return ""
@@ -197,8 +223,8 @@ def _ends(right: npt.NDArray[np.int64], left: npt.NDArray[np.int64], volume: Vol
     return sentence.format(apart=max(begin_mm, end_mm))
 
 
-def _behind(tissue: Dense) -> str:
-    if tissue.volume_ml < BEHIND_ML:
+def _behind(tissue: Amount) -> str:
+    if tissue.volume_ml < MISSED_ML / 2:
         return ""
     sentence = gettext_noop(
         "At least {volume:.0f} ml of soft tissue lie between the lungs found and the ribs behind them, most around "
@@ -207,24 +233,14 @@ def _behind(tissue: Dense) -> str:
     return sentence.format(volume=tissue.volume_ml, number=tissue.most_in + 1)
 
 
-def unmarked_flags(
-    hu: npt.NDArray[np.int16],
-    of_zone: npt.NDArray[np.uint8],
-    opacity: npt.NDArray[np.uint8],
-    findings: npt.NDArray[np.uint16],
-    volume: Volume,
-) -> tuple[QualityFlag, ...]:
-    """Whether dense tissue is left that nothing marks; all as for ``lung_flags``, labels of opacity and findings 0
-    where nothing is marked."""
-    left = unmarked(hu, of_zone, opacity, findings, _voxel_mm(volume))
-    if left.volume_ml < UNMARKED_ML:
-        return ()
+def _left(tissue: Amount) -> str:
+    if tissue.volume_ml < MISSED_ML / 2:
+        return ""
     sentence = gettext_noop(
         "At least {volume:.0f} ml of dense tissue in or between the lungs found, most around slice {number:d}, are "
         "marked neither as opacity nor as a finding: a mass, dense consolidation, or a part of the heart or aorta."
     )
-    message = sentence.format(volume=left.volume_ml, number=left.most_in + 1)
-    return (QualityFlag("dense_unmarked", message, severe=True),)
+    return sentence.format(volume=tissue.volume_ml, number=tissue.most_in + 1)
 
 
 def _unusual_volume(lungs_ml: float) -> str:
@@ -261,35 +277,33 @@ def _dense(density_hu: float | None) -> str:
     return sentence.format(density=density_hu)
 
 
-def _air(volume_ml: float) -> str:
-    if volume_ml < AIR_ML:
+def _air(space: Amount) -> str:
+    if space.volume_ml < AIR_ML:
         return ""
     sentence = gettext_noop(
-        "The lungs found hold a space of {volume:.0f} ml or more with nothing but air, as in pneumothorax or a bulla: "
-        "the lung volume is too large, percentages are too small."
+        "The lungs found hold a space of {volume:.0f} ml or more with nothing but air, most around slice {number:d}: "
+        "pneumothorax, a bulla, or gas in the stomach or bowel that was taken for lung. The lung volume is too large, "
+        "percentages are too small."
     )
-    return sentence.format(volume=volume_ml)
+    return sentence.format(volume=space.volume_ml, number=space.most_in + 1)
 
 
-def air_ml(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], volume: Volume) -> float:
+def air(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: SpacingMm) -> Amount:
     """The largest connected part of the lungs with air alone, without its rim."""
-    every = [max(1, round(AIR_STEP_MM / mm)) for mm in _voxel_mm(volume)]
+    every = [max(1, round(AIR_STEP_MM / mm)) for mm in spacing_mm]
     thinned = tuple(slice(None, None, count) for count in every)
     inside = ndimage.binary_erosion(of_zone[thinned] > 0)
-    air = inside & (ndimage.uniform_filter(hu[thinned].astype(np.float32), 3) < AIR_HU)
-    pieces, count = ndimage.label(air)
+    alone = inside & (ndimage.uniform_filter(hu[thinned].astype(np.float32), 3) < AIR_HU)
+    pieces, count = ndimage.label(alone)
     if not count:
-        return 0.0
-    return float(np.bincount(pieces.ravel())[1:].max() * np.prod(every) * volume.voxel_volume_ml)
+        return Amount(0.0, 0)
+    largest = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    of_slices_ml = largest.sum((1, 2)) * np.prod(every) * _voxel_ml(spacing_mm)
+    return Amount(float(of_slices_ml.sum()), int(of_slices_ml.argmax()) * every[0])
 
 
-def _voxel_mm(volume: Volume) -> tuple[float, float, float]:
-    """Of the volume however its slices are turned."""
-    return volume.spacing_mm[0], _pixel_mm(volume), _pixel_mm(volume)
-
-
-def _pixel_mm(volume: Volume) -> float:
-    return float(np.sqrt(volume.pixel_area_mm2))
+def _voxel_ml(spacing_mm: SpacingMm) -> float:
+    return float(np.prod(spacing_mm)) / 1000
 
 
 def aerated_hu(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8]) -> float | None:
@@ -299,16 +313,15 @@ def aerated_hu(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8]) -> flo
     return float(np.median(aerated)) if len(aerated) else None
 
 
-def breathing_percent(of_zone: npt.NDArray[np.uint8], volume: Volume) -> float:
-    """What lies between lung above and lung below in the same place, in % of the lungs."""
-    every = max(1, round(BREATHING_PIXEL_MM / _pixel_mm(volume)))
-    lungs, slices = of_zone[:, ::every, ::every] > 0, np.arange(len(of_zone), dtype=np.int32)[:, None, None]
-    far = 1_000_000  # no slice
-    above = np.maximum.accumulate(np.where(lungs, slices, -far))
-    below = np.minimum.accumulate(np.where(lungs, slices, far)[::-1])[::-1]
-    between = ~lungs & ((below - above) * volume.spacing_mm[0] <= BREATHING_GAP_MM)
-    piece = max(1, round(BREATHING_PIECE_MM / (every * _pixel_mm(volume))))
-    wide = ndimage.binary_opening(between, np.ones((1, piece, piece), bool))
+def breathing_percent(of_zone: npt.NDArray[np.uint8], findings: npt.NDArray[np.uint16], spacing_mm: SpacingMm) -> float:
+    """What lies between lung above and lung below in the same place and is no finding, in % of the lungs."""
+    slice_mm, row_mm, column_mm = spacing_mm
+    every = max(1, round(BREATHING_PIXEL_MM / row_mm)), max(1, round(BREATHING_PIXEL_MM / column_mm))
+    thinned = np.s_[:, :: every[0], :: every[1]]
+    lungs = of_zone[thinned] > 0
+    between = ~lungs & ((gaps(lungs, 0) + 1) * slice_mm <= BREATHING_GAP_MM) & (findings[thinned] == 0)
+    piece = [max(1, round(BREATHING_PIECE_MM / (count * mm))) for count, mm in zip(every, spacing_mm[1:], strict=True)]
+    wide = ndimage.binary_opening(between, np.ones((1, *piece), bool))
     return float(100 * wide.sum() / lungs.sum())
 
 

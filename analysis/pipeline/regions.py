@@ -68,3 +68,13 @@ def spine_column(lungs: _Mask, hu: npt.NDArray[np.int16]) -> int | None:
         return None
     width = max(1, round(SPINE_SHARE * len(bone)))
     return int(np.argmax(np.convolve(bone, np.ones(width), "same")))
+
+
+def gaps(lungs: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.int32]:
+    """How many voxels lie between lung before a voxel and lung behind it along an axis: 0 in lung, a million where
+    there is none on one side."""
+    none = 1_000_000
+    at = np.moveaxis(np.arange(lungs.shape[axis], dtype=np.int32)[:, None, None], 0, axis)
+    before = np.maximum.accumulate(np.where(lungs, at, -none), axis)
+    after = np.flip(np.minimum.accumulate(np.flip(np.where(lungs, at, none), axis), axis), axis)
+    return np.minimum(np.where(lungs, 0, after - before - 1), none)

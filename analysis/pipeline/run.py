@@ -13,17 +13,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from analysis.pipeline.findings import find_findings
+from analysis.pipeline.findings import Found, find_findings
 from analysis.pipeline.grid import GRID, PixelMm, cell_area_mm2, from_grid, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.marked import gettext_noop
 from analysis.pipeline.opacity import CONSOLIDATION, GROUND_GLASS, HIGH_HU, THRESHOLD, measure
 from analysis.pipeline.pixels import is_chest, read_volume
-from analysis.pipeline.quality import contrast_flags, lung_flags, pixel_flags, unmarked_flags
+from analysis.pipeline.quality import contrast_flags, lung_flags, missed_flags, pixel_flags
 from analysis.pipeline.regions import zones
 from analysis.pipeline.report import (
     METHOD_VERSION,
-    Finding,
     Method,
     QualityFlag,
     Report,
@@ -121,6 +120,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     hu = turn.upright(volume.hu)
     _, rows, columns = hu.shape
     pixel_mm = turn.upright_pixel_mm(*volume.spacing_mm[1:])
+    spacing_mm = (volume.spacing_mm[0], *pixel_mm)
     with clock.stage("lungs") as on_part:
         grid_hu = to_grid(hu, pixel_mm)
         logits = clean(lung_logits(grid_hu, models.lung_unet, on_part), grid_hu)
@@ -138,11 +138,11 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
     look = partial(_findings, hu, lungs, of_zone, affine_lps, models)
     with ThreadPoolExecutor(1) as beside:
         looked = beside.submit(look) if len(hu) <= MAX_BESIDE else None
-        scored = _scored(hu, lungs, logits, (volume.spacing_mm[0], *pixel_mm), models, clock)
-        flags = (*flags, *lung_flags(hu, of_zone, volume))
+        scored = _scored(hu, lungs, logits, spacing_mm, models, clock)
+        flags = (*flags, *lung_flags(hu, of_zone, spacing_mm))
         with clock.stage("findings"):
-            findings, found = looked.result() if looked else look()
-    flags = (*flags, *unmarked_flags(hu, of_zone, scored.opacity, found, volume))
+            found = looked.result() if looked else look()
+    flags = (*flags, *missed_flags(hu, of_zone, scored.opacity, found, spacing_mm))
     ratio = positive_ratio(scored.probability, models.slice_threshold)
     report = Report(
         series_instance_uid=volume.series_instance_uid,
@@ -156,7 +156,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         corona_score_paper_cm3=scored.scores.corona_score_paper_cm3,
         score_variation=models.score_variation,
         opacity=measure(scored.opacity, of_zone),
-        findings=findings,
+        findings=None if models.nodules is None else found.findings,
         quality=flags,
         models=models.versions,
         method=Method(METHOD_VERSION, GATE_HU, GATE_MM, SLAB_MM, THRESHOLD, HIGH_HU),
@@ -169,7 +169,7 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         lungs=turn.stored(lungs),
         heatmap=turn.stored(scored.heatmap),
         opacity=turn.stored(scored.opacity),
-        findings=turn.stored(found),
+        findings=turn.stored(found.labels),
         probability_alone=scored.probability_alone,
     )
 
@@ -180,10 +180,10 @@ def _findings(
     of_zone: npt.NDArray[np.uint8],
     affine_lps: npt.NDArray[np.float64],
     models: Models,
-) -> tuple[tuple[Finding, ...] | None, npt.NDArray[np.uint16]]:
-    """As ``find_findings``; None where the networks came without what tells nodules from vessels."""
+) -> Found:
+    """As ``find_findings``; none where the networks came without what tells nodules from vessels."""
     if models.nodules is None:
-        return None, np.zeros(lungs.shape, np.uint16)
+        return Found((), np.zeros(lungs.shape, np.uint16))
     return find_findings(hu, lungs, of_zone, affine_lps, models.nodules)
 
 

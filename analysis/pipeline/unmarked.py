@@ -1,12 +1,15 @@
 """Dense tissue that nothing marks: behind the lungs found, taken for chest wall, or in or between them."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from .regions import spine_column
+from .blobs import SpacingMm
+from .findings import Candidate
+from .regions import gaps, spine_column
 
 STEP_MM = (4.0, 1.5, 1.5)
 """Distance of slices, rows and columns at which it is looked for; densities are means of three by three such pixels."""
@@ -26,20 +29,22 @@ SPINE_MM = 50.0
 
 IN_LUNGS_MM, SURROUNDED_MM = 12.0, 25.0
 """Side of a square of a slice. What does not hold one is, in the lungs, a vessel or their blurred edge, and with lung
-in front, behind, above and below, a part of the hilum. A large heart or a wide aorta may hold one: right and left are
-not asked."""
+in front, behind, above and below, a part of the hilum."""
+GAP_MM = 75.0
+"""From lung to lung, front to back and up to down: masses that are seen at all are smaller, the heart is larger (in
+some patients the aorta is not)."""
+MOSTLY_OPACITY = 0.75
+"""Share of an outline from which opacity accounts for it."""
 
 
-class Dense(NamedTuple):
+class Amount(NamedTuple):
     """``most_in``: index of the slice that holds the most of it, 0 where there is none."""
 
     volume_ml: float
     most_in: int
 
 
-def tissue_behind(
-    hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: tuple[float, float, float]
-) -> Dense:
+def tissue_behind(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: SpacingMm) -> Amount:
     """What is too thick, behind the lungs, to be chest wall.
 
     ``hu`` and ``of_zone``, from ``regions.zones``: (slice, row, column), slices from head to feet, rows from front to
@@ -50,7 +55,7 @@ def tissue_behind(
     lungs, smooth = of_zone[thinned] > 0, _smooth(hu[thinned])
     spine = spine_column(lungs, hu[thinned])
     if spine is None:
-        return Dense(0.0, 0)  # no ribs to tell by
+        return Amount(0.0, 0)  # no ribs to tell by
 
     rows = np.arange(lungs.shape[1])[:, None]
     last = np.where(lungs, rows, -1).max(1)  # (slice, column)
@@ -62,7 +67,7 @@ def tissue_behind(
     thick_mm[:, beside_mm < SPINE_MM] = 0
     wide_mm = ndimage.grey_opening(thick_mm, (1, 2 * round(WIDE_MM / 2 / column_mm) + 1))
     of_slices_ml = np.where(wide_mm > WALL_MM, wide_mm, 0).sum(1) * slice_mm * column_mm / 1000
-    return Dense(float(of_slices_ml.sum()), int(of_slices_ml.argmax()) * thinned[0].step)
+    return Amount(float(of_slices_ml.sum()), int(of_slices_ml.argmax()) * thinned[0].step)
 
 
 def unmarked(
@@ -70,10 +75,10 @@ def unmarked(
     of_zone: npt.NDArray[np.uint8],
     opacity: npt.NDArray[np.uint8],
     findings: npt.NDArray[np.uint16],
-    spacing_mm: tuple[float, float, float],
-) -> Dense:
-    """Dense tissue in the lungs found, or with lung in front of it, behind, above and below, that is marked
-    neither as opacity nor as a finding, without what is as narrow as vessels.
+    spacing_mm: SpacingMm,
+) -> Amount:
+    """Dense tissue in the lungs found, or with lung in front of it, behind, above and below within GAP_MM, that is
+    marked neither as opacity nor as a finding, without what is as narrow as vessels.
 
     ``opacity`` and ``findings``: labels, 0 where nothing is marked; all else as for ``tissue_behind``.
     """
@@ -82,20 +87,37 @@ def unmarked(
     (box,) = ndimage.find_objects(lungs.view(np.uint8))
     lungs, dense = lungs[box], _smooth(hu[thinned][box]) > FAT_HU
     surrounded = ~lungs
-    for axis in (0, 1):
-        before = np.logical_or.accumulate(lungs, axis)
-        after = np.flip(np.logical_or.accumulate(np.flip(lungs, axis), axis), axis)
-        surrounded &= before & after
+    for axis, mm in ((0, slice_mm), (1, row_mm)):
+        surrounded &= gaps(lungs, axis) * mm <= GAP_MM
     of_both = np.zeros(lungs.shape, bool)
     for where, side_mm in ((lungs, IN_LUNGS_MM), (lungs | surrounded, SURROUNDED_MM)):
         square = 1, max(1, round(side_mm / row_mm)), max(1, round(side_mm / column_mm))
         of_both |= ndimage.grey_opening(where & dense, square)
     left = of_both & (opacity[thinned][box] == 0) & (findings[thinned][box] == 0)
     of_slices_ml = left.sum((1, 2)) * slice_mm * row_mm * column_mm / 1000
-    return Dense(float(of_slices_ml.sum()), (box[0].start + int(of_slices_ml.argmax())) * thinned[0].step)
+    return Amount(float(of_slices_ml.sum()), (box[0].start + int(of_slices_ml.argmax())) * thinned[0].step)
 
 
-def _thinned(spacing_mm: tuple[float, float, float]) -> tuple[tuple[slice, ...], tuple[float, float, float]]:
+def doubtful(
+    candidates: Iterable[Candidate],
+    opacity: npt.NDArray[np.uint8],
+    findings: npt.NDArray[np.uint16],
+    spacing_mm: SpacingMm,
+) -> Amount:
+    """The most of one of these outlines that neither opacity nor findings mark; all else as for ``unmarked``, the
+    outlines with voxels of the same volume."""
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    largest = Amount(0.0, 0)
+    for one in candidates:
+        left = one.mask & (opacity[one.box] == 0) & (findings[one.box] == 0)
+        if left.sum() > (1 - MOSTLY_OPACITY) * one.mask.sum():
+            of_slices_ml = left.sum((1, 2)) * voxel_ml
+            most_in = one.box[0].start + int(of_slices_ml.argmax())
+            largest = max(largest, Amount(float(of_slices_ml.sum()), most_in))
+    return largest
+
+
+def _thinned(spacing_mm: SpacingMm) -> tuple[tuple[slice, ...], SpacingMm]:
     """Every so many voxels that they are STEP_MM apart, and how far they are."""
     every = [max(1, round(step / mm)) for step, mm in zip(STEP_MM, spacing_mm, strict=True)]
     z_mm, y_mm, x_mm = (mm * count for mm, count in zip(spacing_mm, every, strict=True))

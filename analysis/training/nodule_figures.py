@@ -41,10 +41,10 @@ class Found:
     @classmethod
     def on(cls, scan: NoduleScan, model: NoduleModel) -> "Found":
         volume = scan.volume
-        findings, _ = find_findings(
+        found = find_findings(
             volume.hu, scan.lungs, zones(scan.lungs, volume.hu), volume.affine_lps, model.at(LEAST_CONFIDENCE)
         )
-        findings = tuple(sorted(findings, key=lambda one: -one.confidence))
+        findings = tuple(sorted(found.findings, key=lambda one: -one.confidence))
         hits: list[int] = []
         for finding in findings:
             at = [k for k, nodule in enumerate(scan.nodules) if nodule.holds(finding.centroid_mm)]
@@ -179,7 +179,7 @@ def nodule_figures(models: Models) -> dict:
     for name in CT_CASES:
         volume = ct_volume(name)
         lungs = lungs_of(volume, models.lung_unet)
-        findings, _ = find_findings(volume.hu, lungs, zones(lungs, volume.hu), volume.affine_lps, models.nodules)
+        findings = find_findings(volume.hu, lungs, zones(lungs, volume.hu), volume.affine_lps, models.nodules).findings
         real[name] = [{"kind": one.kind, "texture": one.texture, "volume_ml": one.volume_ml,
                        "long_axis_mm": one.long_axis_mm, "confidence": one.confidence} for one in findings]  # fmt: skip
     return {

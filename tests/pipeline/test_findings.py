@@ -14,6 +14,7 @@ from tests.pipeline.lung_block import (
     LEFT_MM,
     MIDDLE_MM,
     RIGHT_MM,
+    SOFT_TISSUE_HU,
     SPACING_MM,
     LungBlock,
 )
@@ -27,7 +28,8 @@ def model() -> NoduleModel:
 
 
 def found_in(lungs: LungBlock, model: NoduleModel):
-    return find_findings(lungs.hu, lungs.lungs, zones(lungs.lungs, lungs.hu), AFFINE_LPS, model)
+    found = find_findings(lungs.hu, lungs.lungs, zones(lungs.lungs, lungs.hu), AFFINE_LPS, model)
+    return found.findings, found.labels
 
 
 def in_patient(place_mm):
@@ -59,7 +61,8 @@ def test_a_ball_cut_by_the_end_of_the_scan_is_measured_up_to_there(before_end_mm
     slices = round((MIDDLE_MM[0] + before_end_mm) / SPACING_MM[0]) + 1
     hu, mask = lungs.hu[:slices], lungs.lungs[:slices]
     scanned_ml = (mask & (hu > -400)).sum() * np.prod(SPACING_MM) / 1000
-    (finding,), labels = find_findings(hu, mask, zones(mask, hu), AFFINE_LPS, model)
+    found = find_findings(hu, mask, zones(mask, hu), AFFINE_LPS, model)
+    (finding,), labels = found.findings, found.labels
     assert finding.volume_ml == pytest.approx(scanned_ml, rel=0.2)
     assert labels[-1].any()
 
@@ -180,6 +183,22 @@ def test_each_of_several_has_its_label_place_and_third_the_longest_first(model):
         assert labels[tuple(np.rint(np.array(place) / SPACING_MM).astype(int))] == number
         assert finding.centroid_mm == pytest.approx(in_patient(place), abs=0.5)
         assert finding.lung == ("left" if place[2] == LEFT_MM else "right")
+
+
+@pytest.mark.parametrize(
+    ("radius_mm", "hu", "handed_out"),
+    [(19.0, SOFT_TISSUE_HU, True), (16.0, SOFT_TISSUE_HU, False), (19.0, GROUND_GLASS_HU, False)],
+)
+def test_what_is_large_and_solid_is_handed_out_even_if_it_is_judged_to_be_no_finding(radius_mm, hu, handed_out, model):
+    lungs = LungBlock()
+    volume_ml = lungs.ball((*MIDDLE_MM, LEFT_MM), radius_mm, hu)
+    found = find_findings(
+        lungs.hu, lungs.lungs, zones(lungs.lungs, lungs.hu), AFFINE_LPS, model.at(1.0 + 1e-9)
+    )
+    assert found.findings == ()
+    assert [one.outlined.volume_ml for one in found.doubtful] == (
+        [pytest.approx(volume_ml, rel=0.15)] if handed_out else []
+    )
 
 
 def test_diameters_are_those_of_the_longest_axial_section():

@@ -7,20 +7,21 @@ import pytest
 import torch
 from scipy import ndimage
 
+from analysis.pipeline.findings import Candidate, Found
 from analysis.pipeline.grid import GRID, to_grid
 from analysis.pipeline.lungs import clean, lung_logits, lung_mask
 from analysis.pipeline.pixels import read_volume
 from analysis.pipeline.quality import (
     AIR_ML,
     BREATHING_PERCENT,
-    air_ml,
+    air,
     breathing_percent,
     contrast_flags,
     lung_flags,
     mediastinum_hu,
+    missed_flags,
     noise_hu,
     pixel_flags,
-    unmarked_flags,
 )
 from analysis.pipeline.regions import zones
 from analysis.pipeline.report import QualityFlag
@@ -37,6 +38,9 @@ def volume_with_noise(sigma_hu: float, step_mm: float = 2.0) -> Volume:
     hu = (clean + np.random.default_rng(5).normal(0, sigma_hu, clean.shape)).clip(-1024, 3071).astype(np.int16)
     affine = np.diag([2.0, 2.0, -step_mm, 1.0])
     return Volume(hu, affine, -step_mm * np.arange(12), "1.2", tuple(map(str, range(12))))
+
+
+SPACING_MM = (2.0, 2.0, 2.0)
 
 
 @pytest.mark.parametrize("sigma_hu", [10.0, 30.0, 80.0])
@@ -65,8 +69,13 @@ def two_lungs(right_columns: int, left_columns: int, *, first: int = 1, last: in
     return zones(lungs, np.full(lungs.shape, 40, np.int16))
 
 
+def nothing_in(of_zone: np.ndarray) -> tuple[np.ndarray, Found]:
+    """Neither opacity nor findings."""
+    return np.zeros(of_zone.shape, np.uint8), Found((), np.zeros(of_zone.shape, np.uint16))
+
+
 def flags_of(of_zone: np.ndarray, volume: Volume, aerated_hu: int = -850) -> tuple[QualityFlag, ...]:
-    return lung_flags(np.where(of_zone > 0, aerated_hu, 40).astype(np.int16), of_zone, volume)
+    return lung_flags(np.where(of_zone > 0, aerated_hu, 40).astype(np.int16), of_zone, volume.spacing_mm)
 
 
 def test_healthy_lungs_get_no_flag():
@@ -107,7 +116,7 @@ def test_tissue_between_lungs_and_ribs_is_to_be_looked_at():
     hu = np.where(of_zone > 0, -850, 40).astype(np.int16)
     hu[:, 170:180], hu[:, 150:170, 92:100] = 400, 400  # ribs and spine
     of_zone[:, 145:170, :55], hu[:, 145:170, 10:55] = 0, 40
-    (flag,) = lung_flags(hu, of_zone, volume_with_noise(0.0))
+    (flag,) = missed_flags(hu, of_zone, *nothing_in(of_zone), SPACING_MM)
     assert (flag.code, flag.severe) == ("tissue_behind", True)
     assert 80 < float(flag.message.split()[2]) < 100
     assert "around slice 3:" in flag.message
@@ -119,10 +128,50 @@ def test_dense_tissue_in_the_lungs_that_nothing_marks_is_to_be_looked_at(side, c
     of_zone = two_lungs(70, 60)
     hu = np.where(of_zone > 0, -850, 40).astype(np.int16)
     hu[3:8, 50 : 50 + side, 20 : 20 + side] = 40
-    nothing = np.zeros(of_zone.shape, np.uint8)
-    flags = unmarked_flags(hu, of_zone, nothing, nothing.astype(np.uint16), volume_with_noise(0.0))
+    flags = missed_flags(hu, of_zone, *nothing_in(of_zone), SPACING_MM)
     assert [flag.code for flag in flags] == codes
     assert all(flag.severe and "around slice 5, are" in flag.message for flag in flags)
+
+
+def test_a_bit_of_both_is_to_be_looked_at_as_much_as_more_of_one():
+    """About 8 ml behind the lungs, and 8 ml in them."""
+    of_zone = two_lungs(80, 70)
+    hu = np.where(of_zone > 0, -850, 40).astype(np.int16)
+    hu[:, 170:180], hu[:, 150:170, 92:100] = 400, 400  # ribs and spine
+    of_zone[1:3, 155:170, :55], hu[1:3, 155:170, 10:55] = 0, 40
+    alone = missed_flags(hu, of_zone, *nothing_in(of_zone), SPACING_MM)
+    hu[4:8, 50:70, 20:44] = 40
+    both = missed_flags(hu, of_zone, *nothing_in(of_zone), SPACING_MM)
+    assert alone == ()
+    assert [flag.code for flag in both] == ["tissue_behind", "dense_unmarked"]
+
+
+def test_a_mass_that_was_found_is_no_breath():
+    """60 mm wide and 20 mm high, out of the lungs found: 1 % of them."""
+    of_zone = two_lungs(80, 70)
+    hu = np.where(of_zone > 0, -850, 40).astype(np.int16)
+    mass = np.s_[4:8, 60:90, 25:55]
+    of_zone[mass], hu[mass] = 0, 40
+    opacity, nothing = nothing_in(of_zone)
+    labels = nothing.labels.copy()
+    labels[mass] = 1
+    assert breathing_percent(of_zone, nothing.labels, SPACING_MM) > BREATHING_PERCENT
+    assert missed_flags(hu, of_zone, opacity, Found((), labels), SPACING_MM) == ()
+
+
+@pytest.mark.parametrize(("matched", "codes"), [(0.5, ["dense_unmarked"]), (0.9, [])])
+def test_a_large_outline_that_was_judged_to_be_no_finding_is_to_be_looked_at(matched, codes):
+    """Unless opacity, here 50 or 90 % of it, accounts for it. Of 30 ml in the middle, narrower than what is seen
+    without an outline."""
+    of_zone = two_lungs(80, 70)
+    hu = np.where(of_zone > 0, -850, 40).astype(np.int16)
+    box = (slice(3, 9), slice(40, 150), slice(88, 94))
+    opacity, nothing = nothing_in(of_zone)
+    opacity[3:9, 40 : 40 + round(110 * matched), 88:94] = 1
+    candidate = Candidate(None, np.zeros(3), box, np.ones((6, 110, 6), bool))
+    flags = missed_flags(hu, of_zone, opacity, Found((), nothing.labels, (candidate,)), SPACING_MM)
+    assert [flag.code for flag in flags] == codes
+    assert all("At least 16 ml" in flag.message and "around slice 4," in flag.message for flag in flags)
 
 
 def test_lungs_that_reach_both_ends_are_cut_off_at_both():
@@ -175,13 +224,13 @@ def test_a_space_of_air_alone_in_the_lungs_is_to_be_looked_at(depth, codes):
     of_zone, noise = two_lungs(70, 60), np.random.default_rng(1)
     hu = np.where(of_zone > 0, noise.normal(-850, 30, of_zone.shape), 40).astype(np.int16)
     space = np.zeros(of_zone.shape, bool)
-    space[1:11, 20 : 20 + depth, 10:80] = True
+    space[1:11, 20 : 20 + depth, 10:80] = space[2:8, 20 : 20 + 2 * depth, 10:80] = True
     hu[space] = noise.normal(-1000, 30, space.sum())
-    volume = volume_with_noise(0.0)
-    flags = lung_flags(hu, of_zone, volume)
+    flags = lung_flags(hu, of_zone, SPACING_MM)
     assert [flag.code for flag in flags] == codes
     assert all(flag.severe for flag in flags)
-    assert air_ml(hu, of_zone, volume) <= space.sum() * volume.voxel_volume_ml
+    assert air(hu, of_zone, SPACING_MM).volume_ml <= space.sum() * 0.008
+    assert all("most around slice 5:" in flag.message for flag in flags)
 
 
 @functools.cache
@@ -223,9 +272,10 @@ def breathed(hu: np.ndarray, slice_mm: float, millimetres: float, period_mm: flo
 @pytest.mark.parametrize("name", ["covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002"])
 def test_a_diaphragm_that_is_seen_twice_is_flagged_as_breathing(shared_data, name):
     volume, lungs = real_scan(shared_data / "ct" / name)
+    no_finding = np.zeros(lungs.shape, np.uint16)
     moved = replace(volume, hu=breathed(volume.hu, volume.spacing_mm[0], 10.0, 25.0))
     still_percent, moved_percent = (
-        breathing_percent(found.astype(np.uint8), volume) for found in (lungs, lungs_of(moved))
+        breathing_percent(found.astype(np.uint8), no_finding, volume.spacing_mm) for found in (lungs, lungs_of(moved))
     )
     assert still_percent < 0.5 * BREATHING_PERCENT
     assert moved_percent > 1.5 * BREATHING_PERCENT
@@ -246,7 +296,7 @@ def test_contrast_agent_is_seen_between_the_lungs(shared_data, name, low_hu, hig
 @pytest.mark.parametrize("name", ["covid_P001", "normal_001", "nodules_LIDC-0003", "tumour_A0002"])
 def test_the_airways_of_real_lungs_are_no_space_of_air(shared_data, name):
     volume, lungs = real_scan(shared_data / "ct" / name)
-    assert air_ml(volume.hu, lungs.astype(np.uint8), volume) < AIR_ML / 10
+    assert air(volume.hu, lungs.astype(np.uint8), volume.spacing_mm).volume_ml < AIR_ML / 10
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("normal_001", 15, 40), ("tumour_A0002", 5, 20)])

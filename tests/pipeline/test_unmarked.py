@@ -114,6 +114,23 @@ def test_the_dome_of_the_diaphragm_is_not_surrounded():
     assert unmarked(hu, of_zone, NOTHING, NOTHING, SPACING_MM).volume_ml == 0.0
 
 
+@pytest.mark.parametrize(("rows", "says"), [(slice(45, 85), True), (slice(40, 92), False)])
+def test_what_is_as_deep_as_the_heart_is_not_surrounded(rows, says):
+    """60 or 78 mm from lung to lung, 45 mm wide."""
+    hu, of_zone = chest(0.0)
+    hu[5:15, rows, 25:55], of_zone[5:15, rows, 25:55] = 40, 0
+    assert (unmarked(hu, of_zone, NOTHING, NOTHING, SPACING_MM).volume_ml > 0) == says
+
+
+@pytest.mark.parametrize(("slices", "says"), [(slice(2, 18), True), (slice(1, 20), False)])
+def test_what_is_as_high_as_the_heart_is_not_surrounded(slices, says):
+    """Slices of 4.2 mm: 67 or 80 mm from lung to lung."""
+    hu, of_zone = (np.concatenate([one, one[:1]]) for one in chest(0.0))
+    hu[slices, 40:70, 25:55], of_zone[slices, 40:70, 25:55] = 40, 0
+    nothing = np.zeros(of_zone.shape, np.uint8)
+    assert (unmarked(hu, of_zone, nothing, nothing, (4.2, 1.5, 1.5)).volume_ml > 0) == says
+
+
 @pytest.mark.parametrize("rows", [slice(30, 40), slice(70, 100)])
 def test_what_has_lung_on_one_side_only_is_not_surrounded(rows):
     """In front of it or behind."""
