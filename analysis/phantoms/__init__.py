@@ -2,7 +2,7 @@
 
 from .anatomy import Anatomy, make_patient
 from .dicom import Header, write_series
-from .lesions import Lesion, nodules_of_all_sizes, random_nodules, random_opacities
+from .lesions import Lesion, nodules_of_all_sizes, one_mass, random_nodules, random_opacities
 from .render import Grid, Phantom, Truth, render
 from .visit import Pose, Visit, follow_up
 
@@ -18,6 +18,7 @@ __all__ = [
     "follow_up",
     "make_patient",
     "nodules_of_all_sizes",
+    "one_mass",
     "random_nodules",
     "random_opacities",
     "render",

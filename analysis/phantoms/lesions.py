@@ -172,6 +172,13 @@ def nodules_of_all_sizes(anatomy: Anatomy, seed: int, count: int) -> tuple[Lesio
     return tuple(lesions)
 
 
+def one_mass(anatomy: Anatomy, seed: int) -> tuple[Lesion]:
+    """A solid mass of 30 to 60 mm diameter, anywhere that its middle is lung."""
+    rng = np.random.default_rng([seed, 9])
+    radius = float(rng.uniform(15, 30))
+    return (_nodule(rng, anatomy, SOLID, radius, (0.3 * radius, np.inf), []),)
+
+
 def _on_large_vessel(anatomy: Anatomy, nodule: Lesion) -> bool:
     """Whether the middle of a large vessel runs through the nodule."""
     large = anatomy.vessels.thicker_than(LARGE_VESSEL_MM)

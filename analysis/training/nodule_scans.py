@@ -7,7 +7,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from analysis.phantoms import Grid, Lesion, Phantom, Visit, make_patient, nodules_of_all_sizes, render
+from analysis.phantoms import (
+    Anatomy,
+    Grid,
+    Lesion,
+    Phantom,
+    Visit,
+    make_patient,
+    nodules_of_all_sizes,
+    one_mass,
+    render,
+)
 from analysis.phantoms.lesions import CALCIFIED, CORE_HU, NODULES
 from analysis.phantoms.render import drawn
 from analysis.phantoms.visit import Pose
@@ -63,7 +73,17 @@ def lungs_of(volume: Volume, lung_unet: Network) -> npt.NDArray[np.bool_]:
 def phantom_scan(seed: int, grid_mm: tuple[float, float], count: int, lung_unet: Network) -> NoduleScan:
     """A synthetic patient with nodules. ``grid_mm``: distance of the slices and of the pixels."""
     patient = make_patient(seed)
-    lesions = nodules_of_all_sizes(patient, seed, count)
+    return _phantom(seed, patient, nodules_of_all_sizes(patient, seed, count), grid_mm, lung_unet)
+
+
+def phantom_with_mass(seed: int, grid_mm: tuple[float, float], lung_unet: Network) -> NoduleScan:
+    patient = make_patient(seed)
+    return _phantom(seed, patient, one_mass(patient, seed), grid_mm, lung_unet)
+
+
+def _phantom(
+    seed: int, patient: Anatomy, lesions: tuple[Lesion, ...], grid_mm: tuple[float, float], lung_unet: Network
+) -> NoduleScan:
     slice_mm, pixel_mm = grid_mm
     grid = Grid.over_lungs(patient, (slice_mm, pixel_mm, pixel_mm), round(FIELD_MM / pixel_mm))
     phantom = render(Visit(patient, lesions), grid)

@@ -1,7 +1,7 @@
 """Train how sure a nodule is: python -m analysis.training.nodules
 
 Fits the logistic regression of ``pipeline/nodule_model.py`` to the outlines that the pipeline draws on synthetic
-patients, on LIDC-0003 as it is and on LIDC-0003 with nodules pasted in, chooses the threshold by a cross-validation
+patients, with masses too, on LIDC-0003 as it is and with nodules pasted in, chooses the threshold by a cross-validation
 over these scans, and writes analysis/weights/nodules.json. About twenty minutes.
 """
 
@@ -22,9 +22,9 @@ from analysis.pipeline.inference import Network
 from analysis.pipeline.nodule_model import FEATURES, PRODUCTS, terms
 from analysis.pipeline.weights import WEIGHTS, released_lung_unet, sha256_of
 from analysis.training import data
-from analysis.training.nodule_scans import NoduleScan, pasted_scan, phantom_scan, read_scan
+from analysis.training.nodule_scans import NoduleScan, pasted_scan, phantom_scan, phantom_with_mass, read_scan
 
-VERSION = "1.4"
+VERSION = "1.5"
 TRUE_VOLUME = (0.5, 2.0)  # ÷ the nodule's: other outlines on it are neither right nor wrong
 OUTLINES = data.RUNS / "nodules.npz"
 
@@ -45,6 +45,8 @@ def training_scans(lung_unet: Network) -> Iterator[NoduleScan]:
     settings = data.protocol()["nodules"]
     for seed, grid_mm in zip(settings["train"], cycle(settings["grid_mm"]), strict=False):
         yield phantom_scan(seed, grid_mm, settings["per_phantom"], lung_unet)
+    for seed, grid_mm in zip(settings["train_masses"], cycle(settings["grid_mm"]), strict=False):
+        yield phantom_with_mass(seed, grid_mm, lung_unet)
     read = read_scan(lung_unet)
     yield read
     for seed in settings["pasted"]:
@@ -116,7 +118,7 @@ def fitted(found: Outlines, used: npt.NDArray[np.bool_], decay: float) -> tuple[
 def held_out_confidence(found: Outlines, settings: dict, scans: int | None = None) -> Numbers:
     """Of each outline (outline,), by a fit to the scans of the other groups, or so many of them: those fitted to are
     judged too surely. The scans of LIDC-0003, with nodules pasted in and without, are in one group."""
-    group = np.minimum(found.scan, len(settings["train"])) % settings["folds"]
+    group = np.minimum(found.scan, len(settings["train"]) + len(settings["train_masses"])) % settings["folds"]
     confidence = np.empty(len(found.scan))
     for own in (group == number for number in range(settings["folds"])):
         others = np.random.default_rng(0).permutation(np.unique(found.scan[~own]))[:scans]
