@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from analysis.pipeline.blobs import Blob, Float, Mask, SpacingMm, interpolated
+from analysis.pipeline.blobs import OF_A_MASS_MM, Blob, Float, Mask, SpacingMm, interpolated
 
 REACH_RADII, REACH_MM = 3.0, 3.0  # half the side of the cube in which a blob is outlined
 STEP_RADII, STEP_MM = 1 / 6, (0.7, 1.6)  # its cells ÷ radius, and their limits
@@ -84,6 +84,8 @@ def outline(scan: Surroundings, blob: Blob) -> Outlined | None:
     found = _outlined(scan, blob)
     if found is None or not _at_the_edge(found.mask):
         return found
+    if blob.radius_mm > OF_A_MASS_MM:
+        return None  # its cube is 12 cm wide and more: this is no mass, but the mediastinum or the wall
     axes_mm, _ = ellipsoid(found.mask, found.step_mm)
     if axes_mm[0] < MIN_NARROW * axes_mm[2]:
         return None

@@ -16,6 +16,7 @@ from analysis.pipeline.weights import Models, released
 from analysis.training import data, repeatability
 from analysis.training.cases import CT_CASES, ct_volume, labelled_auc, phantom_case
 from analysis.training.evaluation_page import write
+from analysis.training.mass_figures import mass_figures
 from analysis.training.measures import agreement, dice
 from analysis.training.nodule_figures import nodule_figures
 
@@ -83,6 +84,7 @@ def main() -> None:
             "repeatability": repeatability.measure(models),
             "phantoms": phantom_figures(models),
             "nodules": nodule_figures(models),
+            "masses": mass_figures(models),
         },
     )
 

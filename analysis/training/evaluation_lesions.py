@@ -74,6 +74,43 @@ Findings on the real series: {counts}. `normal_001` tuned nothing, `covid_P001` 
 around a core is outlined."""
 
 
+def masses(masses: dict) -> str:
+    rows = []
+    for name in ("synthetic patients", "normal_001"):
+        for one in sorted(masses[name], key=lambda one: one["diameter_mm"]):
+            rows.append(
+                [
+                    name,
+                    f"{one['diameter_mm']:.0f}",
+                    f"{one['volume_ml']:.0f}",
+                    "–" if one["listed_ml"] is None else f"{one['listed_ml']:.0f}",
+                    "yes" if one["opacity"] else "–",
+                    ", ".join(one["remarks"]) or "–",
+                    one["other_findings"],
+                ]
+            )
+    every = [one for name in ("synthetic patients", "normal_001") for one in masses[name]]
+    listed = sum(one["listed_ml"] is not None for one in every)
+    silent = sum(one["listed_ml"] is None and not one["opacity"] and not one["remarks"] for one in every)
+    heads = [
+        "mass in",
+        "diameter, mm",
+        "in the lungs, ml",
+        "listed, ml",
+        "opacity in its middle",
+        "remarks",
+        "other findings",
+    ]
+    return f"""## Masses
+
+One solid mass with its middle in lung, in each of {len(masses["synthetic patients"])} synthetic patients, and, one at a
+time, at the wall of `normal_001`: {listed} of {len(every)} are listed as findings, of {silent} nothing is said at all.
+Without a mass `normal_001` gets
+{", ".join(masses["remarks_without"]) or "no remark"}.
+
+{table(heads, rows)}"""
+
+
 def within(interval: tuple[float, float]) -> str:
     return "–".join(f"{end:.3f}" for end in interval)
 

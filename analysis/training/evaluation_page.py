@@ -14,7 +14,7 @@ from analysis.training import data
 from analysis.training.evaluation_curves import decoder_curve, lung_curve, nodule_curve, slice_curve
 from analysis.training.evaluation_goals import goals_by_card
 from analysis.training.evaluation_held_out import cases, heat, intervals, lung, opacity, score, slices
-from analysis.training.evaluation_lesions import change, nodules
+from analysis.training.evaluation_lesions import change, masses, nodules
 from analysis.training.evaluation_plots import draw_free_response, draw_reliability, draw_roc, draw_scores
 from analysis.training.goals import Goal, goals_table
 from analysis.training.markdown import table
@@ -75,6 +75,7 @@ def texts() -> dict[Path, str]:
             decoder_curve(curves, results),
             nodule_curve(curves),
             nodules(released["nodules"]),
+            masses(released["masses"]),
             change(changes),
             "![ROC curve of held-out slices](roc.png) ![Reliability of the probabilities](reliability.png)"
             " ![Score against true opacity](score.png) ![Free response of nodules](free_response.png)",
@@ -99,7 +100,7 @@ def texts() -> dict[Path, str]:
             _repeatability(released["repeatability"]),
         ],
         "opacity_decoder": [opacity(results), decoder_curve(curves, results)],
-        "nodules": [nodules(released["nodules"]), nodule_curve(curves), change(changes)],
+        "nodules": [nodules(released["nodules"]), masses(released["masses"]), nodule_curve(curves), change(changes)],
     }
     cards = {WEIGHTS / f"{name}.md": "\n\n".join([_goals(goals[name]), *own]) for name, own in parts.items()}
     return {FOLDER / "README.md": text + "\n"} | {card: _with_figures(card, own) for card, own in cards.items()}

@@ -100,15 +100,22 @@ def _series(phantom: Phantom, name: str) -> Volume:
     return Volume(phantom.hu, phantom.affine_lps, phantom.grid.z_mm, name, uids)
 
 
-def pasted_scan(scan: NoduleScan, seed: int, count: int, lung_unet: Network) -> NoduleScan:
-    """The scan with ``count`` more nodules of 4 to 30 mm, drawn as in the synthetic patients."""
+def pasted_scan(
+    scan: NoduleScan,
+    seed: int,
+    count: int,
+    lung_unet: Network,
+    kinds: tuple[str, ...] = NODULES,
+    radius_mm: tuple[float, float] = (2, 15),
+) -> NoduleScan:
+    """The scan with ``count`` more nodules, drawn as in the synthetic patients."""
     volume, random = scan.volume, np.random.default_rng(seed)
     grid = Grid(volume.spacing_mm, *volume.hu.shape[1:], len(volume.hu), 0.0)
     depth_mm = ndimage.distance_transform_edt(scan.lungs, sampling=volume.spacing_mm)
     hu, nodules = volume.hu.astype(np.float32), list(scan.nodules)
     while len(nodules) < len(scan.nodules) + count:
-        kind = NODULES[len(nodules) % len(NODULES)]
-        radius = float(random.uniform(2, 7 if kind == CALCIFIED else 15))
+        kind = kinds[len(nodules) % len(kinds)]
+        radius = float(random.uniform(radius_mm[0], 7 if kind == CALCIFIED else radius_mm[1]))
         at_wall = len(nodules) % AT_WALL == 0
         least, most = (0.3 * radius, 0.8 * radius) if at_wall else (radius + 2, np.inf)
         z, y, x = random.choice(np.argwhere((depth_mm > least) & (depth_mm < most)))
