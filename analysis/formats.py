@@ -238,9 +238,14 @@ def is_severe(flag: dict[str, Any]) -> bool:
     return bool(flag.get("severe", flag["code"] in SEVERE_BEFORE))
 
 
+def to_check(flags: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that ask to check the result."""
+    return [flag for flag in flags if is_severe(flag)]
+
+
 def quality_text(flags: Sequence[dict[str, Any]]) -> str:
     """What stands against a result, in a few words: ``check: lungs cut off; note: thick slices``; "" for nothing."""
-    severe, slight = [flag for flag in flags if is_severe(flag)], [flag for flag in flags if not is_severe(flag)]
+    severe, slight = to_check(flags), [flag for flag in flags if not is_severe(flag)]
     said = []
     if severe:
         said.append(gettext("check: %(remarks)s") % {"remarks": _remarks(severe)})

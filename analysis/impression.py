@@ -11,6 +11,7 @@ from .models import Analysis, Comparison
 from .stored_text import stored_text
 from .trend import ScoreChange, TimePoint
 
+UNMARKED = ("dense_unmarked", "tissue_behind")  # flags of what may be a finding that nothing lists
 MAX_FINDINGS = 3  # that are named, the largest
 OVERRULED = {  # by what the reader decides
     True: gettext_lazy(
@@ -83,8 +84,11 @@ def _findings(analysis: Analysis) -> str:
     """Those that count: without the rejected ones, with those that readers marked."""
     findings = [each for each in reviewed(analysis) if each.present]
     if not findings:
-        says_nothing = analysis.report["findings"] is None or formats.hides_findings(analysis)
-        return "" if says_nothing else gettext("No nodule or focal opacity of 4 mm or more.")
+        if analysis.report["findings"] is None or formats.hides_findings(analysis):
+            return ""
+        if any(flag["code"] in UNMARKED for flag in analysis.quality):
+            return gettext("No nodule or focal opacity is listed, but dense tissue is not marked, see below.")
+        return gettext("No nodule or focal opacity of 4 mm or more.")
     largest = sorted(findings, key=lambda each: -each.long_axis_mm)[:MAX_FINDINGS]
     named = "; ".join(formats.finding_in_short(each) for each in largest)
     if len(findings) > MAX_FINDINGS:
@@ -107,7 +111,7 @@ def _cautions(point: TimePoint) -> list[str]:
     """What asks to check this result, and those that it is compared with."""
     said = []
     for one in dict.fromkeys([point.analysis, point.prior, point.first]):
-        severe = [stored_text(flag["message"]) for flag in one.quality if formats.is_severe(flag)] if one else []
+        severe = [stored_text(flag["message"]) for flag in formats.to_check(one.quality)] if one else []
         if one and severe:
             limited = gettext("Limited by the scan: %(remarks)s")
             if one != point.analysis:

@@ -156,7 +156,7 @@ def _decision(analysis: Analysis) -> Table:
 
 def _to_check(analysis: Analysis) -> list[Flowable]:
     """What must be looked at before the numbers are believed."""
-    severe = [stored_text(flag["message"]) for flag in analysis.quality if formats.is_severe(flag)]
+    severe = [stored_text(flag["message"]) for flag in formats.to_check(analysis.quality)]
     check = gettext("Check: %(remark)s")
     return [paragraph(check % {"remark": remark}, 8.5, SUSPECTED, bold=True) for remark in severe]
 
@@ -217,7 +217,11 @@ def _since_last(comparison: Comparison | None) -> list[Flowable]:
         "lesions": lesion_words.lesion_counts(change),
         "opacity": lesion_words.opacity_change_words(change),
     }
-    remarks = (stored_text(flag["message"]) for flag in change["quality"])
+    check = gettext("Check the CT of %(day)s: %(reason)s")
+    before = [
+        {"day": day, "reason": stored_text(flag["message"])} for flag in formats.to_check(comparison.prior.quality)
+    ]
+    remarks = [*(stored_text(flag["message"]) for flag in change["quality"]), *(check % one for one in before)]
     return [paragraph(" ".join(filter(None, [said, lesion_words.rejected_note(change), *remarks])), 8)]
 
 

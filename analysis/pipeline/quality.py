@@ -117,16 +117,17 @@ def lung_flags(
     right = np.array([np.count_nonzero(one_slice) for one_slice in of_zone]) - left
     right_ml, left_ml = (float(lung.sum()) * _voxel_ml(spacing_mm) for lung in (right, left))
     density_hu = aerated_hu(hu, of_zone)
+    space = air(hu, of_zone, spacing_mm)
     severe = {
         "lungs_cut_off": _cut_off(hu, of_zone, spacing_mm),
         "lungs_unequal": _unequal(right_ml, left_ml),
         "lung_ends_differ": _ends(right, left, spacing_mm),
         "lung_volume_unusual": _unusual_volume(right_ml + left_ml),
         "lung_density_unusual": _unusual_density(density_hu),
-        "air_space": _air(air(hu, of_zone, spacing_mm)),
+        "air_space": _air(space),
     }
     noted = {} if severe["lung_density_unusual"] else {"dense_lungs": _dense(density_hu)}
-    return _said(severe, severe=True) + _said(noted, severe=False)
+    return _said(severe, severe=True, most_in={"air_space": space.most_in}) + _said(noted, severe=False)
 
 
 def missed_flags(
@@ -146,14 +147,19 @@ def missed_flags(
         doubtful(found.doubtful, opacity, found.labels, spacing_mm),
     )
     breathed = breathing_percent(of_zone, found.labels, spacing_mm) > BREATHING_PERCENT
-    severe = {"breathing": BREATHED if breathed else ""}
-    if behind.volume_ml + left.volume_ml >= MISSED_ML:
-        severe |= {"tissue_behind": _behind(behind), "dense_unmarked": _left(left)}
-    return _said(severe, severe=True)
+    missed = behind.volume_ml + left.volume_ml >= MISSED_ML
+    severe = {
+        "dense_unmarked": _left(left) if missed else "",
+        "tissue_behind": _behind(behind) if missed else "",
+        "breathing": BREATHED if breathed else "",
+    }
+    return _said(severe, severe=True, most_in={"dense_unmarked": left.most_in, "tissue_behind": behind.most_in})
 
 
-def _said(messages: dict[str, str], *, severe: bool) -> tuple[QualityFlag, ...]:
-    return tuple(QualityFlag(code, message, severe=severe) for code, message in messages.items() if message)
+def _said(messages: dict[str, str], *, severe: bool, most_in: dict[str, int] | None = None) -> tuple[QualityFlag, ...]:
+    """``most_in``: index of the slice to look at, by code."""
+    number = {code: index + 1 for code, index in (most_in or {}).items()}
+    return tuple(QualityFlag(code, message, severe, number.get(code)) for code, message in messages.items() if message)
 
 
 def _cut_off(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: SpacingMm) -> str:

@@ -78,12 +78,13 @@ class QualityFlag:
     """A reason to look twice at the result: a fixed ``code`` and a plain sentence.
 
     ``severe``: the numbers may be wrong as a whole and are to be checked before they are believed; else what is faint
-    or small in them is unsure.
+    or small in them is unsure. ``slice_number``: where to look, from 1 on.
     """
 
     code: str
     message: str
     severe: bool = False
+    slice_number: int | None = None
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,8 @@ def _analyse(volume: Volume, flags: tuple[QualityFlag, ...], models: Models, clo
         flags = (*flags, *lung_flags(hu, of_zone, spacing_mm))
         with clock.stage("findings"):
             found = looked.result() if looked else look()
-    flags = (*flags, *missed_flags(hu, of_zone, scored.opacity, found, spacing_mm))
+    # First what no number holds: pages that show one remark show the first
+    flags = (*missed_flags(hu, of_zone, scored.opacity, found, spacing_mm), *flags)
     ratio = positive_ratio(scored.probability, models.slice_threshold)
     report = Report(
         series_instance_uid=volume.series_instance_uid,

@@ -79,7 +79,7 @@ MISSING = gettext_noop(
     "About {count} slices are missing between {above:.1f} and {below:.1f} mm: send the complete series."
 )
 MISSING_AT_PLACES = gettext_noop(
-    "About {count} slices are missing between {above:.1f} and {below:.1f} mm (other gaps: {places}): "
+    "About {count} slices are missing at {places} places, the first between {above:.1f} and {below:.1f} mm: "
     "send the complete series."
 )
 
@@ -331,8 +331,8 @@ def _check_steps(z_mm: _Float) -> None:
     if wide.any():
         first = int(wide.argmax())
         missing = max(1, int(np.round(steps[wide] / step - 1).sum()))
-        places = int(wide.sum()) - 1
-        sentence = MISSING_AT_PLACES if places else MISSING if missing > 1 else ONE_MISSING
+        places = int(wide.sum())
+        sentence = MISSING_AT_PLACES if places > 1 else MISSING if missing > 1 else ONE_MISSING
         above, below = z_mm[first : first + 2]
         raise UnusableSeries("missing_slices", sentence.format(count=missing, above=above, below=below, places=places))
     grid = np.linspace(z_mm[0], z_mm[-1], len(z_mm))

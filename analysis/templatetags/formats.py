@@ -1,6 +1,7 @@
 """``{% load formats %}``: numbers and words of ``analysis/formats.py`` and ``lesion_words.py`` as template filters."""
 
 import re
+from typing import Any
 
 from django import template
 
@@ -47,6 +48,7 @@ for written in (
     formats.quality_in_short,
     formats.is_doubtful,
     formats.is_severe,
+    formats.to_check,
     formats.decision_words,
     formats.decided_words,
     formats.signer_words,
@@ -54,6 +56,13 @@ for written in (
     formats.relative_words,
 ):
     register.filter(written.__name__, written)
+
+
+@register.filter
+def slice_z(report: dict[str, Any], number: int) -> float:
+    """Height in mm of the slice with this number."""
+    z_mm: float = report["slices"][number - 1]["z_mm"]
+    return z_mm
 
 
 @register.filter

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from analysis import finding_reviews
+from analysis.formats import date_text
 from analysis.lesions import Became
 from analysis.models import Analysis, Comparison, Finding
 from tests.analysis.finished import finished_analysis
@@ -65,6 +66,16 @@ def test_the_last_two_results_stand_side_by_side_or_those_named_the_earliest_fir
     assert shown(browser, patient, study=studies[0]) == [first, second]
     for wrong in ("999", "x"):
         assert compare(browser, patient, study=[studies[0], wrong]).status_code == 404, wrong
+
+
+def test_it_says_why_a_ct_shown_is_to_be_checked(browser, patient, three):
+    flags = [{"code": "dense_unmarked", "message": "Dense tissue.", "severe": True}]
+    Analysis.objects.filter(pk=three[1].pk).update(quality=flags)
+    assert f"Check the CT of {date_text(DAY + datetime.timedelta(days=9))}: Dense tissue." in words(
+        compare(browser, patient)
+    )
+    others = [each.series.study_id for each in (three[0], three[2])]
+    assert "Dense tissue." not in words(compare(browser, patient, study=others))
 
 
 def test_it_says_where_the_results_were_made_in_different_ways(browser, patient, three):

@@ -281,6 +281,14 @@ def test_the_study_page_says_what_changed_since_the_last_scan(browser, compared)
     assert "Resolved: nodule, left lung, upper third" in page
     assert "Merged or fell apart, see finding 1: nodule" in page
     assert "a different depth of breath" in page
+    assert "Check the CT of" not in page
+
+
+def test_the_study_page_says_why_the_scan_before_is_to_be_checked(browser, compared):
+    flags = [{"code": "dense_unmarked", "message": "Dense tissue.", "severe": True}]
+    Analysis.objects.filter(pk=compared.prior_id).update(quality=flags)
+    page = browser.get(reverse("pages:study", args=[compared.analysis.series.study_id])).content.decode()
+    assert f"Check the CT of {date_text(DAY)}: Dense tissue." in page
 
 
 def test_the_first_time_point_has_nothing_to_be_compared_with(browser, compared):

@@ -293,6 +293,17 @@ def test_the_proposed_text_of_healthy_lungs_is_short_and_warns_of_a_bad_scan(pat
     ]
 
 
+@pytest.mark.parametrize("code", ["dense_unmarked", "tissue_behind"])
+def test_the_proposed_text_does_not_say_that_there_is_nothing_where_dense_tissue_is_not_marked(patient, tmp_path, code):
+    healthy = finished_analysis(patient, tmp_path, date=DAY)
+    Analysis.objects.filter(pk=healthy.pk).update(quality=[{"code": code, "message": "Look there.", "severe": True}])
+    (point,) = trend(patient)
+    assert proposed(point, None)[False].splitlines()[2:] == [
+        "No nodule or focal opacity is listed, but dense tissue is not marked, see below.",
+        "Limited by the scan: Look there.",
+    ]
+
+
 def test_the_proposed_text_says_that_an_earlier_result_is_to_be_checked(patient, analysis, tmp_path):
     later = finished_analysis(
         patient, tmp_path / "later", date=DAY + datetime.timedelta(days=9), activation_cm2={5: 19}

@@ -81,6 +81,9 @@ def test_what_changed_since_the_last_scan_stands_below_the_findings(patient, tmp
     assert "Since 3 Mar 2020: lesions: 2 new, 1 grown; opacity: 35 ml newly opaque" in text_of(analysis)
     assert len(pdf_of(analysis).pages) == 1
     assert "Since 3 Mar 2020" not in text_of(prior)
+    flags = [{"code": "dense_unmarked", "message": "Dense tissue.", "severe": True}]
+    Analysis.objects.filter(pk=prior.pk).update(quality=flags)
+    assert "Check the CT of 3 Mar 2020: Dense tissue." in text_of(analysis)
     Comparison.objects.filter(pk=comparison.pk).update(state="RUNNING", change=None)
     assert "Since 3 Mar 2020:" not in text_of(analysis)
     Comparison.objects.filter(pk=comparison.pk).update(state="FAILED", error="Compare them by eye.")

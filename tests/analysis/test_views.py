@@ -1,6 +1,7 @@
 """The pages' answers: who sees what, and what lists and timelines say."""
 
 import datetime
+import re
 from pathlib import Path
 
 import pytest
@@ -235,7 +236,18 @@ def test_a_result_with_a_severe_flag_is_marked_check_wherever_its_decision_stand
     Analysis.objects.update(quality=[flag], needs_check=True, report=analysis.report | {"quality": [flag]})
     for address in (patient_page(patient), reverse("pages:home"), reverse("pages:patients"), study_page(analysis)):
         assert "Check</span>" in browser.get(address).content.decode()
-    assert "<strong>Check:</strong> The lungs are cut off." in browser.get(study_page(analysis)).content.decode()
+    page = browser.get(study_page(analysis)).content.decode()
+    assert "<strong>Check:</strong> The lungs are cut off." in page
+    assert "Show slice" not in page
+
+
+def test_the_reason_to_check_stands_beside_the_decision_and_leads_to_its_slice(browser, analysis):
+    flag = {"code": "dense_unmarked", "message": "Dense tissue.", "severe": True, "slice_number": 6}
+    Analysis.objects.update(quality=[flag], needs_check=True, report=analysis.report | {"quality": [flag]})
+    page = browser.get(study_page(analysis)).content.decode()
+    z_mm = analysis.report["slices"][5]["z_mm"]
+    reason = re.search(r'<dd class="small check-reason">Dense tissue. <button [^>]*data-finding-z="(.+?)">(.*?)<', page)
+    assert (float(reason[1]), reason[2]) == (z_mm, "Show slice 6")
 
 
 def test_a_stored_file_that_is_gone_is_not_found_and_logged(browser, analysis, caplog):

@@ -192,9 +192,7 @@ def test_each_of_several_has_its_label_place_and_third_the_longest_first(model):
 def test_what_is_large_and_solid_is_handed_out_even_if_it_is_judged_to_be_no_finding(radius_mm, hu, handed_out, model):
     lungs = LungBlock()
     volume_ml = lungs.ball((*MIDDLE_MM, LEFT_MM), radius_mm, hu)
-    found = find_findings(
-        lungs.hu, lungs.lungs, zones(lungs.lungs, lungs.hu), AFFINE_LPS, model.at(1.0 + 1e-9)
-    )
+    found = find_findings(lungs.hu, lungs.lungs, zones(lungs.lungs, lungs.hu), AFFINE_LPS, model.at(1.0 + 1e-9))
     assert found.findings == ()
     assert [one.outlined.volume_ml for one in found.doubtful] == (
         [pytest.approx(volume_ml, rel=0.15)] if handed_out else []

@@ -207,6 +207,14 @@ def test_says_where_slices_are_missing():
     assert "About 3 slices are missing between -12.0 and -20.0 mm" in rejected.message
 
 
+def test_says_at_how_many_places_slices_are_missing():
+    z_mm = np.delete(-2.0 * np.arange(20), [7, 8, 9, 14])
+    assert (
+        "About 4 slices are missing at 2 places, the first between -12.0 and -20.0 mm"
+        in rejection(headers(z_mm)).message
+    )
+
+
 def test_tolerates_small_jitter_but_not_uneven_spacing():
     rng = np.random.default_rng(0)
     z_mm = -2.0 * np.arange(30) + rng.uniform(-0.05, 0.05, 30)
