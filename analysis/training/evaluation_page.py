@@ -16,7 +16,7 @@ from analysis.training.evaluation_goals import goals_by_card
 from analysis.training.evaluation_held_out import cases, heat, intervals, lung, opacity, score, slices
 from analysis.training.evaluation_lesions import change, masses, nodules
 from analysis.training.evaluation_plots import draw_free_response, draw_reliability, draw_roc, draw_scores
-from analysis.training.goals import Goal, goals_table
+from analysis.training.goals import Goal, compared, goals_table
 from analysis.training.markdown import table
 
 FOLDER = data.ROOT / "docs" / "evaluation"
@@ -107,13 +107,14 @@ def texts() -> dict[Path, str]:
 
 
 def _goals(goals: list[Goal]) -> str:
+    beside = """ Beside them, where it was measured, what the
+paper's plain network, our classifier trained from labels of slices alone, and a density threshold without learning
+reach, each by one seed, without neighbours and mirror image and at thresholds of each fold's own; their specificities,
+and how many images they saw, stand below."""
     return f"""## Goals
 
 Set before the networks were made; measured on what they never saw, but for the rows that say otherwise. A goal is met
-by the figure itself: most intervals, of so few volumes, hold the goal too. Beside them, where it was measured, what the
-paper's plain network, our classifier from labels of slices alone, of the kind of the design's baseline, and a density
-threshold without learning reach, each by one seed, without neighbours and mirror image and at thresholds of each fold's
-own; their specificities, and how many images they saw, stand below.
+by the figure itself: most intervals, of so few volumes, hold the goal too.{beside if compared(goals) else ""}
 
 {goals_table(goals)}"""
 

@@ -46,11 +46,15 @@ class Goal:
         return f"{value:.{digits}f}"
 
 
+def compared(goals: list[Goal]) -> bool:
+    """Whether any of them stands beside what others reach."""
+    return any(other is not None for one in goals for other in (one.plain, one.labels, one.threshold))
+
+
 def goals_table(goals: list[Goal]) -> str:
     """The goals, and below them what limits those that are not met."""
     head = ["", "goal", "measured", "95 % interval", "met", "plain network", "labels alone", "density threshold"]
-    others = any(other is not None for one in goals for other in (one.plain, one.labels, one.threshold))
-    width = len(head) if others else 5
+    width = len(head) if compared(goals) else 5
     parts = [table(head[:width], [one.row()[:width] for one in goals])]
     missed = [f"- {one.what}: {one.limit}" for one in goals if not one.met]
     if missed:

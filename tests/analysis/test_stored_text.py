@@ -50,7 +50,7 @@ def test_the_name_of_a_compression_stays_as_dicom_gives_it(german):
 def test_numbers_and_dates_in_holes_are_written_as_the_language_does(german):
     assert said(MISSING_AT_PLACES.format(count=3, above=-1012.25, below=12.0, places=2)) == (
         "An 2 Stellen fehlen zusammen etwa 3 Schichten, zuerst zwischen -1012,2 und 12,0 mm: Senden Sie die "
-            "vollständige Serie."
+        "vollständige Serie."
     )
     assert "mehr als 20.000 Dateien" in said("The upload holds more than 20,000 files: send it in parts.")
     assert said(

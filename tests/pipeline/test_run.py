@@ -19,11 +19,14 @@ from analysis.phantoms import (
     write_series,
 )
 from analysis.pipeline.opacity import CONSOLIDATION
+from analysis.pipeline.pixels import read_volume
+from analysis.pipeline.regions import zones
 from analysis.pipeline.report import Report
 from analysis.pipeline.run import Analysis, analyse, analyse_volume
 from analysis.pipeline.series import UnusableSeries, check_series, find_series
 from analysis.pipeline.volume import Volume
 from analysis.pipeline.weights import released
+from tests.pipeline.test_unmarked import ball
 
 SEED = 300  # none of those trained on
 PERCENT_OF_LUNG = 12
@@ -225,6 +228,31 @@ def test_does_not_suspect_the_real_normal_case(shared_data: Path) -> None:
     assert not report.suspected
     assert 2500 < report.lung_volume_ml < 8000
     assert report.quality == ()  # the foam under the back, which reaches the first slice, is no lung
+
+
+def test_a_mass_of_8_cm_in_real_lungs_is_remarked_on_first(shared_data: Path) -> None:
+    """It is larger than what is outlined."""
+    volume = read_volume(check_series(find_series(shared_data / "ct" / "normal_001")))
+    models = released(torch.device("cpu"))
+    lungs = analyse_volume(volume, models).lungs
+    mass = ball(zones(lungs, volume.hu), 40.0, volume.spacing_mm)
+    noise = np.random.default_rng(0).normal(40, 15, volume.hu.shape)
+    painted = dataclasses.replace(volume, hu=np.where(mass, noise, volume.hu).astype(np.int16))
+    flag = analyse_volume(painted, models).report.quality[0]
+    assert (flag.code, flag.severe) == ("dense_unmarked", True)
+    assert flag.slice_number is not None
+    assert mass[flag.slice_number - 1].any()
+
+
+@pytest.mark.parametrize(("columns", "more_hu"), [(0, 0), (1, 0), (0, 25)])
+def test_a_tumour_of_6_cm_is_listed_or_remarked_on_after_small_changes_of_the_scan(
+    shared_data: Path, columns: int, more_hu: int
+) -> None:
+    volume = read_volume(check_series(find_series(shared_data / "ct" / "tumour_A0002")))
+    hu = np.roll(volume.hu, columns, 2) + np.int16(more_hu)
+    report = analyse_volume(dataclasses.replace(volume, hu=hu), released(torch.device("cpu"))).report
+    listed = any(one.volume_ml > 35 for one in report.findings or ())
+    assert listed or any(flag.code == "dense_unmarked" and 12 <= flag.slice_number <= 20 for flag in report.quality)
 
 
 def test_finds_the_nodules_that_several_readers_outlined(shared_data: Path) -> None:
