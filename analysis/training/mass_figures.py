@@ -1,13 +1,15 @@
 """What becomes of masses: python -m analysis.training.mass_figures
 
 One solid mass of 30 to 60 mm in each of some synthetic patients, and one at a time pasted into normal_001, by the test
-seeds of the protocol. About three minutes on two CPU cores.
+seeds of the protocol; and the tumour of tumour_A0002, 6 cm at the hilum, after small changes of its scan. About five
+minutes on two CPU cores.
 """
 
 import json
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from analysis.phantoms.lesions import SOLID
 from analysis.pipeline.run import Analysis, analyse_volume
@@ -15,10 +17,41 @@ from analysis.pipeline.weights import Models, released
 from analysis.training import data
 from analysis.training.cases import ct_volume
 from analysis.training.nodule_scans import NoduleScan, lungs_of, pasted_scan, phantom_with_mass
+from analysis.training.repeatability import Variant, matrix, noisy
 
 REAL = "normal_001"
 GRID_MM = (2.5, 0.8)  # slices and pixels of the synthetic patients
 RADIUS_MM = (15.0, 30.0)
+TUMOUR, TUMOUR_ML = "tumour_A0002", 45.0  # as far as the lungs' mask holds it; nothing else there is half as large
+
+
+def _moved(rows: int, columns: int) -> Variant:
+    return Variant(lambda hu: np.roll(hu, (rows, columns), (1, 2)))
+
+
+def _denser(by_hu: int) -> Variant:
+    return Variant(lambda hu: (hu + by_hu).astype(np.int16))
+
+
+def _softer(sigma_pixels: float) -> Variant:
+    return Variant(
+        lambda hu: ndimage.gaussian_filter(hu.astype(np.float32), (0, *2 * (sigma_pixels,))).astype(np.int16)
+    )
+
+
+def _matrix(side: int) -> Variant:
+    return Variant(lambda hu: matrix(hu, side), pixels=512 / side)
+
+
+VARIANTS = (
+    {"as it is": _moved(0, 0), "30 HU of noise": Variant(noisy)}
+    | {f"{by} rows and {by} columns further": _moved(by, by) for by in (1, 2, 3, 5)}
+    | {f"1 column further, {by} rows": _moved(by, 1) for by in (-4, 0, 7)}
+    | {f"{by:+d} HU": _denser(by) for by in (-15, 10, 15, 25)}
+    | {f"blurred by {sigma} pixels": _softer(sigma) for sigma in (0.6, 1.0)}
+    | {f"{side} × {side} pixels": _matrix(side) for side in (384, 448, 576, 640)}
+    | {f"as if the pixels were {by} × as large": Variant(lambda hu: hu, pixels=by) for by in (0.9, 1.1, 1.15, 1.25)}
+)
 
 
 def mass_figures(models: Models) -> dict:
@@ -30,6 +63,7 @@ def mass_figures(models: Models) -> dict:
         "synthetic patients": [outcome(phantom_with_mass(seed, GRID_MM, models.lung_unet), models) for seed in seeds],
         REAL: [outcome(pasted_scan(real, seed, 1, models.lung_unet, (SOLID,), RADIUS_MM), models) for seed in seeds],
         "remarks_without": remarks(analyse_volume(volume, models)),
+        TUMOUR: {name: tumour_outcome(variant, models) for name, variant in VARIANTS.items()},
     }
 
 
@@ -47,6 +81,12 @@ def outcome(scan: NoduleScan, models: Models) -> dict:
         "remarks": remarks(analysis),
         "other_findings": len(findings) - len(listed_ml),
     }
+
+
+def tumour_outcome(variant: Variant, models: Models) -> dict:
+    analysis = analyse_volume(variant.of(ct_volume(TUMOUR), TUMOUR), models)
+    listed_ml = [one.volume_ml for one in analysis.report.findings or () if one.volume_ml > TUMOUR_ML / 2]
+    return {"listed_ml": max(listed_ml, default=None), "remarks": remarks(analysis)}
 
 
 def remarks(analysis: Analysis) -> list[str]:

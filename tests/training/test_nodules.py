@@ -1,16 +1,21 @@
 """What the detector of nodules is trained on and measured with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import binary_dilation
 
 from analysis.phantoms.lesions import SOLID
 from analysis.pipeline.nodule_model import FEATURES
 from analysis.pipeline.report import Finding
+from analysis.pipeline.weights import released
 from analysis.training import nodule_scans
 from analysis.training.cases import ct_volume, volume_of
+from analysis.training.mass_figures import outcome
 from analysis.training.nodule_figures import Found, free_response, sensitivity_at, sensitivity_interval, threshold_at
-from analysis.training.nodule_scans import Nodule, NoduleScan, pasted_scan
+from analysis.training.nodule_scans import Nodule, NoduleScan, pasted_scan, phantom_with_mass
 from analysis.training.nodules import Outlines, fit, held_out_confidence, threshold_for
 
 
@@ -91,3 +96,14 @@ def test_pasted_nodules_lie_in_the_lungs_apart_and_have_their_volume(monkeypatch
         assert rise[round(z), round(y), round(x)] > 100
     away = np.linalg.norm(np.subtract(pasted.nodules[0].center_mm, pasted.nodules[1].center_mm))
     assert away > pasted.nodules[0].radius_mm + pasted.nodules[1].radius_mm
+
+
+def test_says_of_a_mass_what_is_listed_and_remarked_on():
+    models = released(torch.device("cpu"))
+    scan = phantom_with_mass(7000, (5.0, 1.4), models.lung_unet)
+    said = outcome(scan, models)
+    assert 30 <= said["diameter_mm"] <= 60
+    assert said["listed_ml"] == pytest.approx(said["volume_ml"], rel=0.3)
+    lost = outcome(scan, replace(models, nodules=models.nodules.at(1.0 + 1e-9)))
+    assert lost["listed_ml"] is None
+    assert lost["opacity"] or lost["remarks"] == ["dense_unmarked"]
