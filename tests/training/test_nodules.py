@@ -100,7 +100,7 @@ def test_pasted_nodules_lie_in_the_lungs_apart_and_have_their_volume(monkeypatch
 
 def test_says_of_a_mass_what_is_listed_and_remarked_on():
     models = released(torch.device("cpu"))
-    scan = phantom_with_mass(7000, (5.0, 1.4), models.lung_unet)
+    scan = phantom_with_mass(7001, (5.0, 1.4), models.lung_unet)
     said = outcome(scan, models)
     assert 30 <= said["diameter_mm"] <= 60
     assert said["listed_ml"] == pytest.approx(said["volume_ml"], rel=0.3)
