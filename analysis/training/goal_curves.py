@@ -6,6 +6,7 @@ docs/evaluation/goal_curves.json. Needs runs/nodules.npz, which ``python -m anal
 half an hour on two CPU cores.
 """
 
+import argparse
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from analysis.pipeline.weights import Models, released
 from analysis.training import data, lung_unet, nodules, opacity_decoder
 from analysis.training.cases import NOMINAL_SPACING_MM
 from analysis.training.evaluate import lung_slices
-from analysis.training.evaluation_page import write
+from analysis.training.evaluation_page import stored, write
 from analysis.training.learning_curve import chosen_volumes, train
 from analysis.training.measures import dice
 
@@ -118,8 +119,16 @@ def nodule_point(found: nodules.Outlines, scans: int) -> dict:
 
 
 def main() -> None:
-    curve = data.protocol()["goal_curves"]
-    found = nodules.read_outlines()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodules", action="store_true", help="that of nodules alone anew (seconds); keep the others")
+    curve, found = data.protocol()["goal_curves"], nodules.read_outlines()
+    of_nodules = {
+        "nodules": [nodule_point(found, scans) for scans in curve["nodule_scans"]],
+        "nodules_commit": data.commit(),
+    }
+    if parser.parse_args().nodules:
+        write("goal_curves", stored("goal_curves")[0] | of_nodules)
+        return
     write(
         "goal_curves",
         {
@@ -128,8 +137,8 @@ def main() -> None:
             "seed": SEED,
             "lung_unet": [lung_point(share) for share in curve["shares"]],
             "opacity_decoder": decoder_points(curve["shares"], released(CPU)),
-            "nodules": [nodule_point(found, scans) for scans in curve["nodule_scans"]],
-        },
+        }
+        | of_nodules,
     )
 
 
