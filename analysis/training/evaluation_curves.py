@@ -78,9 +78,10 @@ def nodule_curve(curves: dict) -> str:
     settings = data.protocol()["nodules"]
     scans = sum(len(settings[name]) for name in ("train", "train_masses", "pasted")) + 1  # and LIDC-0003 as it is
     rows = [[one["scans"], one["sensitivity"]] for one in curves["nodules"]]
+    made_by = _made_by(curves | {"commit": curves["nodules_commit"]})
     return f"""## Learning curve of the nodules' judge
 
-{_made_by(curves | {"commit": curves["nodules_commit"]})} The regression fitted to some of the training scans, on all grids, and measured on those held out
+{made_by} The regression fitted to some of the training scans, on all grids, and measured on those held out
 from it: share of their nodules found at one false finding per scan, of all sizes and on all grids, those with slices of
 5 and 8 mm too, so that it is no figure to set beside the goals. The release learns from {scans} scans.
 
