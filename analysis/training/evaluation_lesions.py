@@ -106,10 +106,9 @@ def masses(masses: dict) -> str:
     ]
     return f"""## Masses
 
-One solid mass with its middle in lung, in each of {len(masses["synthetic patients"])} synthetic patients, and, one at a
-time, at the wall of `normal_001`: {listed} of {len(every)} are listed as findings, of {silent} nothing is said at all.
-Without a mass `normal_001` gets
-{", ".join(masses["remarks_without"]) or "no remark"}.
+One solid mass with its middle in lung, in each of {len(masses["synthetic patients"])} synthetic patients, and at the
+wall of `normal_001`, one at a time: {listed} of {len(every)} are listed as findings, of {silent} nothing is said at all.
+Without a mass `normal_001` gets {", ".join(masses["remarks_without"]) or "no remark"}.
 
 {table(heads, rows)}
 
