@@ -107,7 +107,7 @@ def masses(masses: dict) -> str:
     return f"""## Masses
 
 One solid mass with its middle in lung, in each of {len(masses["synthetic patients"])} synthetic patients, and at the
-wall of `normal_001`, one at a time: {listed} of {len(every)} are listed as findings, of {silent} nothing is said at all.
+wall of `normal_001`, one at a time: {listed} of {len(every)} are listed as findings, and of {silent} nothing is said.
 Without a mass `normal_001` gets {", ".join(masses["remarks_without"]) or "no remark"}.
 
 {table(heads, rows)}
