@@ -21,7 +21,7 @@ from tests.analysis.finished import finished_analysis
 from tests.servers import s3_bucket
 
 NAMES = ("there.dcm", "gone.dcm")
-FLAG = {"code": "noise", "message": "The images are noisy.", "severe": False}
+FLAG = {"code": "noise", "message": "The images are noisy.", "severe": False, "slice_number": None}
 MODEL = {"name": "lung-unet", "version": "1.0", "sha256": "ab" * 32}
 
 

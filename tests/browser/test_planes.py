@@ -28,6 +28,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         _dragging_is(page, "Zoom")
         page.keyboard.press("x")
         expect(page.locator(".screen")).to_have_accessible_name(re.compile("^CT in three planes"))
+        page.keyboard.press("f")  # which would cover the heat map of one that is large
         page.wait_for_timeout(1000)
         with_heat = plane_picture(page, "axial")
         assert _lit_at_the_cross(page, with_heat), "they do not cross in the heat"
@@ -35,6 +36,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         assert pixels_of(with_heat, 0) > 50
         page.keyboard.press("h")
         wait_until(lambda: pixels_of(plane_picture(page, "axial"), 0) == 0, 20, "the heat map to go from the planes")
+        page.keyboard.press("f")
 
         finding = page.locator("[data-finding]").first
         z_mm = float(finding.get_attribute("data-finding-z") or "")

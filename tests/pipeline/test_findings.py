@@ -194,9 +194,9 @@ def test_what_is_large_and_solid_is_handed_out_even_if_it_is_judged_to_be_no_fin
     volume_ml = lungs.ball((*MIDDLE_MM, LEFT_MM), radius_mm, hu)
     found = find_findings(lungs.hu, lungs.lungs, zones(lungs.lungs, lungs.hu), AFFINE_LPS, model.at(1.0 + 1e-9))
     assert found.findings == ()
-    assert [one.outlined.volume_ml for one in found.doubtful] == (
-        [pytest.approx(volume_ml, rel=0.15)] if handed_out else []
-    )
+    assert bool(found.doubtful) == handed_out
+    for one in found.doubtful:  # blobs of two sizes have one outline
+        assert one.outlined.volume_ml == pytest.approx(volume_ml, rel=0.15)
 
 
 def test_diameters_are_those_of_the_longest_axial_section():

@@ -143,7 +143,7 @@ def test_a_bit_of_both_is_to_be_looked_at_as_much_as_more_of_one():
     hu[4:8, 50:70, 20:44] = 40
     both = missed_flags(hu, of_zone, *nothing_in(of_zone), SPACING_MM)
     assert alone == ()
-    assert [flag.code for flag in both] == ["tissue_behind", "dense_unmarked"]
+    assert [flag.code for flag in both] == ["dense_unmarked", "tissue_behind"]
 
 
 def test_a_mass_that_was_found_is_no_breath():
