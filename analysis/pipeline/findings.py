@@ -33,7 +33,7 @@ SURE = 0.9  # confidence beyond which there is nothing to choose
 MAX_AERATED_HU = -550.0  # lung that is denser holds vessels or disease
 DOUBTFUL_ML = 25.0
 """A solid outline from this volume on is handed out too if it was judged to be no finding: a shift of a pixel may turn
-over what is said of a large tumour. The four real scans have no such outline."""
+over what is said of a large tumour."""
 SAMPLED = 4  # every so many rows and columns of the lungs are enough for their median
 THREADS = 2  # that outline blobs: they share Python's lock, so that more gain little
 DIRECTIONS = 60  # in which a diameter is taken: every 3°

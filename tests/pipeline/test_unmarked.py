@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from analysis.pipeline.quality import MISSED_ML
 from analysis.pipeline.regions import THIRDS, zones
 from analysis.pipeline.unmarked import tissue_behind, unmarked
 from tests.pipeline.test_quality import real_scan
@@ -144,6 +145,7 @@ def test_a_mass_of_6_cm_in_real_lungs_is_left_unless_it_is_marked(shared_data, n
     volume, lungs = real_scan(shared_data / "ct" / name)
     of_zone, none = zones(lungs, volume.hu), np.zeros(lungs.shape, np.uint8)
     before_ml = unmarked(volume.hu, of_zone, none, none, volume.spacing_mm).volume_ml
+    assert before_ml < MISSED_ML / 2  # opacities and findings not taken off
     mass = ball(of_zone, 30.0, volume.spacing_mm)
     hu = np.where(mass, 40, volume.hu).astype(np.int16)
     mass_ml = np.count_nonzero(mass) * volume.voxel_volume_ml
