@@ -18,7 +18,7 @@ from analysis.pipeline.regions import BODY_HU
 # a healthy adult has about 0.8 of the larger one's volume, a collapsed one still more than 0.1.
 MIN_PIECE = 0.05
 # A piece up to this share outside the body is left out: foam of the table under the back looks like lung. Not above it:
-# where the field of view cuts the body open at a side, a whole lung lies outside what is left.
+# where the field of view cuts the body open in front or behind, a whole lung lies outside what is left.
 MAX_OUTSIDE = 0.5
 # Larger holes in one slice are no vessel but the dome of the diaphragm: about 5 cm² in a usual field of view.
 MAX_HOLE = 150  # pixels of 192²
@@ -73,13 +73,16 @@ def clean(logits: npt.NDArray[np.float32], grid_hu: Tensor) -> npt.NDArray[np.fl
 
 
 def _is_in_body(piece: npt.NDArray[np.bool_], grid_hu: Tensor) -> bool:
-    """Whether most of a piece of lung is within the largest piece of tissue of its slices."""
+    """Whether most of a piece of lung has the largest piece of tissue of its slices in front of it and behind: foam of
+    the table has none behind, a lung that a side of the images cuts has both."""
     inside = 0
     for index in np.flatnonzero(piece.any((1, 2))):
         hu = F.interpolate(grid_hu[index][None], size=piece.shape[1:], mode="bilinear")[0, 0].numpy()
         tissue, _ = ndimage.label(hu > BODY_HU)
         largest = np.bincount(tissue.ravel())[1:].argmax() + 1 if tissue.any() else -1
-        inside += int((piece[index] & ndimage.binary_fill_holes(tissue == largest)).sum())
+        body = tissue == largest
+        before, behind = np.logical_or.accumulate(body), np.logical_or.accumulate(body[::-1])[::-1]
+        inside += int((piece[index] & before & behind).sum())
     return bool(inside > np.count_nonzero(piece) / 2)
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-METHOD_VERSION = 3
+METHOD_VERSION = 4
 """Raised with a change of code that moves scores, volumes or decisions of the same networks: results of two versions
 are not compared without a word."""
 _PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"

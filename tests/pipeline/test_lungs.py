@@ -86,6 +86,17 @@ def test_a_lung_that_the_field_of_view_cuts_open_stays() -> None:
     np.testing.assert_array_equal(clean(logits, hu) > 0, logits > 0)
 
 
+@pytest.mark.parametrize("side", [np.s_[..., :5], np.s_[..., -5:]])
+def test_a_strip_of_a_lung_that_the_field_of_view_cuts_stays(side) -> None:
+    """A fifth of the other lung, with chest wall in front and behind but none at its side."""
+    logits = np.full((12, 64, 64), -4, np.float32)
+    logits[2:10, 20:50, 18:46] = 4
+    hu = in_body(logits)
+    hu[:, :, 2:58][side] = 40
+    logits[2:10, 20:50][side], hu[2:10, :, 20:50][side] = 4, -850
+    np.testing.assert_array_equal(clean(logits, hu) > 0, logits > 0)
+
+
 def test_fills_vessels_and_consolidation_within_a_slice() -> None:
     logits = two_lungs()
     logits[5, 30:36, 14:20] = -4
