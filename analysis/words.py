@@ -94,7 +94,7 @@ QUALITY = {  # by the code of a flag
     "shared_sop_instance_uid": pgettext_lazy("quality", "shared sop instance uid"),
     "sharp_kernel": pgettext_lazy("quality", "sharp kernel"),
     "thick_slices": pgettext_lazy("quality", "thick slices"),
-    "tissue_behind": pgettext_lazy("quality", "tissue behind the lungs"),
+    "tissue_at_wall": pgettext_lazy("quality", "tissue at the chest wall"),
     "uneven_spacing": pgettext_lazy("quality", "uneven spacing"),
 }
 

@@ -32,8 +32,8 @@ RIM_MM = 1.3
 SURE = 0.9  # confidence beyond which there is nothing to choose
 MAX_AERATED_HU = -550.0  # lung that is denser holds vessels or disease
 DOUBTFUL_ML = 25.0
-"""A solid outline from this volume on is handed out too if it was judged to be no finding: a shift of a pixel may turn
-over what is said of a large tumour."""
+"""A solid outline from this volume on is handed out too if it was judged to be no finding, as a shift of a pixel may
+turn over what is said of a large tumour, or if a part of it is listed instead."""
 SAMPLED = 4  # every so many rows and columns of the lungs are enough for their median
 THREADS = 2  # that outline blobs: they share Python's lock, so that more gain little
 DIRECTIONS = 60  # in which a diameter is taken: every 3°
@@ -56,7 +56,7 @@ class Candidate:
 @dataclass(frozen=True, eq=False)
 class Found:
     """``findings``: the longest first; ``labels``: uint16 (slice, row, column), k of the k-th, 0 elsewhere;
-    ``doubtful``: large solid outlines that were judged to be none."""
+    ``doubtful``: large solid outlines that were judged to be none, or that overlap a surer one."""
 
     findings: tuple[Finding, ...]
     labels: npt.NDArray[np.uint16]
@@ -76,25 +76,28 @@ def find_findings(
     ``affine_lps``: as in Volume.
     """
     column_mm, row_mm, slice_mm = (float(np.linalg.norm(affine_lps[:3, axis])) for axis in range(3))
-    found, doubtful = [], []
+    found, others = [], []
     for candidate in candidates(hu, lungs, (slice_mm, row_mm, column_mm)):
         confidence = model.confidence(features(candidate.outlined, slice_mm))
         if confidence >= model.threshold:
             found.append((confidence, candidate))
-        elif candidate.outlined.volume_ml >= DOUBTFUL_ML and candidate.mean_hu > SOLID_HU:
-            doubtful.append(candidate)
+        else:
+            others.append(candidate)
     taken = np.zeros(hu.shape, bool)
     chosen: list[tuple[Finding, Candidate]] = []
-    # Of two that overlap the surer one; of two that are sure the clearer, which comes first
+    # Of two that overlap the surer one; of two that are sure the one that comes first
     for confidence, candidate in sorted(found, key=lambda one: -min(one[0], SURE)):
         here = taken[candidate.box]
-        if not here[candidate.mask].any():
+        if here[candidate.mask].any():
+            others.append(candidate)
+        else:
             here |= candidate.mask
             chosen.append((_finding(candidate, of_zone, affine_lps, confidence), candidate))
     chosen.sort(key=lambda one: -one[0].long_axis_mm)
     labels = np.zeros(hu.shape, np.uint16)
     for number, (_, candidate) in enumerate(chosen, 1):
         labels[candidate.box][candidate.mask] = number
+    doubtful = [one for one in others if one.outlined.volume_ml >= DOUBTFUL_ML and one.mean_hu > SOLID_HU]
     return Found(tuple(finding for finding, _ in chosen), labels, tuple(doubtful))
 
 

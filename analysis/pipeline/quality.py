@@ -9,7 +9,7 @@ from .findings import Found
 from .marked import gettext_noop
 from .regions import THIRDS, gaps
 from .report import QualityFlag
-from .unmarked import Amount, doubtful, tissue_behind, unmarked
+from .unmarked import Amount, doubtful, tissue_at_wall, unmarked
 from .volume import Volume
 
 NOISY_HU = 45.0
@@ -35,8 +35,8 @@ SMALLER_LUNG = 0.4
 END_CM2, APART_MM = 5.0, 50.0
 """A lung begins and ends with the first and last slice that hold more of it."""
 MISSED_ML = 10.0
-"""Of what is too thick behind the lungs to be chest wall and of dense tissue in them that nothing marks, together: the
-tests hold that the four real scans have less."""
+"""Of what is too thick at the lungs' outside to be chest wall and of dense tissue in them that nothing marks, together:
+the tests hold that the four real scans have less."""
 LUNGS_ML = (1500.0, 9000.0)
 """Adults' lungs, breathed out and in; the networks were trained on no others."""
 AERATED_HU = -500.0
@@ -45,6 +45,8 @@ AERATED_MEDIAN_HU = (-960.0, -700.0)
 """Median of the aerated lung of adults, from emphysema to breathed out."""
 DENSE_MEDIAN_HU = -770.0
 """Training saw −900 to −770 HU of healthy lungs; where lungs are denser a part of that counts as opacity."""
+
+RIGHT_LUNG, LEFT_LUNG = gettext_noop("The right lung found"), gettext_noop("The left lung found")
 
 AIR_HU = -975.0
 """Mean of about a centimetre of lung: less is air alone, in emphysema too."""
@@ -69,10 +71,6 @@ BREATHING_PIECE_MM = 14.0
 """Narrower pieces are vessels."""
 BREATHING_PIXEL_MM = 3.0
 """Pixels at which it is measured."""
-BREATHED = gettext_noop(
-    "The lungs stop and begin again further down, as when the patient breathes during the scan, or where a part of the "
-    "lungs was not found: look at the lower slices."
-)
 
 
 def pixel_flags(volume: Volume) -> tuple[QualityFlag, ...]:
@@ -118,16 +116,18 @@ def lung_flags(
     right_ml, left_ml = (float(lung.sum()) * _voxel_ml(spacing_mm) for lung in (right, left))
     density_hu = aerated_hu(hu, of_zone)
     space = air(hu, of_zone, spacing_mm)
+    ends_differ, ends_in = _ends(right, left, spacing_mm)
     severe = {
         "lungs_cut_off": _cut_off(hu, of_zone, spacing_mm),
         "lungs_unequal": _unequal(right_ml, left_ml),
-        "lung_ends_differ": _ends(right, left, spacing_mm),
+        "lung_ends_differ": ends_differ,
         "lung_volume_unusual": _unusual_volume(right_ml + left_ml),
         "lung_density_unusual": _unusual_density(density_hu),
         "air_space": _air(space),
     }
     noted = {} if severe["lung_density_unusual"] else {"dense_lungs": _dense(density_hu)}
-    return _said(severe, severe=True, most_in={"air_space": space.most_in}) + _said(noted, severe=False)
+    most_in = {"air_space": space.most_in, "lung_ends_differ": ends_in}
+    return _said(severe, severe=True, most_in=most_in) + _said(noted, severe=False)
 
 
 def missed_flags(
@@ -141,19 +141,20 @@ def missed_flags(
 
     ``opacity``: labels, 0 where there is none; all else as for ``lung_flags``.
     """
-    behind = tissue_behind(hu, of_zone, spacing_mm)
+    at_wall = tissue_at_wall(hu, of_zone, spacing_mm)
     left = max(
         unmarked(hu, of_zone, opacity, found.labels, spacing_mm),
         doubtful(found.doubtful, opacity, found.labels, spacing_mm),
     )
-    breathed = breathing_percent(of_zone, found.labels, spacing_mm) > BREATHING_PERCENT
-    missed = behind.volume_ml + left.volume_ml >= MISSED_ML
+    breathed, breathed_in = breathing(of_zone, found.labels, spacing_mm)
+    missed = at_wall.volume_ml + left.volume_ml >= MISSED_ML
     severe = {
         "dense_unmarked": _left(left) if missed else "",
-        "tissue_behind": _behind(behind) if missed else "",
-        "breathing": BREATHED if breathed else "",
+        "tissue_at_wall": _at_wall(at_wall) if missed else "",
+        "breathing": _breathed(breathed, breathed_in),
     }
-    return _said(severe, severe=True, most_in={"dense_unmarked": left.most_in, "tissue_behind": behind.most_in})
+    most_in = {"dense_unmarked": left.most_in, "tissue_at_wall": at_wall.most_in, "breathing": breathed_in}
+    return _said(severe, severe=True, most_in=most_in)
 
 
 def _said(messages: dict[str, str], *, severe: bool, most_in: dict[str, int] | None = None) -> tuple[QualityFlag, ...]:
@@ -206,35 +207,40 @@ def _unequal(right_ml: float, left_ml: float) -> str:
     return sentence.format(right=right_ml, left=left_ml)
 
 
-def _ends(right: npt.NDArray[np.int64], left: npt.NDArray[np.int64], spacing_mm: SpacingMm) -> str:
-    """``right`` and ``left``: pixels of each lung in each slice."""
+def _ends(right: npt.NDArray[np.int64], left: npt.NDArray[np.int64], spacing_mm: SpacingMm) -> tuple[str, int]:
+    """What to look at where one lung begins or ends far from the other's end, and the index of the slice in which it
+    does. ``right`` and ``left``: pixels of each lung in each slice."""
     slice_mm, row_mm, column_mm = spacing_mm
     least = END_CM2 * 100 / (row_mm * column_mm)
     right, left = np.flatnonzero(right > least), np.flatnonzero(left > least)
     if not len(right) or not len(left):
-        return ""  # lungs_unequal says so
-    begin_mm, end_mm = abs(right[0] - left[0]) * slice_mm, abs(right[-1] - left[-1]) * slice_mm
+        return "", 0  # lungs_unequal says so
+    begins_at, ends_at = max(right[0], left[0]), min(right[-1], left[-1])
+    begin_mm, end_mm = (begins_at - min(right[0], left[0])) * slice_mm, (max(right[-1], left[-1]) - ends_at) * slice_mm
     if max(begin_mm, end_mm) <= APART_MM:
-        return ""
+        return "", 0
     if end_mm >= begin_mm:
+        lung = RIGHT_LUNG if ends_at == right[-1] else LEFT_LUNG
         sentence = gettext_noop(
-            "One lung found ends {apart:.0f} mm above the other: look whether dense consolidation or fluid hides its "
-            "lower part, or whether the diaphragm is raised."
+            "{lung!s} ends {apart:.0f} mm above the other, in slice {number:d}: look whether dense consolidation or "
+            "fluid hides its lower part, or whether the diaphragm is raised."
         )
-    else:
-        sentence = gettext_noop(
-            "One lung found begins {apart:.0f} mm below the other: look whether dense consolidation or fluid hides its "
-            "upper part."
-        )
-    return sentence.format(apart=max(begin_mm, end_mm))
+        return sentence.format(lung=lung, apart=end_mm, number=ends_at + 1), int(ends_at)
+    lung = RIGHT_LUNG if begins_at == right[0] else LEFT_LUNG
+    sentence = gettext_noop(
+        "{lung!s} begins {apart:.0f} mm below the other, in slice {number:d}: look whether dense consolidation or "
+        "fluid hides its upper part."
+    )
+    return sentence.format(lung=lung, apart=begin_mm, number=begins_at + 1), int(begins_at)
 
 
-def _behind(tissue: Amount) -> str:
+def _at_wall(tissue: Amount) -> str:
     if tissue.volume_ml < MISSED_ML / 2:
         return ""
     sentence = gettext_noop(
-        "At least {volume:.0f} ml of soft tissue lie between the lungs found and the ribs behind them, most around "
-        "slice {number:d}: fluid, or dense consolidation that was taken for chest wall and is in no number."
+        "At least {volume:.0f} ml of soft tissue lie between the lungs found and the ribs behind or beside them, most "
+        "around slice {number:d}: fluid, a mass, or dense consolidation that was taken for chest wall and is in no "
+        "number."
     )
     return sentence.format(volume=tissue.volume_ml, number=tissue.most_in + 1)
 
@@ -243,10 +249,20 @@ def _left(tissue: Amount) -> str:
     if tissue.volume_ml < MISSED_ML / 2:
         return ""
     sentence = gettext_noop(
-        "At least {volume:.0f} ml of dense tissue in or between the lungs found, most around slice {number:d}, are "
-        "marked neither as opacity nor as a finding: a mass, dense consolidation, or a part of the heart or aorta."
+        "About {volume:.0f} ml of dense tissue in, between or beside the lungs found, most around slice {number:d}, "
+        "are marked neither as opacity nor as a finding: a mass, dense consolidation, or a part of the heart or aorta."
     )
     return sentence.format(volume=tissue.volume_ml, number=tissue.most_in + 1)
+
+
+def _breathed(percent: float, most_in: int) -> str:
+    if percent <= BREATHING_PERCENT:
+        return ""
+    sentence = gettext_noop(
+        "The lungs found stop and begin again further down, most around slice {number:d}: the patient may have "
+        "breathed during the scan, or a part of the lungs was not found, a mass or dense consolidation for example."
+    )
+    return sentence.format(number=most_in + 1)
 
 
 def _unusual_volume(lungs_ml: float) -> str:
@@ -319,8 +335,11 @@ def aerated_hu(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8]) -> flo
     return float(np.median(aerated)) if len(aerated) else None
 
 
-def breathing_percent(of_zone: npt.NDArray[np.uint8], findings: npt.NDArray[np.uint16], spacing_mm: SpacingMm) -> float:
-    """What lies between lung above and lung below in the same place and is no finding, in % of the lungs."""
+def breathing(
+    of_zone: npt.NDArray[np.uint8], findings: npt.NDArray[np.uint16], spacing_mm: SpacingMm
+) -> tuple[float, int]:
+    """What lies between lung above and lung below in the same place and is no finding, in % of the lungs, and the index
+    of the slice with the most of it."""
     slice_mm, row_mm, column_mm = spacing_mm
     every = max(1, round(BREATHING_PIXEL_MM / row_mm)), max(1, round(BREATHING_PIXEL_MM / column_mm))
     thinned = np.s_[:, :: every[0], :: every[1]]
@@ -328,7 +347,8 @@ def breathing_percent(of_zone: npt.NDArray[np.uint8], findings: npt.NDArray[np.u
     between = ~lungs & ((gaps(lungs, 0) + 1) * slice_mm <= BREATHING_GAP_MM) & (findings[thinned] == 0)
     piece = [max(1, round(BREATHING_PIECE_MM / (count * mm))) for count, mm in zip(every, spacing_mm[1:], strict=True)]
     wide = ndimage.binary_opening(between, np.ones((1, *piece), bool))
-    return float(100 * wide.sum() / lungs.sum())
+    of_slices = wide.sum((1, 2))
+    return float(100 * of_slices.sum() / lungs.sum()), int(of_slices.argmax())
 
 
 def contrast_flags(grid_hu: npt.NDArray[np.float32], lung: npt.NDArray[np.bool_]) -> tuple[QualityFlag, ...]:

@@ -1,4 +1,4 @@
-"""Dense tissue that nothing marks: behind the lungs found, taken for chest wall, or in or between them."""
+"""Dense tissue that nothing marks: outside the lungs found, taken for chest wall, or in or between them."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from .blobs import SpacingMm
+from .blobs import Mask, SpacingMm
 from .findings import Candidate
 from .regions import gaps, spine_column
 
@@ -23,7 +23,7 @@ EDGE_MM = 4.0
 WALL_MM = 15.0
 """Thicker is no chest wall: pleura and intercostal muscles have under 10 mm."""
 WIDE_MM = 20.0
-"""Narrower is a gap between ribs that the muscles of the back fill."""
+"""Narrower is a gap between ribs that muscles fill."""
 SPINE_MM = 50.0
 """From the middle of the spine to the side: there are the vertebrae, the aorta and the heart behind lung."""
 
@@ -44,12 +44,14 @@ class Amount(NamedTuple):
     most_in: int
 
 
-def tissue_behind(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: SpacingMm) -> Amount:
-    """What is too thick, behind the lungs, to be chest wall.
+def tissue_at_wall(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: SpacingMm) -> Amount:
+    """What is too thick, behind or beside the lungs, to be chest wall.
 
     ``hu`` and ``of_zone``, from ``regions.zones``: (slice, row, column), slices from head to feet, rows from front to
-    back; ``spacing_mm`` in the same order. In each column of a slice the tissue between the last pixel of lung and the
-    first fat or rib counts. What lies in front of the lungs, beside them, or in slices without any lung is not seen.
+    back, columns from right to left; ``spacing_mm`` in the same order. In each column of a slice the tissue between the
+    last pixel of lung and the first fat or rib behind it counts, in each row that at the right and at the left, there
+    only with lung above and below: under the dome of the diaphragm lies the liver. What lies in front of the lungs, or
+    in slices without any lung, is not seen.
     """
     thinned, (slice_mm, row_mm, column_mm) = _thinned(spacing_mm)
     lungs, smooth = of_zone[thinned] > 0, _smooth(hu[thinned])
@@ -57,17 +59,29 @@ def tissue_behind(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spa
     if spine is None:
         return Amount(0.0, 0)  # no ribs to tell by
 
-    rows = np.arange(lungs.shape[1])[:, None]
-    last = np.where(lungs, rows, -1).max(1)  # (slice, column)
     ribs = ndimage.maximum_filter1d(smooth > BONE_HU, 2 * round(BETWEEN_RIBS_MM / slice_mm) + 1, axis=0)
-    ends = (ribs | (smooth < FAT_HU)) & (rows >= last[:, None] + 1 + EDGE_MM / row_mm)
-    thick_mm = np.where((last >= 0) & ends.any(1), ends.argmax(1) - last - 1, 0) * row_mm
+    ends = ribs | (smooth < FAT_HU)
+    beside_spine = np.abs(np.arange(lungs.shape[2]) - spine) * column_mm < SPINE_MM
+    at_wall = _too_thick(lungs & ~beside_spine, ends, row_mm, column_mm)
 
-    beside_mm = np.abs(np.arange(lungs.shape[2]) - spine) * column_mm
-    thick_mm[:, beside_mm < SPINE_MM] = 0
-    wide_mm = ndimage.grey_opening(thick_mm, (1, 2 * round(WIDE_MM / 2 / column_mm) + 1))
-    of_slices_ml = np.where(wide_mm > WALL_MM, wide_mm, 0).sum(1) * slice_mm * column_mm / 1000
+    between = np.logical_or.accumulate(lungs) & np.logical_or.accumulate(lungs[::-1])[::-1]
+    for side in (np.s_[..., spine::-1], np.s_[..., spine:]):
+        lung, ends_of_side = (mask[side].transpose(0, 2, 1) for mask in (lungs, ends))
+        at_wall[side] |= _too_thick(lung, ends_of_side, column_mm, row_mm).transpose(0, 2, 1) & between[side]
+    of_slices_ml = at_wall.sum((1, 2)) * slice_mm * row_mm * column_mm / 1000
     return Amount(float(of_slices_ml.sum()), int(of_slices_ml.argmax()) * thinned[0].step)
+
+
+def _too_thick(lungs: Mask, ends: Mask, along_mm: float, across_mm: float) -> Mask:
+    """Along axis 1, from the last lung to the first end: where that is thicker than WALL_MM over WIDE_MM of axis 2."""
+    along = np.arange(lungs.shape[1])[:, None]
+    last = np.where(lungs, along, -1).max(1, keepdims=True)
+    ends = ends & (along >= last + 1 + EDGE_MM / along_mm)
+    ended = (last >= 0) & ends.any(1, keepdims=True)
+    thick = np.where(ended, ends.argmax(1)[:, None] - last - 1, 0)
+    wide = ndimage.grey_opening(thick, (1, 1, 2 * round(WIDE_MM / 2 / across_mm) + 1))
+    too_thick: Mask = (along > last) & (along <= last + wide) & (wide * along_mm > WALL_MM)
+    return too_thick
 
 
 def unmarked(
@@ -80,7 +94,7 @@ def unmarked(
     """Dense tissue in the lungs found, or with lung in front of it, behind, above and below within GAP_MM, that is
     marked neither as opacity nor as a finding, without what is as narrow as vessels.
 
-    ``opacity`` and ``findings``: labels, 0 where nothing is marked; all else as for ``tissue_behind``.
+    ``opacity`` and ``findings``: labels, 0 where nothing is marked; all else as for ``tissue_at_wall``.
     """
     thinned, (slice_mm, row_mm, column_mm) = _thinned(spacing_mm)
     lungs = of_zone[thinned] > 0

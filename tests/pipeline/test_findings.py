@@ -1,10 +1,13 @@
 """Nodules from the outlines to the report: exact balls in plain lungs, and the readers of LIDC-0003."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_erosion
 
+from analysis.pipeline import findings
 from analysis.pipeline.findings import axial_diameters, find_findings
 from analysis.pipeline.nodule_model import FEATURES, FIRST, PRODUCTS, NoduleModel, products
 from analysis.pipeline.regions import zones
@@ -197,6 +200,24 @@ def test_what_is_large_and_solid_is_handed_out_even_if_it_is_judged_to_be_no_fin
     assert bool(found.doubtful) == handed_out
     for one in found.doubtful:  # blobs of two sizes have one outline
         assert one.outlined.volume_ml == pytest.approx(volume_ml, rel=0.15)
+
+
+def test_what_is_large_is_handed_out_where_a_part_of_it_is_listed_instead(monkeypatch):
+    """Its core, by a model that is the surer the smaller an outline is."""
+    lungs = LungBlock()
+    volume_ml = lungs.ball((*MIDDLE_MM, LEFT_MM), 19.0)
+    of_zone = zones(lungs.lungs, lungs.hu)
+    whole = next(findings.candidates(lungs.hu, lungs.lungs, SPACING_MM))
+    core = replace(whole.outlined, mask=binary_erosion(whole.outlined.mask, iterations=6))
+    part = replace(whole, outlined=core, mask=binary_erosion(whole.mask, iterations=6))
+    monkeypatch.setattr(findings, "candidates", lambda *given: iter([whole, part]))
+    coefficients = np.zeros(len(FEATURES) + len(PRODUCTS))
+    coefficients[FEATURES.index("log_radius")] = -1.0
+    ones = np.ones(len(FEATURES))
+    smaller = NoduleModel(mean=2 * ones, deviation=ones, coefficients=coefficients, intercept=0.0, threshold=0.1)
+    found = find_findings(lungs.hu, lungs.lungs, of_zone, AFFINE_LPS, smaller)
+    assert [one.volume_ml for one in found.findings] == [core.volume_ml]
+    assert [one.outlined.volume_ml for one in found.doubtful] == [pytest.approx(volume_ml, rel=0.15)]
 
 
 def test_diameters_are_those_of_the_longest_axial_section():

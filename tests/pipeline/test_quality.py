@@ -15,7 +15,7 @@ from analysis.pipeline.quality import (
     AIR_ML,
     BREATHING_PERCENT,
     air,
-    breathing_percent,
+    breathing,
     contrast_flags,
     lung_flags,
     mediastinum_hu,
@@ -96,8 +96,8 @@ def test_a_lung_much_smaller_than_the_other_is_to_be_looked_at():
 @pytest.mark.parametrize(
     ("end", "slices", "says"),
     [
-        ("bottom", 3, "One lung found ends 60 mm above the other"),
-        ("top", 3, "One lung found begins 60 mm below the other"),
+        ("bottom", 3, "The right lung found ends 60 mm above the other, in slice 8"),
+        ("top", 3, "The right lung found begins 60 mm below the other, in slice 5"),
         ("bottom", 2, ""),
     ],
 )
@@ -108,6 +108,12 @@ def test_a_lung_that_ends_far_from_the_other_s_end_is_to_be_looked_at(end, slice
     flags = flags_of(of_zone, volume_with_noise(0.0, step_mm=20.0))
     said = [(flag.message.partition(":")[0], flag.severe) for flag in flags if flag.code == "lung_ends_differ"]
     assert said == ([(says, True)] if says else [])
+    mirrored = flags_of(
+        np.where(of_zone > 0, (of_zone + 2) % 6 + 1, 0)[..., ::-1], volume_with_noise(0.0, step_mm=20.0)
+    )
+    assert [flag.message for flag in mirrored if flag.code == "lung_ends_differ"] == [
+        flag.message.replace("right", "left") for flag in flags if flag.code == "lung_ends_differ"
+    ]
 
 
 def test_tissue_between_lungs_and_ribs_is_to_be_looked_at():
@@ -117,7 +123,7 @@ def test_tissue_between_lungs_and_ribs_is_to_be_looked_at():
     hu[:, 170:180], hu[:, 150:170, 92:100] = 400, 400  # ribs and spine
     of_zone[:, 145:170, :55], hu[:, 145:170, 10:55] = 0, 40
     (flag,) = missed_flags(hu, of_zone, *nothing_in(of_zone), SPACING_MM)
-    assert (flag.code, flag.severe) == ("tissue_behind", True)
+    assert (flag.code, flag.severe) == ("tissue_at_wall", True)
     assert 80 < float(flag.message.split()[2]) < 100
     assert "around slice 3:" in flag.message
 
@@ -143,7 +149,7 @@ def test_a_bit_of_both_is_to_be_looked_at_as_much_as_more_of_one():
     hu[4:8, 50:70, 20:44] = 40
     both = missed_flags(hu, of_zone, *nothing_in(of_zone), SPACING_MM)
     assert alone == ()
-    assert [flag.code for flag in both] == ["dense_unmarked", "tissue_behind"]
+    assert [flag.code for flag in both] == ["dense_unmarked", "tissue_at_wall"]
 
 
 def test_a_mass_that_was_found_is_no_breath():
@@ -155,7 +161,7 @@ def test_a_mass_that_was_found_is_no_breath():
     opacity, nothing = nothing_in(of_zone)
     labels = nothing.labels.copy()
     labels[mass] = 1
-    assert breathing_percent(of_zone, nothing.labels, SPACING_MM) > BREATHING_PERCENT
+    assert breathing(of_zone, nothing.labels, SPACING_MM)[0] > BREATHING_PERCENT
     assert missed_flags(hu, of_zone, opacity, Found((), labels), SPACING_MM) == ()
 
 
@@ -171,7 +177,7 @@ def test_a_large_outline_that_was_judged_to_be_no_finding_is_to_be_looked_at(mat
     candidate = Candidate(None, np.zeros(3), box, np.ones((6, 110, 6), bool))
     flags = missed_flags(hu, of_zone, opacity, Found((), nothing.labels, (candidate,)), SPACING_MM)
     assert [flag.code for flag in flags] == codes
-    assert all("At least 16 ml" in flag.message and "around slice 4," in flag.message for flag in flags)
+    assert all("About 16 ml" in flag.message and "around slice 4," in flag.message for flag in flags)
 
 
 def test_lungs_that_reach_both_ends_are_cut_off_at_both():
@@ -275,7 +281,7 @@ def test_a_diaphragm_that_is_seen_twice_is_flagged_as_breathing(shared_data, nam
     no_finding = np.zeros(lungs.shape, np.uint16)
     moved = replace(volume, hu=breathed(volume.hu, volume.spacing_mm[0], 10.0, 25.0))
     still_percent, moved_percent = (
-        breathing_percent(found.astype(np.uint8), no_finding, volume.spacing_mm) for found in (lungs, lungs_of(moved))
+        breathing(found.astype(np.uint8), no_finding, volume.spacing_mm)[0] for found in (lungs, lungs_of(moved))
     )
     assert still_percent < 0.5 * BREATHING_PERCENT
     assert moved_percent > 1.5 * BREATHING_PERCENT

@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from analysis.pipeline.quality import MISSED_ML
 from analysis.pipeline.regions import THIRDS, zones
-from analysis.pipeline.unmarked import tissue_behind, unmarked
+from analysis.pipeline.unmarked import tissue_at_wall, unmarked
 from tests.pipeline.test_quality import real_scan
 
 SPACING_MM = (4.0, 1.5, 1.5)
@@ -25,37 +25,63 @@ def chest(behind_mm: float, *, columns: slice = slice(20, 60)) -> tuple[np.ndarr
     return hu, zones(lungs, hu)
 
 
-def test_a_healthy_wall_is_no_tissue_behind_the_lungs():
-    assert tissue_behind(*chest(0.0), SPACING_MM).volume_ml == 0.0
+def test_a_healthy_wall_is_no_tissue_at_wall_the_lungs():
+    assert tissue_at_wall(*chest(0.0), SPACING_MM).volume_ml == 0.0
 
 
 def test_measures_the_tissue_between_lung_and_ribs():
     """With the 6 mm of wall: 36 mm over 40 columns in 20 slices."""
-    assert tissue_behind(*chest(30.0), SPACING_MM).volume_ml == pytest.approx(36 * 40 * 1.5 * 20 * 4 / 1000, rel=0.05)
+    assert tissue_at_wall(*chest(30.0), SPACING_MM).volume_ml == pytest.approx(36 * 40 * 1.5 * 20 * 4 / 1000, rel=0.05)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(("slices", "says"), [(slice(5, 15), True), (slice(10, 20), False)])
+def test_measures_the_tissue_between_lung_and_the_ribs_beside_it_with_lung_below(slices, says, mirrored):
+    """30 mm that were lung, 60 mm deep, with a rib 6 mm beside the lung."""
+    hu, of_zone = chest(0.0)
+    hu[::4, :, 14:16] = 500
+    hu[slices, 40:80, 20:40], of_zone[slices, 40:80, 20:40] = 50, 0
+    if mirrored:
+        hu, of_zone = hu[..., ::-1], zones(of_zone[..., ::-1] > 0, hu[..., ::-1])
+    expected_ml = 30 * 60 * 40 / 1000 if says else 0.0
+    assert tissue_at_wall(hu, of_zone, SPACING_MM).volume_ml == pytest.approx(expected_ml, rel=0.05)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_fluid_beside_a_real_lung_is_found(shared_data, name):
+    """The outer 25 mm of the lower half of the right lung, as dense as fluid."""
+    volume, lungs = real_scan(shared_data / "ct" / name)
+    of_zone = zones(lungs, volume.hu)
+    right = (of_zone > 0) & (of_zone <= THIRDS)
+    right[: np.flatnonzero(right.any((1, 2))).mean().astype(int)] = False
+    from_side_mm = (np.arange(lungs.shape[2]) - right.argmax(2)[..., None]) * volume.spacing_mm[2]
+    fluid = right & (from_side_mm < 25)
+    hu = np.where(fluid, 15, volume.hu).astype(np.int16)
+    assert tissue_at_wall(hu, np.where(fluid, 0, of_zone), volume.spacing_mm).volume_ml > 2 * MISSED_ML
 
 
 @pytest.mark.parametrize(("columns", "says"), [(slice(40, 46), False), (slice(40, 60), True)])
 def test_a_gap_between_ribs_is_too_narrow(columns, says):
-    assert (tissue_behind(*chest(30.0, columns=columns), SPACING_MM).volume_ml > 0) == says
+    assert (tissue_at_wall(*chest(30.0, columns=columns), SPACING_MM).volume_ml > 0) == says
 
 
 def test_beside_the_spine_nothing_counts():
     hu, of_zone = chest(30.0)
     hu[:, 95:115, 95:105] = 50
     hu[:, 95:115, 35:45] = 400
-    assert tissue_behind(hu, of_zone, SPACING_MM).volume_ml == 0.0
+    assert tissue_at_wall(hu, of_zone, SPACING_MM).volume_ml == 0.0
 
 
 def test_without_any_bone_nothing_is_said():
     hu, of_zone = chest(30.0)
-    assert tissue_behind(hu.clip(max=50), of_zone, SPACING_MM).volume_ml == 0.0
+    assert tissue_at_wall(hu.clip(max=50), of_zone, SPACING_MM).volume_ml == 0.0
 
 
 def test_says_which_slice_has_most_of_it():
     """Every second slice of 2 mm is looked at."""
     hu, of_zone = chest(15.0)
     hu[14, 70:90, 20:60], of_zone[14, 70:90, 20:60] = 50, 0
-    assert tissue_behind(hu.repeat(2, 0), of_zone.repeat(2, 0), (2.0, 1.5, 1.5)).most_in == 28
+    assert tissue_at_wall(hu.repeat(2, 0), of_zone.repeat(2, 0), (2.0, 1.5, 1.5)).most_in == 28
     hu, of_zone = with_mass(30.0)
     hu[9, 40:80, 25:55] = 40
     assert unmarked(hu, of_zone, NOTHING, NOTHING, SPACING_MM).most_in == 9
@@ -66,12 +92,12 @@ def test_consolidation_left_out_of_real_lungs_is_found(shared_data, name):
     """The back third of the lungs found, made as dense as muscle, which the lung U-Net then takes for chest wall."""
     volume, lungs = real_scan(shared_data / "ct" / name)
     of_zone = zones(lungs, volume.hu)
-    assert tissue_behind(volume.hu, of_zone, volume.spacing_mm).volume_ml == 0.0
+    assert tissue_at_wall(volume.hu, of_zone, volume.spacing_mm).volume_ml == 0.0
     hu, back = volume.hu.copy(), backs(lungs)
     hu[back] = np.random.default_rng(2).normal(40, 20, np.count_nonzero(back))
     left = np.where(back, 0, of_zone)
     back_ml = np.count_nonzero(back) * volume.voxel_volume_ml
-    assert 0.2 * back_ml < tissue_behind(hu, left, volume.spacing_mm).volume_ml < 1.2 * back_ml
+    assert 0.2 * back_ml < tissue_at_wall(hu, left, volume.spacing_mm).volume_ml < 1.2 * back_ml
 
 
 NOTHING = np.zeros((20, 160, 200), np.uint8)
