@@ -144,9 +144,10 @@ def finding_place(finding: dict[str, Any]) -> str:
 
 
 def no_findings_words(analysis: "Analysis") -> str:
-    """What stands where no finding was outlined: that excludes none where other disease or thick slices hide it."""
+    """What stands where no finding was outlined: that excludes none where other disease, thick slices or what the scan
+    is to be checked for hide it."""
     if not hides_findings(analysis):
-        return gettext("No nodule or focal opacity of 4 mm or more was found.")
+        return gettext("The networks list no nodule or focal opacity of 4 mm or more.")
     return gettext(
         "No nodule or focal opacity was outlined by itself, which excludes none: masses and large opacities may be in "
         "the heat map alone, and thick slices hide small nodules."
@@ -154,9 +155,10 @@ def no_findings_words(analysis: "Analysis") -> str:
 
 
 def hides_findings(analysis: "Analysis") -> bool:
-    """Whether a finding may be there though none was outlined: abnormal slices, opacity, or thick slices."""
+    """Whether a finding may be there though none was outlined: abnormal slices, opacity, thick slices, or a scan that
+    is to be checked."""
     opacity, thick = analysis.report["opacity"], any(flag["code"] == "thick_slices" for flag in analysis.quality)
-    return bool(analysis.suspected or (opacity and diffuse_opacity(opacity)) or thick)
+    return bool(analysis.suspected or (opacity and diffuse_opacity(opacity)) or thick or to_check(analysis.quality))
 
 
 def findings_count(findings: Sequence[Any]) -> str:

@@ -11,7 +11,7 @@ from .models import Analysis, Comparison
 from .stored_text import stored_text
 from .trend import ScoreChange, TimePoint
 
-UNMARKED = ("dense_unmarked", "tissue_behind")  # flags of what may be a finding that nothing lists
+UNMARKED = ("dense_unmarked", "tissue_at_wall")  # flags of what may be a finding that nothing lists
 MAX_FINDINGS = 3  # that are named, the largest
 OVERRULED = {  # by what the reader decides
     True: gettext_lazy(
@@ -33,6 +33,15 @@ SINCE_FIRST = {
     "noise": gettext_lazy("%(change)s since the first CT, which is within the measurement noise"),
     "doubtful": gettext_lazy("%(change)s since the first CT, which is uncertain"),
     "low": gettext_lazy("as low as in healthy lungs, like that of the first CT"),
+}
+
+CAUTIONS = {  # by whether the remark is of what may be a finding
+    True: gettext_lazy("To be looked at: %(remarks)s"),
+    False: gettext_lazy("Limited by the scan: %(remarks)s"),
+}
+OTHER_CT = {
+    True: gettext_lazy("To be looked at on the CT of %(day)s: %(remarks)s"),
+    False: gettext_lazy("Limited by the CT of %(day)s: %(remarks)s"),
 }
 
 
@@ -84,11 +93,15 @@ def _findings(analysis: Analysis) -> str:
     """Those that count: without the rejected ones, with those that readers marked."""
     findings = [each for each in reviewed(analysis) if each.present]
     if not findings:
-        if analysis.report["findings"] is None or formats.hides_findings(analysis):
+        if analysis.report["findings"] is None:
             return ""
         if any(flag["code"] in UNMARKED for flag in analysis.quality):
-            return gettext("No nodule or focal opacity is listed, but dense tissue is not marked, see below.")
-        return gettext("No nodule or focal opacity of 4 mm or more.")
+            return gettext(
+                "No nodule or focal opacity is listed, but there is dense tissue that nothing marks, see below."
+            )
+        if formats.hides_findings(analysis):
+            return ""
+        return gettext("The networks list no nodule or focal opacity of 4 mm or more.")
     largest = sorted(findings, key=lambda each: -each.long_axis_mm)[:MAX_FINDINGS]
     named = "; ".join(formats.finding_in_short(each) for each in largest)
     if len(findings) > MAX_FINDINGS:
@@ -108,14 +121,13 @@ def _since_last(comparison: Comparison | None) -> str:
 
 
 def _cautions(point: TimePoint) -> list[str]:
-    """What asks to check this result, and those that it is compared with."""
+    """What asks to check this result, and those that it is compared with: what may be disease apart from the rest."""
     said = []
     for one in dict.fromkeys([point.analysis, point.prior, point.first]):
-        severe = [stored_text(flag["message"]) for flag in formats.to_check(one.quality)] if one else []
-        if one and severe:
-            limited = gettext("Limited by the scan: %(remarks)s")
-            if one != point.analysis:
-                limited = gettext("Limited by the CT of %(day)s: %(remarks)s")
-            day = formats.date_text(one.series.study.study_date)
-            said.append(limited % {"day": day, "remarks": " ".join(severe)})
+        severe = formats.to_check(one.quality) if one else []
+        for unmarked, words in (CAUTIONS if one == point.analysis else OTHER_CT).items():
+            of_kind = [flag["message"] for flag in severe if (flag["code"] in UNMARKED) == unmarked]
+            if one and of_kind:
+                day = formats.date_text(one.series.study.study_date)
+                said.append(words % {"day": day, "remarks": " ".join(map(stored_text, of_kind))})
     return said

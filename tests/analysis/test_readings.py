@@ -293,7 +293,7 @@ def test_the_proposed_text_of_healthy_lungs_is_short_and_warns_of_a_bad_scan(pat
     ]
 
 
-@pytest.mark.parametrize("code", ["dense_unmarked", "tissue_behind"])
+@pytest.mark.parametrize("code", ["dense_unmarked", "tissue_at_wall"])
 def test_the_proposed_text_does_not_say_that_there_is_nothing_where_dense_tissue_is_not_marked(patient, tmp_path, code):
     healthy = finished_analysis(patient, tmp_path, date=DAY)
     Analysis.objects.filter(pk=healthy.pk).update(quality=[{"code": code, "message": "Look there.", "severe": True}])
