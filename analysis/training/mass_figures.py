@@ -1,8 +1,8 @@
 """What becomes of masses: python -m analysis.training.mass_figures
 
-One solid mass of 30 to 60 mm in each of some synthetic patients, and one at a time pasted into normal_001, by the test
-seeds of the protocol; and the tumour of tumour_A0002, 6 cm at the hilum, after small changes of its scan. About five
-minutes on two CPU cores.
+One solid mass of 30 to 60 mm in each of some synthetic patients, and one at a time pasted into normal_001, deep in its
+lungs and at their outside, by the test seeds of the protocol; and the tumour of tumour_A0002, 6 cm at the hilum, as it
+is and after small changes of its scan. About six minutes on two CPU cores.
 """
 
 import json
@@ -23,6 +23,7 @@ REAL = "normal_001"
 GRID_MM = (2.5, 0.8)  # slices and pixels of the synthetic patients
 RADIUS_MM = (15.0, 30.0)
 TUMOUR, TUMOUR_ML = "tumour_A0002", 45.0  # as far as the lungs' mask holds it; nothing else there is half as large
+WHERE = {f"{REAL}, deep": False, f"{REAL}, at the outside": True}
 
 
 def _moved(rows: int, columns: int) -> Variant:
@@ -58,10 +59,14 @@ def mass_figures(models: Models) -> dict:
     """Of each mass what is said; and what is remarked on in normal_001 without any."""
     seeds, volume = data.protocol()["nodules"]["test_masses"], ct_volume(REAL)
     real = NoduleScan(volume, lungs_of(volume, models.lung_unet), ())
+    masses = {"synthetic patients": [phantom_with_mass(seed, GRID_MM, models.lung_unet) for seed in seeds]}
+    for name, at_wall in WHERE.items():
+        masses[name] = [
+            pasted_scan(real, seed, 1, models.lung_unet, (SOLID,), RADIUS_MM, at_wall=at_wall) for seed in seeds
+        ]
     return {
         "seeds": seeds,
-        "synthetic patients": [outcome(phantom_with_mass(seed, GRID_MM, models.lung_unet), models) for seed in seeds],
-        REAL: [outcome(pasted_scan(real, seed, 1, models.lung_unet, (SOLID,), RADIUS_MM), models) for seed in seeds],
+        "masses": {name: [outcome(scan, models) for scan in scans] for name, scans in masses.items()},
         "remarks_without": remarks(analyse_volume(volume, models)),
         TUMOUR: {name: tumour_outcome(variant, models) for name, variant in VARIANTS.items()},
     }
@@ -79,19 +84,27 @@ def outcome(scan: NoduleScan, models: Models) -> dict:
         "listed_ml": max(listed_ml, default=None),
         "opacity": bool(analysis.opacity[z, y, x]),  # in the middle of it
         "remarks": remarks(analysis),
+        "shown": shown(analysis, scan.volume.spacing_mm[0], z, mass.radius_mm),
         "other_findings": len(findings) - len(listed_ml),
     }
 
 
 def tumour_outcome(variant: Variant, models: Models) -> dict:
     analysis = analyse_volume(variant.of(ct_volume(TUMOUR), TUMOUR), models)
-    listed_ml = [one.volume_ml for one in analysis.report.findings or () if one.volume_ml > TUMOUR_ML / 2]
+    least_ml = TUMOUR_ML / 2 * variant.pixels**2
+    listed_ml = [one.volume_ml for one in analysis.report.findings or () if one.volume_ml > least_ml]
     return {"listed_ml": max(listed_ml, default=None), "remarks": remarks(analysis)}
 
 
 def remarks(analysis: Analysis) -> list[str]:
     """Codes of those that ask to look at the scan."""
     return [flag.code for flag in analysis.report.quality if flag.severe]
+
+
+def shown(analysis: Analysis, slice_mm: float, index: int, radius_mm: float) -> bool:
+    """Whether a remark that asks to look at the scan names a slice of the mass, whose middle is in slice ``index``."""
+    named = [flag.slice_number for flag in analysis.report.quality if flag.severe and flag.slice_number]
+    return any(abs(number - 1 - index) * slice_mm <= radius_mm for number in named)
 
 
 def main() -> None:

@@ -107,8 +107,10 @@ def pasted_scan(
     lung_unet: Network,
     kinds: tuple[str, ...] = NODULES,
     radius_mm: tuple[float, float] = (2, 15),
+    at_wall: bool | None = None,
 ) -> NoduleScan:
-    """The scan with ``count`` more nodules, drawn as in the synthetic patients."""
+    """The scan with ``count`` more nodules, drawn as in the synthetic patients. ``at_wall``: whether the wall of the
+    lung cuts them, as it does every third otherwise."""
     volume, random = scan.volume, np.random.default_rng(seed)
     grid = Grid(volume.spacing_mm, *volume.hu.shape[1:], len(volume.hu), 0.0)
     depth_mm = ndimage.distance_transform_edt(scan.lungs, sampling=volume.spacing_mm)
@@ -116,8 +118,8 @@ def pasted_scan(
     while len(nodules) < len(scan.nodules) + count:
         kind = kinds[len(nodules) % len(kinds)]
         radius = float(random.uniform(radius_mm[0], 7 if kind == CALCIFIED else radius_mm[1]))
-        at_wall = len(nodules) % AT_WALL == 0
-        least, most = (0.3 * radius, 0.8 * radius) if at_wall else (radius + 2, np.inf)
+        cut = len(nodules) % AT_WALL == 0 if at_wall is None else at_wall
+        least, most = (0.3 * radius, 0.8 * radius) if cut else (radius + 2, np.inf)
         z, y, x = random.choice(np.argwhere((depth_mm > least) & (depth_mm < most)))
         center_mm = (volume.affine_lps @ [x, y, z, 1.0])[:3]
         if any(np.linalg.norm(center_mm - one.center_mm) < radius + one.radius_mm + APART_MM for one in nodules):

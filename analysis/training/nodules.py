@@ -24,7 +24,7 @@ from analysis.pipeline.weights import WEIGHTS, released_lung_unet, sha256_of
 from analysis.training import data
 from analysis.training.nodule_scans import NoduleScan, pasted_scan, phantom_scan, phantom_with_mass, read_scan
 
-VERSION = "1.5"
+VERSION = "1.6"
 TRUE_VOLUME = (0.5, 2.0)  # ÷ the nodule's: other outlines on it are neither right nor wrong
 OUTLINES = data.RUNS / "nodules.npz"
 
