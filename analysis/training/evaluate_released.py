@@ -1,8 +1,8 @@
 """Measure the released networks: python -m analysis.training.evaluate_released
 
-On whole real series, on variants of one of them, on synthetic patients and on nodules. None of these trained a network,
-but for LIDC-0003 and for healthy slices of both series of tumours. Needs the data, but no training. Writes
-docs/evaluation/released.json; evaluation_page.py makes the page of it. About a quarter of an hour on two CPU cores.
+On whole real series, on variants of one of them, on synthetic patients, nodules and masses. None of these trained a
+network, but for LIDC-0003 and for healthy slices of both series of tumours. Needs the data, but no training. Writes
+docs/evaluation/released.json; evaluation_page.py makes the page of it. Half an hour or more on two CPU cores.
 """
 
 import itertools

@@ -279,8 +279,8 @@ def change_goals(change: dict) -> list[Goal]:
             change["persisting_matched"],
             at_least=0.978,
             interval=within["persisting_matched"],
-            limit=f"{lasting - twice} of them are not outlined on one of the two scans, of which a third has slices of "
-            "5 mm, and all have opacities beside the nodules.",
+            limit=f"{lasting - twice} of them are not outlined on at least one of the two scans, of which some have "
+            "slices of 5 mm, and all opacities beside the nodules.",
         ),
         Goal(
             f"of these the {twice} that both scans outline, matched",

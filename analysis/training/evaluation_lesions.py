@@ -70,7 +70,7 @@ Found of each kind and size, the same nodules counted on each grid:
 
 {table(["read, ml", "found, ml", "read, mm", "found, mm", "confidence"], read_rows)}
 
-Findings on the real series: {counts}. `normal_001` tuned nothing, `covid_P001` how ground-glass
+Findings on the real series: {counts}. `normal_001` did not tune the detector, `covid_P001` how ground-glass
 around a core is outlined."""
 
 

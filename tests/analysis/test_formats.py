@@ -207,10 +207,13 @@ def test_small_lesions_that_are_unclear_are_counted_apart(volumes, words):
         (False, 4.0, [], True),
         (False, 0.2, ["thick_slices"], True),
         (False, 0.2, ["noise"], False),
+        (False, 0.2, ["breathing"], True),
     ],
 )
-def test_no_finding_excludes_none_where_disease_or_thick_slices_hide_it(suspected, percent, flags, hidden):
+def test_no_finding_excludes_none_where_disease_thick_slices_or_a_scan_to_check_hide_it(
+    suspected, percent, flags, hidden
+):
     report = {"opacity": {"percent_of_lung": percent, "regions": []}}
-    quality = [{"code": code, "message": "", "severe": False} for code in flags]
+    quality = [{"code": code, "message": "", "severe": code == "breathing"} for code in flags]
     analysis = Analysis(suspected=suspected, report=report, quality=quality)
     assert ("excludes none" in formats.no_findings_words(analysis)) == formats.hides_findings(analysis) == hidden

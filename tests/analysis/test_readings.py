@@ -288,8 +288,12 @@ def test_the_proposed_text_of_healthy_lungs_is_short_and_warns_of_a_bad_scan(pat
     assert proposed(point, None)[bool(point.analysis.suspected)].splitlines() == [
         "No extensive opacities as in COVID-19 (0 of 18 lung slices abnormal).",
         "Corona score 0.0 cm³.",
-        "No nodule or focal opacity of 4 mm or more.",
         "Limited by the scan: The scan ends inside the lungs.",
+    ]
+    Analysis.objects.filter(pk=healthy.pk).update(quality=[])
+    (point,) = trend(patient)
+    assert proposed(point, None)[False].splitlines()[2:] == [
+        "The networks list no nodule or focal opacity of 4 mm or more."
     ]
 
 
@@ -299,8 +303,8 @@ def test_the_proposed_text_does_not_say_that_there_is_nothing_where_dense_tissue
     Analysis.objects.filter(pk=healthy.pk).update(quality=[{"code": code, "message": "Look there.", "severe": True}])
     (point,) = trend(patient)
     assert proposed(point, None)[False].splitlines()[2:] == [
-        "No nodule or focal opacity is listed, but dense tissue is not marked, see below.",
-        "Limited by the scan: Look there.",
+        "No nodule or focal opacity is listed, but there is dense tissue that nothing marks, see below.",
+        "To be looked at: Look there.",
     ]
 
 
@@ -308,13 +312,19 @@ def test_the_proposed_text_says_that_an_earlier_result_is_to_be_checked(patient,
     later = finished_analysis(
         patient, tmp_path / "later", date=DAY + datetime.timedelta(days=9), activation_cm2={5: 19}
     )
-    flag = {"code": "lungs_cut_off", "message": "The scan ends inside the lungs.", "severe": True}
-    Analysis.objects.filter(pk=analysis.pk).update(quality=[flag], needs_check=True)
+    flags = [
+        {"code": "tissue_at_wall", "message": "Look there.", "severe": True},
+        {"code": "lungs_cut_off", "message": "The scan ends inside the lungs.", "severe": True},
+    ]
+    Analysis.objects.filter(pk=analysis.pk).update(quality=flags, needs_check=True)
     points = trend(patient)
     text = proposed(points[1], None)[bool(points[1].analysis.suspected)]
     assert points[1].analysis == later
     assert "since the last CT, which is uncertain)." in text
-    assert text.splitlines()[-1] == "Limited by the CT of 5 Mar 2020: The scan ends inside the lungs."
+    assert text.splitlines()[-2:] == [
+        "To be looked at on the CT of 5 Mar 2020: Look there.",
+        "Limited by the CT of 5 Mar 2020: The scan ends inside the lungs.",
+    ]
 
 
 def test_the_worklist_says_which_studies_are_reported(browser, study, analysis):
