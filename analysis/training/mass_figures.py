@@ -5,7 +5,9 @@ lungs and at their outside, by the test seeds of the protocol; and the tumour of
 is and after small changes of its scan. About six minutes on two CPU cores.
 """
 
+import argparse
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -55,9 +57,10 @@ VARIANTS = (
 )
 
 
-def mass_figures(models: Models) -> dict:
-    """Of each mass what is said; and what is remarked on in normal_001 without any."""
-    seeds, volume = data.protocol()["nodules"]["test_masses"], ct_volume(REAL)
+def mass_figures(models: Models, seeds: Sequence[int] = ()) -> dict:
+    """Of each mass what is said, of the protocol's seeds without others; and what is remarked on in normal_001 without
+    any."""
+    seeds, volume = seeds or data.protocol()["nodules"]["test_masses"], ct_volume(REAL)
     real = NoduleScan(volume, lungs_of(volume, models.lung_unet), ())
     masses = {"synthetic patients": [phantom_with_mass(seed, GRID_MM, models.lung_unet) for seed in seeds]}
     for name, at_wall in WHERE.items():
@@ -108,7 +111,9 @@ def shown(analysis: Analysis, slice_mm: float, index: int, radius_mm: float) -> 
 
 
 def main() -> None:
-    print(json.dumps(mass_figures(released(torch.device("cpu"))), indent=1))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=(), help="instead of the protocol's")
+    print(json.dumps(mass_figures(released(torch.device("cpu")), parser.parse_args().seeds), indent=1))
 
 
 if __name__ == "__main__":
