@@ -116,6 +116,16 @@ def test_a_lung_that_ends_far_from_the_other_s_end_is_to_be_looked_at(end, slice
     ]
 
 
+@pytest.mark.parametrize(("rest_columns", "codes"), [(2, ["lung_ends_differ"]), (3, [])])
+def test_a_rest_of_less_than_5_cm2_does_not_prolong_a_lung(rest_columns, codes):
+    """50 rows × 2 or 3 columns of 4 mm²: 4 or 6 cm²."""
+    of_zone = two_lungs(70, 60)
+    of_zone[8:11, :, :96] = 0
+    of_zone[8:11, 70:120, 10 : 10 + rest_columns] = 3
+    flags = flags_of(of_zone, volume_with_noise(0.0, step_mm=20.0))
+    assert [flag.code for flag in flags if flag.code == "lung_ends_differ"] == codes
+
+
 def test_tissue_between_lungs_and_ribs_is_to_be_looked_at():
     """50 mm of it behind 45 or so columns of the right lung, in 10 slices."""
     of_zone = two_lungs(80, 70)

@@ -72,6 +72,24 @@ def test_beside_the_spine_nothing_counts():
     assert tissue_at_wall(hu, of_zone, SPACING_MM).volume_ml == 0.0
 
 
+@pytest.mark.parametrize(("spine_column", "says"), [(88, False), (95, True)])
+def test_the_spine_is_taken_for_50_mm_to_either_side(spine_column, says):
+    """The tissue, just wide enough, begins 42 mm from the spine or 52."""
+    hu, of_zone = chest(30.0, columns=slice(43, 60))
+    hu[:, 95:115, 95:105] = 50
+    hu[:, 95:115, spine_column - 5 : spine_column + 5] = 400
+    assert (tissue_at_wall(hu, of_zone, SPACING_MM).volume_ml > 0) == says
+
+
+@pytest.mark.parametrize(("fat_hu", "says"), [(-40, False), (-20, True)])
+def test_tissue_of_the_density_of_fat_is_none(fat_hu, says):
+    """At the wall it ends what counts; taken for lung it is no dense tissue."""
+    hu, of_zone = chest(30.0)
+    hu[:, 85:100, 20:60] = fat_hu
+    assert (tissue_at_wall(hu, of_zone, SPACING_MM).volume_ml > 0) == says
+    assert (unmarked(*with_mass(30.0, hu=fat_hu), NOTHING, NOTHING, SPACING_MM).volume_ml > 0) == says
+
+
 def test_without_any_bone_nothing_is_said():
     hu, of_zone = chest(30.0)
     assert tissue_at_wall(hu.clip(max=50), of_zone, SPACING_MM).volume_ml == 0.0
@@ -114,7 +132,8 @@ def with_mass(side_mm: float, hu: int = 40, *, in_mask: bool = True) -> tuple[np
 
 
 @pytest.mark.parametrize(
-    ("side_mm", "in_mask", "says"), [(30, True, True), (9, True, False), (45, False, True), (18, False, False)]
+    ("side_mm", "in_mask", "says"),
+    [(30, True, True), (16.5, True, True), (13.5, True, False), (45, False, True), (18, False, False)],
 )
 def test_dense_tissue_that_nothing_marks_is_measured_where_it_is_wider_than_vessels(side_mm, in_mask, says):
     """Out of the lungs found, lung is before, behind, above and below. Means of three pixels take one off each edge."""
