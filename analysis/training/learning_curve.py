@@ -7,7 +7,6 @@ of the settings.
 """
 
 import functools
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from analysis.pipeline.inference import Network
 from analysis.pipeline.networks import SliceClassifier
 from analysis.training import data
-from analysis.training.evaluation_page import FOLDER
+from analysis.training.evaluation_page import write
 from analysis.training.plain_figures import figures
 from analysis.training.plain_network import keep_said, made_at, seen_by
 from analysis.training.slice_classifier import Sources, fit, from_imagenet, labelled_slices
@@ -103,7 +102,7 @@ def main() -> None:
 
     points.append(point(settings["volumes"][-1], data.protocol()["slice_classifier"], released_run))
     measured = {"command": "python -m analysis.training.learning_curve", "commit": points[0]["commit"], "seed": seed}
-    (FOLDER / "learning_curve.json").write_text(json.dumps(measured | {"points": points}, indent=1) + "\n")
+    write("learning_curve", measured | {"points": points})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Of the paper's plain network and of ours from labels alone. Writes docs/evaluati
 labels_alone.json, which the evaluation prints beside our figures.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from analysis.pipeline.grid import GRID, crop
 from analysis.training import data
 from analysis.training.all_runs import COMPARED
-from analysis.training.evaluation_page import FOLDER
+from analysis.training.evaluation_page import write
 from analysis.training.measures import agreement, auc, dice, threshold_for_sensitivity
 from analysis.training.plain_network import made_at
 from analysis.training.thresholds import HEAT_THRESHOLDS, MIN_OPACITY_PERCENT, SENSITIVITY
@@ -124,7 +123,7 @@ def main() -> None:
         commit = made_at(paths.values(), data.protocol()[network])
         measured = {"command": f"python -m analysis.training.{network}", "commit": commit, "seed": seed}
         measured |= figures(paths.__getitem__, data.trained_volumes)
-        (FOLDER / f"{network}.json").write_text(json.dumps(measured, indent=1) + "\n")
+        write(network, measured)
 
 
 if __name__ == "__main__":
