@@ -6,7 +6,6 @@ runs in one process, each way warmed up by one run before; the growth in a proce
 of an hour.
 """
 
-import json
 import os
 import tempfile
 import time
@@ -24,6 +23,7 @@ from monai.inferers import SliceInferer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from analysis.pipeline.decoding import decode
 from analysis.pipeline.inference import InTorch, Network, OnProcessor
 from analysis.pipeline.networks import (
     LUNG_INPUT,
@@ -44,7 +44,7 @@ from analysis.training import data
 from analysis.training.bench_gpu import AT_ONCE, on_gpu
 from analysis.training.bench_growth import COUNTS, STRETCHED, STRETCHED_MM, growth, stretched
 from analysis.training.cases import opacity_cases
-from analysis.training.evaluation_page import FOLDER
+from analysis.training.evaluation_page import FOLDER, write
 from analysis.training.markdown import table
 from analysis.training.measures import auc
 from analysis.training.timing import RUNS, Work, interleaved
@@ -52,10 +52,11 @@ from analysis.training.timing import RUNS, Work, interleaved
 SAMPLE = 16  # slices, for ways that take minutes for a series; their time is scaled
 CASE = data.SHARED_DATA / "ct" / "covid_P001"
 CPU = torch.device("cpu")
-MATRIX = 2048  # side of the matrices whose product says what the machine does well
+MATRICES = (1024, 2048, 4096)  # sides of the matrices whose products say what the machine does well: the best counts
 
 WHOLE = "whole analysis, warm"
 READING, SITK = "reading: as the pipeline does", "reading: SimpleITK"
+DECODING = "decoding alone, in one process"
 LUNGS, SLICES = "lung U-Net, with mirror images", "classifier and decoder, with mirror images"
 COMPILED, FLOAT32 = ": OpenVINO, as the pipeline does", ": torch float32"
 COMPILED_FLOAT32, HALF = ": OpenVINO float32", ": torch bfloat16, channels last"
@@ -153,19 +154,33 @@ def _lungmask() -> LMInferer:
         return LMInferer(modelpath=str(path), force_cpu=True, volume_postprocessing=False, tqdm_disable=True)
 
 
-def against_matrices(seconds: dict[str, float], geometry: Geometry, models: Models) -> dict[str, float]:
-    """Of each network: its operations a second ÷ those of a product of large matrices."""
+def limit_ways(geometry: Geometry) -> dict[str, Work]:
+    """What the machine does at best: products of matrices, and the codec without more ado."""
     precision = torch.bfloat16 if has_bfloat16(CPU) else torch.float32
-    one = torch.rand(MATRIX, MATRIX).to(precision)
-    (rate_seconds,) = interleaved({"product": lambda: one @ one}).values()
-    rate = 2 * MATRIX**3 / rate_seconds
+    matrices = {side: torch.rand(side, side).to(precision) for side in MATRICES}
+    products = {_product(side): lambda one=one: one @ one for side, one in matrices.items()}
+    return {**products, DECODING: lambda: [decode(header.path, "") for header in geometry.headers]}
+
+
+def _product(side: int) -> str:
+    return f"product of two matrices of {side} × {side}"
+
+
+def against_limits(seconds: dict[str, float], geometry: Geometry, models: Models) -> dict[str, float]:
+    """Of each network: its operations a second ÷ those of the fastest product of matrices; of reading: the time that
+    decoding alone would take on all processors ÷ its own."""
+    rate = max(2 * side**3 / seconds[_product(side)] for side in MATRICES)
     shares = {"product of matrices, 10⁹ operations a second": rate / 1e9}
     for name, (module, side) in modules().items():
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             module.eval()(torch.rand(BATCH, 1, side, side))
         times = network_ways(geometry, models)[name + COMPILED][1]
         shares[name] = counter.get_total_flops() * times / rate / seconds[name + COMPILED]
-    return shares
+    slices = len(geometry.headers)
+    return shares | {
+        "decoding in one process, slices a second": slices / seconds[DECODING],
+        "reading": seconds[DECODING] / (os.cpu_count() or 1) / seconds[READING],
+    }
 
 
 def accuracy(geometry: Geometry, models: Models) -> dict[str, list[float]]:
@@ -222,8 +237,9 @@ def page(measured: dict) -> str:
         f"During an analysis {measured['busy']:.0%} of the processors' time is in use, that of the processes which "
         "decode not counted: reading beside the networks would save no more than the rest.",
         table(["ratio", ""], [[RATIOS[name], value] for name, value in measured["ratios"].items()]),
-        f"Against the machine: operations a second of the networks ÷ those of torch's product of two matrices of "
-        f"{MATRIX} × {MATRIX}, in the same precision.",
+        f"Against the machine: operations a second of the networks ÷ those of torch's product of two matrices in the "
+        f"same precision, the fastest of {', '.join(map(str, MATRICES))} rows, in the same interleaved runs; and the "
+        "time that decoding alone would take on all processors ÷ that of reading.",
         table(["", ""], [list(row) for row in measured["shares"].items()]),
         "What each way costs in accuracy. The slices of the AUC trained the networks: it is there for the difference "
         "alone.",
@@ -277,6 +293,7 @@ def main() -> None:
         WHOLE: (whole, 1),
         READING: (lambda: read_volume(geometry), 1),
         SITK: (lambda: sitk.ReadImage(names), 1),
+        **{name: (work, 1.0) for name, work in limit_ways(geometry).items()},
         **network_ways(geometry, models),
         **outside_ways(geometry),
     }
@@ -296,13 +313,13 @@ def main() -> None:
         "stages": by_stage,
         "busy": median(busy[1:]),
         "ratios": ratios(seconds),
-        "shares": against_matrices(seconds, geometry, models),
+        "shares": against_limits(seconds, geometry, models),
         "accuracy": accuracy(geometry, models),
         "growth": growth(geometry, COUNTS),
         "stretched": stretched(geometry),
         "gpu": on_gpu(geometry, torch.device("cuda")) if torch.cuda.is_available() else None,
     }
-    (FOLDER / "bench.json").write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    write("bench", measured)
     (FOLDER / "bench.md").write_text(page(measured))
     print(page(measured))
 
