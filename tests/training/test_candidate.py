@@ -68,18 +68,20 @@ def test_a_slice_called_abnormal_is_more_so_after_training(classifier, shared_da
 
 
 def test_a_written_set_is_complete_and_belongs_together(classifier, tmp_path, monkeypatch):
-    """Written as ever, but for the thresholds, whose choice takes minutes."""
+    """Written as ever, but for the choice of thresholds, which takes minutes: they move by what one rule says of the
+    two sets."""
     decoder = OpacityDecoder()
     load_weights(decoder, WEIGHTS / "opacity_decoder.safetensors")
     with torch.no_grad():
         classifier.slice_bias += 1
-    monkeypatch.setattr(candidate, "opacity_cases", lambda volumes, models: [])
-    monkeypatch.setattr(candidate, "slice_threshold", lambda cases: 0.7)
-    monkeypatch.setattr(candidate, "case_threshold", lambda cases, threshold: 0.1)
+    monkeypatch.setattr(candidate, "opacity_cases", lambda volumes, models: models)
+    monkeypatch.setattr(candidate, "slice_threshold", lambda models: 0.1 * float(models.slice_classifier.slice_bias))
+    monkeypatch.setattr(candidate, "case_threshold", lambda models, threshold: 0.3)
     monkeypatch.setattr(candidate, "measure", lambda models: {"variation": 0.05})
     models = candidate.write(tmp_path, classifier, decoder, WEIGHTS)
     running = released(CPU)
-    assert (models.slice_threshold, models.case_threshold, models.score_variation) == (0.7, 0.1, 0.05)
+    assert models.slice_threshold == pytest.approx(running.slice_threshold + 0.1, abs=0.002)
+    assert (models.case_threshold, models.score_variation) == (running.case_threshold, 0.05)
     changed = {one.name for one, other in zip(models.versions, running.versions, strict=True) if one != other}
     assert changed == {"slice_classifier", "opacity_decoder", "working_point"}
     assert all("+corrections-" in one.version for one in models.versions if one.name in changed)
