@@ -30,13 +30,14 @@ CALCIFIED_HU = 200.0  # of the core (Ko et al. 2003 and others take 200)
 INSIDE = 0.4  # of the greatest depth: cells less deep, or than the blurred rim, say nothing of the texture
 RIM_MM = 1.3
 SURE = 0.9  # confidence beyond which there is nothing to choose
-MAX_AERATED_HU = -550.0  # lung that is denser holds vessels or disease
+MAX_AERATED_HU = -550.0  # lung that is denser holds vessels or disease; that of lungs without any less dense
 DOUBTFUL_ML = 25.0
 """A solid outline from this volume on is handed out too if it was judged to be no finding, as a shift of a pixel may
 turn over what is said of a large tumour, or if a part of it is listed instead."""
-SAMPLED = 4  # every so many rows and columns of the lungs are enough for their median
+SAMPLED = 4  # every so many rows and columns of the lungs are enough for their median, and for the nearest of them
 THREADS = 2  # that outline blobs: they share Python's lock, so that more gain little
 DIRECTIONS = 60  # in which a diameter is taken: every 3°
+GAP_CELLS = 1.5  # cells of a slanted line that touch lie up to 1.42 apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,8 @@ def candidates(hu: npt.NDArray[np.int16], lungs: Mask, spacing_mm: SpacingMm) ->
     hu, lungs = hu[part], lungs[part]
     blobs, hull = find_blobs(hu, lungs, spacing_mm)
     in_lungs = hu[:, ::SAMPLED, ::SAMPLED][lungs[:, ::SAMPLED, ::SAMPLED]]
-    scan = Surroundings(hu, hull, spacing_mm, float(np.median(in_lungs[in_lungs < MAX_AERATED_HU])))
+    aerated = in_lungs[in_lungs < MAX_AERATED_HU]
+    scan = Surroundings(hu, hull, spacing_mm, float(np.median(aerated)) if len(aerated) else MAX_AERATED_HU)
     outlined_before = np.zeros(hu.shape, bool)
     with ThreadPoolExecutor(THREADS) as pool:  # in advance, for one blob in ten in vain
         for blob, outlined in zip(blobs, pool.map(partial(outline, scan), blobs), strict=True):
@@ -183,7 +185,7 @@ def _finding(
     outlined = candidate.outlined
     long_mm, short_mm = axial_diameters(outlined.mask, outlined.step_mm)
     x, y, z = (affine_lps @ [*candidate.centroid[::-1], 1.0])[:3].tolist()
-    lung, zone = _place(candidate, of_zone)
+    lung, zone = _place(candidate, of_zone, affine_lps)
     return Finding(
         kind=_kind(candidate, long_mm),
         texture=_texture(outlined),
@@ -200,17 +202,31 @@ def _finding(
 
 
 def axial_diameters(mask: Mask, step_mm: float) -> tuple[float, float]:
-    """Longest diameter in mm on any axial section, and the longest at right angles to it on that section, as RECIST
-    measures them (Eisenhauer et al. 2009). ``mask``: (slice, row, column) in cubic cells."""
+    """Longest diameter in mm of a connected piece of any axial section, and the longest line at right angles to it
+    that lies within that piece, as RECIST measures them (Eisenhauer et al. 2009). ``mask``: (slice, row, column) in
+    cubic cells."""
     angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
     directions = np.stack([np.sin(angles), np.cos(angles)])
-    best = (0.0, 0.0)
+    long_mm, short_mm = 0.0, 0.0
     for section in mask[mask.any((1, 2))]:
-        extents_mm = (np.ptp(np.argwhere(section) @ directions, axis=0) + 1) * step_mm
+        pieces, _ = ndimage.label(section, np.ones((3, 3)))
+        cells = np.argwhere(pieces == np.bincount(pieces.ravel())[1:].argmax() + 1)
+        extents_mm = (np.ptp(cells @ directions, axis=0) + 1) * step_mm
         longest = int(extents_mm.argmax())
-        across = (longest + DIRECTIONS // 2) % DIRECTIONS
-        best = max(best, (float(extents_mm[longest]), float(extents_mm[across])))
-    return best
+        if extents_mm[longest] > long_mm:
+            along, across = (cells @ directions[:, [longest, (longest + DIRECTIONS // 2) % DIRECTIONS]]).T
+            long_mm, short_mm = float(extents_mm[longest]), _longest_line(along, across) * step_mm
+    return long_mm, short_mm
+
+
+def _longest_line(along: npt.NDArray[np.float64], across: npt.NDArray[np.float64]) -> float:
+    """Length of the longest line of cells across, without a gap, in cells."""
+    line = np.rint(along)
+    in_order = np.lexsort((across, line))
+    line, across = line[in_order], across[in_order]
+    ends = np.append((np.diff(line) != 0) | (np.diff(across) > GAP_CELLS), True)
+    begins = np.roll(ends, 1)
+    return float((across[ends] - across[begins]).max()) + 1
 
 
 def _kind(candidate: Candidate, long_mm: float) -> str:
@@ -229,13 +245,15 @@ def _texture(outlined: Outlined) -> str:
     return "ground-glass" if solid_share < least else "part-solid" if solid_share < most else "solid"
 
 
-def _place(candidate: Candidate, of_zone: npt.NDArray[np.uint8]) -> tuple[str, str]:
+def _place(
+    candidate: Candidate, of_zone: npt.NDArray[np.uint8], affine_lps: npt.NDArray[np.float64]
+) -> tuple[str, str]:
     """Lung and third of its height: those of most of the finding, or of the lung nearest to one that lies beside it."""
     inside = of_zone[candidate.box][candidate.mask]
     inside = inside[inside > 0]
     if not len(inside):
-        places = np.argwhere(of_zone)
-        nearest = places[np.abs(places - candidate.centroid).sum(1).argmin()]
-        inside = of_zone[tuple(nearest)].reshape(1)
+        places = np.argwhere(of_zone[:, ::SAMPLED, ::SAMPLED]) * (1, SAMPLED, SAMPLED)
+        away_mm = np.linalg.norm((places - candidate.centroid)[:, ::-1] @ affine_lps[:3, :3].T, axis=1)
+        inside = of_zone[tuple(places[away_mm.argmin()])].reshape(1)
     lung, zone = ZONES[int(np.bincount(inside).argmax()) - 1].split()
     return lung, zone

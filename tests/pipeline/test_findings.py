@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from analysis.pipeline import findings
-from analysis.pipeline.findings import axial_diameters, find_findings
+from analysis.pipeline.findings import Candidate, axial_diameters, find_findings
 from analysis.pipeline.nodule_model import FEATURES, FIRST, PRODUCTS, NoduleModel, products
 from analysis.pipeline.regions import zones
 from analysis.pipeline.weights import WEIGHTS, nodule_model
@@ -226,6 +226,41 @@ def test_diameters_are_those_of_the_longest_axial_section():
     long_mm, short_mm = axial_diameters(slanted, 0.5)
     assert long_mm == pytest.approx(12, abs=0.6)
     assert short_mm == pytest.approx(6, abs=0.6)
+
+
+def test_the_short_diameter_lies_within_the_lesion():
+    """An L of 30 mm with arms of 6 mm, whose corners are 40 mm apart: across that no line within it is longer than the
+    one through its corner."""
+    corner = np.zeros((1, 100, 100), bool)
+    corner[0, 20:80, 20:32] = corner[0, 68:80, 20:80] = True
+    long_mm, short_mm = axial_diameters(corner, 0.5)
+    assert long_mm == pytest.approx(np.hypot(30, 30), abs=1.5)
+    assert short_mm < 17.0
+
+
+def test_diameters_do_not_reach_over_a_gap():
+    """Two pieces of 20 × 10 mm and of 15 × 10 mm, 10 mm apart."""
+    pieces = np.zeros((1, 100, 120), bool)
+    pieces[0, 20:60, 10:30] = pieces[0, 20:50, 50:70] = True
+    long_mm, short_mm = axial_diameters(pieces, 0.5)
+    assert long_mm == pytest.approx(np.hypot(20, 10), abs=0.5)
+    assert short_mm == pytest.approx(np.hypot(10, 5), abs=1.0)
+
+
+def test_a_finding_beside_the_lungs_lies_where_the_nearest_lung_does():
+    """Slices are 5 voxels of a row high: the lung that is fewer voxels away is the farther one."""
+    of_zone = np.zeros((20, 40, 40), np.uint8)
+    of_zone[0:4, 16:24, 16:24], of_zone[8:12, 36:, 16:24] = 1, 6
+    mask = np.ones((1, 1, 1), bool)
+    candidate = Candidate(None, np.array([10.0, 20.0, 20.0]), np.s_[10:11, 20:21, 20:21], mask)
+    assert findings._place(candidate, of_zone, np.diag([1.0, 1.0, -5.0, 1.0])) == ("left", "lower")
+
+
+def test_lungs_without_any_aerated_part_are_searched_too(model):
+    lungs = LungBlock()
+    lungs.hu[lungs.lungs] = -450
+    lungs.ball((*MIDDLE_MM, RIGHT_MM), 8.0)
+    assert len(found_in(lungs, model)[0]) == 1
 
 
 def test_a_file_with_other_features_is_refused():
