@@ -11,7 +11,7 @@ from .models import Analysis, Comparison
 from .stored_text import stored_text
 from .trend import ScoreChange, TimePoint
 
-UNMARKED = ("dense_unmarked", "tissue_at_wall")  # flags of what may be a finding that nothing lists
+UNMARKED = ("ball_unmarked", "dense_unmarked", "tissue_at_wall")  # flags of what may be a finding that nothing lists
 MAX_FINDINGS = 3  # that are named, the largest
 OVERRULED = {  # by what the reader decides
     True: gettext_lazy(

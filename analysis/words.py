@@ -74,6 +74,7 @@ GONE = {  # of a lesion that is no finding of the later scan
 
 QUALITY = {  # by the code of a flag
     "air_space": pgettext_lazy("quality", "large air space"),
+    "ball_unmarked": pgettext_lazy("quality", "round dense tissue not marked"),
     "breath_differs": pgettext_lazy("quality", "breath differs"),
     "breathing": pgettext_lazy("quality", "breathing"),
     "coarse_pixels": pgettext_lazy("quality", "coarse pixels"),

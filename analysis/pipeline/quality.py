@@ -9,7 +9,7 @@ from .findings import Found
 from .marked import gettext_noop
 from .regions import THIRDS, gaps
 from .report import QualityFlag
-from .unmarked import Amount, doubtful, tissue_at_wall, unmarked
+from .unmarked import Amount, Ball, doubtful, standing_out, tissue_at_wall, unmarked
 from .volume import Volume
 
 NOISY_HU = 45.0
@@ -146,14 +146,18 @@ def missed_flags(
         unmarked(hu, of_zone, opacity, found.labels, spacing_mm),
         doubtful(found.doubtful, opacity, found.labels, spacing_mm),
     )
+    ball = standing_out(hu, of_zone, opacity, found.labels, spacing_mm)
     breathed, breathed_in = breathing(of_zone, found.labels, spacing_mm)
     missed = at_wall.volume_ml + left.volume_ml >= MISSED_ML
     severe = {
+        "ball_unmarked": _ball(ball) if ball else "",
         "dense_unmarked": _left(left) if missed else "",
         "tissue_at_wall": _at_wall(at_wall) if missed else "",
         "breathing": _breathed(breathed, breathed_in),
     }
     most_in = {"dense_unmarked": left.most_in, "tissue_at_wall": at_wall.most_in, "breathing": breathed_in}
+    if ball:
+        most_in["ball_unmarked"] = ball.middle_in
     return _said(severe, severe=True, most_in=most_in)
 
 
@@ -253,6 +257,14 @@ def _left(tissue: Amount) -> str:
         "are marked neither as opacity nor as a finding: a mass, dense consolidation, or a part of the heart or aorta."
     )
     return sentence.format(volume=tissue.volume_ml, number=tissue.most_in + 1)
+
+
+def _ball(ball: Ball) -> str:
+    sentence = gettext_noop(
+        "A ball of dense tissue, {diameter:.0f} mm across or more, stands out into the lungs around slice {number:d} "
+        "and is marked neither as opacity nor as a finding: a mass, or a part of the heart, aorta or diaphragm."
+    )
+    return sentence.format(diameter=ball.diameter_mm, number=ball.middle_in + 1)
 
 
 def _breathed(percent: float, most_in: int) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from .blobs import Mask, SpacingMm
 from .findings import Candidate
@@ -36,12 +36,33 @@ some patients the aorta is not)."""
 MOSTLY_OPACITY = 0.75
 """Share of an outline from which opacity accounts for it."""
 
+BALL_RADII_MM = (12.5, 15.0, 18.0, 22.0, 26.0)
+"""Smaller balls fit where vessels meet."""
+BALL_STEP = 2
+"""Every so many of the rows and columns are enough for balls of this size."""
+FULL = 0.9
+"""Share of a ball that is dense."""
+SHELL_MM = (2.0, 6.0)
+"""From the ball outwards: what lies around it."""
+IN_LUNG = 0.42
+"""Share of what lies around a ball that is aerated lung: half of it where the ball lies half in a flat wall. Heart,
+aorta, hilum and diaphragm of the chests looked at, healthy and with pneumonia, have 0.40 at most."""
+AERATED_HU = -300.0
+"""Denser is the edge of something."""
+
 
 class Amount(NamedTuple):
     """``most_in``: index of the slice that holds the most of it, 0 where there is none."""
 
     volume_ml: float
     most_in: int
+
+
+class Ball(NamedTuple):
+    """``middle_in``: index of the slice of its middle."""
+
+    diameter_mm: float
+    middle_in: int
 
 
 def tissue_at_wall(hu: npt.NDArray[np.int16], of_zone: npt.NDArray[np.uint8], spacing_mm: SpacingMm) -> Amount:
@@ -129,6 +150,63 @@ def doubtful(
             most_in = one.box[0].start + int(of_slices_ml.argmax())
             largest = max(largest, Amount(float(of_slices_ml.sum()), most_in))
     return largest
+
+
+def standing_out(
+    hu: npt.NDArray[np.int16],
+    of_zone: npt.NDArray[np.uint8],
+    opacity: npt.NDArray[np.uint8],
+    findings: npt.NDArray[np.uint16],
+    spacing_mm: SpacingMm,
+) -> Ball | None:
+    """The ball of unmarked dense tissue, of 25 mm and more, that stands out the most into aerated lung, as a mass does
+    that touches heart, diaphragm or wall, where the lungs found leave it out. None where all balls lie mostly in other
+    tissue, as those within heart, aorta and liver do. All else as for ``unmarked``."""
+    thinned, (slice_mm, row_mm, column_mm) = _thinned(spacing_mm)
+    fewer = np.s_[:, ::BALL_STEP, ::BALL_STEP]
+    lungs, smooth = (of_zone[thinned] > 0)[fewer], _smooth(hu[thinned])[fewer]
+    marked = ((opacity[thinned] > 0) | (findings[thinned] > 0))[fewer]
+    step_mm = (slice_mm, BALL_STEP * row_mm, BALL_STEP * column_mm)
+    (box,) = ndimage.find_objects(lungs.view(np.uint8))
+    box = tuple(
+        slice(max(0, part.start - round(BALL_RADII_MM[-1] / mm)), part.stop + round(BALL_RADII_MM[-1] / mm))
+        for part, mm in zip(box, step_mm, strict=True)
+    )
+    share_of = _Shares(step_mm, lungs[box].shape)
+    dense = share_of.spectrum(((smooth > FAT_HU) & ~marked)[box])
+    aerated = share_of.spectrum((lungs & (smooth < AERATED_HU))[box])
+    most, ball = IN_LUNG, None
+    for radius_mm in BALL_RADII_MM:
+        full = share_of.ring(dense, 0.0, radius_mm) >= FULL
+        in_lung = share_of.ring(aerated, *(radius_mm + width for width in SHELL_MM)) * full
+        if in_lung.max() > most:
+            most = float(in_lung.max())
+            middle = np.unravel_index(in_lung.argmax(), in_lung.shape)[0]
+            ball = Ball(2 * radius_mm, (box[0].start + int(middle)) * thinned[0].step)
+    return ball
+
+
+class _Shares:
+    """Share of a mask in balls and shells around each of its voxels, all at once, by Fourier transforms."""
+
+    def __init__(self, step_mm: SpacingMm, shape: tuple[int, ...]) -> None:
+        reach = [int((BALL_RADII_MM[-1] + SHELL_MM[1]) // mm) for mm in step_mm]
+        axes = (np.arange(-n, n + 1) * mm for n, mm in zip(reach, step_mm, strict=True))
+        z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
+        self.away_mm = np.sqrt(z**2 + y**2 + x**2)
+        self.padded = [fft.next_fast_len(count + n, real=True) for count, n in zip(shape, reach, strict=True)]
+        self.inside = tuple(slice(n, n + count) for count, n in zip(shape, reach, strict=True))
+
+    def spectrum(self, mask: Mask) -> npt.NDArray[np.complex64]:
+        spectrum: npt.NDArray[np.complex64] = fft.rfftn(mask.astype(np.float32), self.padded)
+        return spectrum
+
+    def ring(self, spectrum: npt.NDArray[np.complex64], from_mm: float, to_mm: float) -> npt.NDArray[np.float32]:
+        """Of the mask of this ``spectrum``, in what lies so far away: of the mask's shape."""
+        ring = ((self.away_mm >= from_mm) & (self.away_mm <= to_mm)).astype(np.float32)
+        shares = fft.irfftn(spectrum * fft.rfftn(ring / ring.sum(), self.padded), self.padded)
+        inside: npt.NDArray[np.float32] = shares[self.inside]
+        return inside
 
 
 def _thinned(spacing_mm: SpacingMm) -> tuple[tuple[slice, ...], SpacingMm]:

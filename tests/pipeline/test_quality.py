@@ -126,6 +126,18 @@ def test_a_rest_of_less_than_5_cm2_does_not_prolong_a_lung(rest_columns, codes):
     assert [flag.code for flag in flags if flag.code == "lung_ends_differ"] == codes
 
 
+def test_a_ball_of_dense_tissue_at_the_lungs_is_to_be_looked_at():
+    """Of 40 mm in slices of 6 mm, its middle 10 mm deep in the right lung, which is found without it."""
+    of_zone = two_lungs(80, 70, first=0, last=12)
+    hu = np.where(of_zone > 0, -850, 40).astype(np.int16)
+    z, y, x = np.ogrid[:12, :192, :192]
+    ball = ((z - 6) * 6.0) ** 2 + ((y - 90) * 2.0) ** 2 + ((x - 15) * 2.0) ** 2 < 20.0**2
+    hu[ball], of_zone[ball] = 40, 0
+    flag, _ = missed_flags(hu, of_zone, *nothing_in(of_zone), (6.0, 2.0, 2.0))  # dense_unmarked too
+    assert (flag.code, flag.severe, flag.slice_number) == ("ball_unmarked", True, 7)
+    assert "36 mm across or more" in flag.message
+
+
 def test_tissue_between_lungs_and_ribs_is_to_be_looked_at():
     """50 mm of it behind 45 or so columns of the right lung, in 10 slices."""
     of_zone = two_lungs(80, 70)

@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from analysis.pipeline.quality import MISSED_ML
 from analysis.pipeline.regions import THIRDS, zones
-from analysis.pipeline.unmarked import tissue_at_wall, unmarked
+from analysis.pipeline.unmarked import Ball, standing_out, tissue_at_wall, unmarked
 from tests.pipeline.test_quality import real_scan
 
 SPACING_MM = (4.0, 1.5, 1.5)
@@ -199,6 +199,74 @@ def test_a_mass_of_6_cm_in_real_lungs_is_left_unless_it_is_marked(shared_data, n
         assert 0.3 * mass_ml < left_ml - before_ml < 1.3 * mass_ml
         marked = mass.astype(np.uint8)
         assert unmarked(hu, found, marked, none, volume.spacing_mm).volume_ml < before_ml + 0.2 * mass_ml
+
+
+def with_ball(column: int, radius_mm: float = 20.0, hu: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The chest with a ball around this column of row 65 of slice 10, the lung without it, and the ball. The right lung
+    begins at column 20."""
+    image, of_zone = chest(0.0)
+    z, y, x = np.ogrid[:20, :160, :200]
+    inside = ((z - 10) * 4.0) ** 2 + ((y - 65) * 1.5) ** 2 + ((x - column) * 1.5) ** 2 < radius_mm**2
+    image[inside & (of_zone > 0)] = hu
+    of_zone[inside] = 0
+    return image, of_zone, inside
+
+
+@pytest.mark.parametrize(("column", "says"), [(40, True), (26, True), (21, True), (10, False)])
+def test_a_ball_stands_out_where_half_of_it_lies_in_lung(column, says):
+    """Its middle 30 or 9 mm within the wall of the lung, at it, and 15 mm outside."""
+    image, of_zone, _ = with_ball(column)
+    found = standing_out(image, of_zone, NOTHING, NOTHING, SPACING_MM)
+    assert (found is not None) == says
+    if found:
+        assert found.diameter_mm in (36.0, 44.0)
+        assert abs(found.middle_in - 10) <= 1
+
+
+@pytest.mark.parametrize(("radius_mm", "says"), [(10.0, False), (16.0, True)])
+def test_a_ball_of_less_than_25_mm_does_not_count(radius_mm, says):
+    image, of_zone, _ = with_ball(26, radius_mm)
+    assert (standing_out(image, of_zone, NOTHING, NOTHING, SPACING_MM) is not None) == says
+
+
+def test_a_ball_that_is_marked_or_less_dense_does_not_count():
+    image, of_zone, inside = with_ball(26)
+    marked = inside.astype(np.uint8)
+    assert standing_out(image, of_zone, marked, NOTHING, SPACING_MM) is None
+    assert standing_out(image, of_zone, NOTHING, marked.astype(np.uint16), SPACING_MM) is None
+    image, of_zone, _ = with_ball(26, hu=-60)
+    assert standing_out(image, of_zone, NOTHING, NOTHING, SPACING_MM) is None
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_slice_of_a_ball_is_one_of_the_scan_s(step):
+    image, of_zone, _ = with_ball(26)
+    image, of_zone = (one.repeat(step, 0) for one in (image, of_zone))
+    nothing = np.zeros(of_zone.shape, np.uint8)
+    found = standing_out(image, of_zone, nothing, nothing, (4.0 / step, 1.5, 1.5))
+    assert isinstance(found, Ball)
+    assert abs(found.middle_in - 10 * step) <= step
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_mass_at_the_mediastinum_of_real_lungs_stands_out(shared_data, name):
+    """A ball of 3 cm, its middle a centimetre deep in the right lung where that is nearest to the left one, half way
+    down, left out of the lungs."""
+    volume, lungs = real_scan(shared_data / "ct" / name)
+    of_zone, none = zones(lungs, volume.hu), np.zeros(lungs.shape, np.uint8)
+    assert standing_out(volume.hu, of_zone, none, none, volume.spacing_mm) is None
+    right = (of_zone > 0) & (of_zone <= THIRDS)
+    middle = int(np.median(np.flatnonzero(right.any((1, 2)))))
+    deep = ndimage.distance_transform_edt(right[middle], volume.spacing_mm[1:]) >= 10.0
+    row, column = max(np.argwhere(deep), key=lambda place: place[1])
+    z, y, x = np.ogrid[tuple(slice(count) for count in lungs.shape)]
+    slice_mm, row_mm, column_mm = volume.spacing_mm
+    away_mm = np.sqrt(((z - middle) * slice_mm) ** 2 + ((y - row) * row_mm) ** 2 + ((x - column) * column_mm) ** 2)
+    mass = (away_mm < 15.0) & (of_zone > 0)
+    hu = np.where(mass, 40, volume.hu).astype(np.int16)
+    found = standing_out(hu, np.where(mass, 0, of_zone), none, none, volume.spacing_mm)
+    assert isinstance(found, Ball)
+    assert abs(found.middle_in - middle) * slice_mm <= 10.0
 
 
 def ball(of_zone: np.ndarray, radius_mm: float, spacing_mm: tuple[float, float, float]) -> np.ndarray:
