@@ -82,7 +82,7 @@ def compare(current: Scan, prior: Scan, days: int | None) -> tuple[Change, npt.N
         for label in (WORSE, BETTER, UNCHANGED)
     )
     change = Change(
-        lesions=lesion_changes(current, prior, motion, days),
+        lesions=lesion_changes(current, prior, motion, days, poor=is_poor(overlap, held)),
         worse_ml=worse_ml,
         better_ml=better_ml,
         unchanged_ml=unchanged_ml,
@@ -169,6 +169,11 @@ def _far_from(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, ...]) -> npt
     return far
 
 
+def is_poor(overlap: float, held: float) -> bool:
+    """Whether two scans lie too badly over each other to tell what is new; arguments as for ``flags``."""
+    return overlap < POOR_OVERLAP or held < POOR_COMMON
+
+
 def flags(
     overlap: float, lung_factor: float, slice_mm: tuple[float, float], *, held: float, cut_off: bool
 ) -> tuple[QualityFlag, ...]:
@@ -180,7 +185,7 @@ def flags(
             "One of the scans begins or ends inside the lungs: what lies beyond cannot be compared, the rest roughly."
         )
         found.append(QualityFlag("lungs_cut_off", message))
-    if overlap < POOR_OVERLAP or held < POOR_COMMON:
+    if is_poor(overlap, held):
         message = gettext_noop(
             "The lungs of the two scans could not be laid over each other well: look at both beside each other."
         )

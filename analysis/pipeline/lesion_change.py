@@ -29,6 +29,7 @@ its inverse it has shrunk."""
 SEARCH_MM = 3.0  # around the place where a lesion that is outlined in one scan only should lie in the other
 BALL_STEPS = 5  # points of a lattice from the middle of a ball to its surface
 CORE = 0.8  # of the radius: the blurred rim says nothing
+MOSTLY = 0.5  # of a ball
 AERATED_HU = -550.0  # lung below it is aerated
 THICK_MM = 2.55  # slices farther apart are too thick to measure small nodules, which then fill one or two of them
 BEYOND_LUNGS_MM = 10.0  # a place farther from the other scan's lungs was not scanned there, or is no lung there
@@ -99,11 +100,11 @@ class LesionChange:
     ``status``: "new", "grown", "stable", "shrunk", "resolved"; "part of another" where it shares its place with a
     finding of the other scan that is not its like (``part_of``: that finding's number there, the largest of several),
     as lesions merge and fall apart; "unclear" where the other scan has dense tissue at the place that is no finding
-    there; "not in the other scan" where that does not reach the place, or has no lung near it; "cut off" where the end
-    of a scan leaves too little of it that both hold. ``cut``: whether the end of a scan cuts it: the status is then of
-    the part that both hold, and ``volume_change_percent`` None. ``doubling_time_days``: of a nodule or mass that grew
-    in 30 days or more, if the slices of both scans are thin. ``kind``, ``lung`` and ``zone``: of the current finding,
-    else the prior one's.
+    there, or the scans could not be laid over each other well; "not in the other scan" where that does not reach the
+    place, or has no lung near it; "cut off" where the end of a scan leaves too little of it that both hold. ``cut``:
+    whether the end of a scan cuts it: the status is then of the part that both hold, and ``volume_change_percent``
+    None. ``doubling_time_days``: of a nodule or mass that grew in 30 days or more, if the slices of both scans are
+    thin. ``kind``, ``lung`` and ``zone``: of the current finding, else the prior one's.
     """
 
     status: str
@@ -121,8 +122,11 @@ class LesionChange:
     zone: str
 
 
-def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None) -> tuple[LesionChange, ...]:
-    """Every finding of both scans once: those of the current one in its order, then those that are gone."""
+def lesion_changes(
+    current: Scan, prior: Scan, motion: Motion, days: int | None, *, poor: bool = False
+) -> tuple[LesionChange, ...]:
+    """Every finding of both scans once: those of the current one in its order, then those that are gone. ``poor``: the
+    scans could not be laid over each other well: then none is new or resolved, but unclear."""
     centers_mm = motion.to_prior(_centroids(current.findings))  # in the prior scan
     prior_centers_mm = _centroids(prior.findings)
     common, own, prior_own = _overlap(current, prior, motion)
@@ -139,13 +143,13 @@ def lesion_changes(current: Scan, prior: Scan, motion: Motion, days: int | None)
             changes.append(_persisting(index, finding, before, prior.findings[before], of_days, of_both_ml))
         else:
             parts = _parts(common[index], own[index], prior_own)
-            status, part_of = _unmatched(prior, centers_mm[index], finding, parts, NEW)
+            status, part_of = _unmatched(prior, centers_mm[index], finding, parts, UNCLEAR if poor else NEW)
             changes.append(_alone(status, finding, finding.centroid_mm, part_of, number=index + 1))
     places_mm = motion.to_current(prior_centers_mm)
     for index, finding in enumerate(prior.findings):
         if index not in matched.values():
             parts = _parts(common[:, index], prior_own[index], own)
-            status, part_of = _unmatched(current, places_mm[index], finding, parts, RESOLVED)
+            status, part_of = _unmatched(current, places_mm[index], finding, parts, UNCLEAR if poor else RESOLVED)
             x, y, z = places_mm[index].tolist()
             changes.append(_alone(status, finding, (x, y, z), part_of, prior_number=index + 1))
     return tuple(changes)
@@ -274,13 +278,19 @@ def _persisting(
 
 def is_dense(scan: Scan, center_mm: npt.NDArray[np.float64], finding: Finding) -> bool:
     """Whether a ball of the finding's volume at this place of the scan, or near it, is nearer to the finding's density
-    than to aerated lung. Outside the lungs nothing counts as dense."""
+    than to aerated lung. Outside the lungs nothing counts as dense, or the chest wall would take the place of what it
+    lies beside; but where most of the ball at the place itself lies outside and is dense, as at the hilum, of which the
+    lungs found hold now more and now less, none can tell."""
     hu, lungs = scan.volume.hu, scan.lungs
     aerated_hu = float(np.median(hu[lungs & (hu < AERATED_HU)]))
+    dense_hu = (aerated_hu + finding.mean_hu) / 2
     ball = _ball(CORE * _radius_mm(finding))
-    points_mm = center_mm + _ball(SEARCH_MM)[:, None] + ball  # (place, point, xyz)
+    points_mm = center_mm + ball
+    if (~scan.at(lungs, points_mm) & (scan.at(hu, points_mm) > dense_hu)).mean() > MOSTLY:
+        return True
+    points_mm = points_mm + _ball(SEARCH_MM)[:, None]  # (place, point, xyz)
     density = np.where(scan.at(lungs, points_mm), scan.at(hu, points_mm), aerated_hu).mean(1)
-    return bool(density.max() > (aerated_hu + finding.mean_hu) / 2)
+    return bool(density.max() > dense_hu)
 
 
 def _ball(radius_mm: float) -> npt.NDArray[np.float64]:

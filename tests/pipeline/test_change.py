@@ -148,6 +148,16 @@ def test_a_comparison_of_little_in_common_is_doubted():
     ]
 
 
+@pytest.mark.parametrize(("limit", "status"), [(0.9, "new"), (1.01, "unclear")])
+def test_a_comparison_tells_what_is_new_unless_the_scans_lie_badly_over_each_other(monkeypatch, limit, status):
+    monkeypatch.setattr(change, "POOR_OVERLAP", limit)
+    block = with_vessels()
+    place = (*MIDDLE_MM[:2], LEFT_MM)
+    one = finding(lps(place), block.ball(place, 5.0))
+    found, _, _ = compare(scan(block, [one]), scan(with_vessels()), 90)
+    assert [lesion.status for lesion in found.lesions] == [status]
+
+
 def test_lungs_that_have_nothing_in_common_are_refused():
     block = LungBlock()
     speck = np.zeros(SHAPE, bool)

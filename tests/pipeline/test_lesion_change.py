@@ -220,6 +220,28 @@ def test_a_large_lesion_over_a_speck_is_new_and_leaves_resolved():
     ]
 
 
+@pytest.mark.parametrize(("left_out_mm", "status"), [(9.0, "unclear"), (0.0, "new")])
+def test_a_lesion_where_the_other_scan_has_tissue_and_no_lung_is_neither_new_nor_resolved(left_out_mm, status):
+    """A vessel at the hilum: the lungs found hold it in one scan only."""
+    block, other = LungBlock(), LungBlock()
+    outlined = scan(block, [finding(lps(RIGHT), block.ball(RIGHT, 6.0))])
+    if left_out_mm:
+        before = other.hu.copy()
+        other.ball(RIGHT, left_out_mm)
+        other.lungs[other.hu != before] = False
+    assert [one.status for one in lesion_changes(outlined, scan(other), Still(), 90)] == [status]
+    gone = "resolved" if status == "new" else status
+    assert [one.status for one in lesion_changes(scan(other), outlined, Still(), 90)] == [gone]
+
+
+def test_where_the_scans_lie_badly_over_each_other_nothing_is_new_or_resolved():
+    block = LungBlock()
+    with_it, without = scan(block, [finding(lps(RIGHT), block.ball(RIGHT, 6.0))]), scan()
+    assert [one.status for one in lesion_changes(with_it, without, Still(), 90, poor=True)] == ["unclear"]
+    assert [one.status for one in lesion_changes(without, with_it, Still(), 90, poor=True)] == ["unclear"]
+    assert [one.status for one in lesion_changes(with_it, with_it, Still(), 90, poor=True)] == ["stable"]
+
+
 def test_the_chest_wall_is_no_lesion_of_the_other_scan():
     at_wall = finding(lps((MIDDLE_MM[0], MIDDLE_MM[1], 14.0)), 0.5)  # 2 mm from the wall
     assert not is_dense(scan(), np.array(at_wall.centroid_mm), at_wall)
