@@ -246,7 +246,8 @@ def test_the_proposed_text_says_what_the_numbers_say(patient, analysis, tmp_path
         "Corona score 3.0 cm³ (−70 % since the last CT).",
         "Focal findings: Part-solid nodule, left lung, upper third (14.2 × 11.0 mm); Solid nodule, calcified, right "
         "lung, lower third (7.1 × 6.8 mm).",
-        "Lesions since 5 Mar 2020: 1 grown, 1 resolved, 1 part of another. The lungs have 1.5 times their former "
+        "Lesions since 5 Mar 2020: 1 grown, 1 resolved, 1 part of another. Finding 1: grown (#2 0.61 ml → #1 "
+        "1.21 ml, +100 %, volume doubling time 30 days). The lungs have 1.5 times their former "
         "volume: a different depth of breath changes densities and volumes by itself.",
     ]
 
