@@ -59,9 +59,10 @@ class Membership(models.Model):
 
 
 def name_text(patient_name: str) -> str:
-    """A DICOM name, Family^Given, as people write it, or a word for its absence."""
-    family, _, given = patient_name.split("=")[0].partition("^")
-    named = " ".join(part for part in (given.replace("^", " ").strip(), family.strip()) if part)
+    """A DICOM name, Family^Given^Middle^Prefix^Suffix (PS3.5 6.2.1), as people write it, or a word for its absence."""
+    parts = [part.strip() for part in patient_name.split("=")[0].split("^")]
+    family, given, middle, prefix, *suffix = parts + [""] * (4 - len(parts))
+    named = " ".join(part for part in (prefix, given, middle, family, *suffix) if part)
     return named or gettext("No name given")
 
 

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from django.core.exceptions import ValidationError
 
-from patients.models import Patient, Site, Study
+from patients.models import Patient, Site, Study, name_text
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,21 @@ def test_without_a_birth_date_the_age_is_what_the_files_say():
     assert Study(patient=born, study_date=date(2020, 3, 5), age_years=39).age == 60
     assert Study(patient=nobody, study_date=date(2020, 3, 5), age_years=39).age == 39
     assert Study(patient=nobody).age is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ("Doe^Jane", "Jane Doe"),
+        ("Müller^Jürgen^Karl^Dr.^MBA", "Dr. Jürgen Karl Müller MBA"),
+        ("Müller^^^Dr.", "Dr. Müller"),
+        ("Doe", "Doe"),
+        ("Yamada^Tarou=山田^太郎", "Tarou Yamada"),
+        ("^", "No name given"),
+    ],
+)
+def test_a_name_is_said_as_people_write_it(stored, said):
+    assert name_text(stored) == said
 
 
 @pytest.mark.parametrize("name", ["Berlin", "Europe/Berln", "", "../UTC"])
