@@ -57,18 +57,18 @@ LESION_STATUS = {  # as in pipeline/lesion_change.py, what matters most first
 }
 NOT_COMPARED = pgettext_lazy("lesion", "not compared")
 INSTEAD = LESION_STATUS | {  # what a CT shows at the place of a lesion that is no finding there
-    "unclear": pgettext_lazy("place of a lesion", "dense, not outlined"),
+    "unclear": pgettext_lazy("place of a lesion", "unclear, not outlined"),
     "not in the other scan": pgettext_lazy("place of a lesion", "not scanned, or not lung"),
 }
 SEEN_NOW = {  # what the status of a finding of the later scan says of the earlier one, where it says more
     "part of another": pgettext_lazy("lesion", "part of another one then"),
-    "unclear": pgettext_lazy("lesion", "not outlined then, but the tissue was dense"),
+    "unclear": pgettext_lazy("lesion", "not outlined then, unclear whether it was there"),
     "not in the other scan": pgettext_lazy("lesion", "its place was not scanned then, or not in the lungs"),
 }
 GONE = {  # of a lesion that is no finding of the later scan
     "resolved": gettext_lazy("Resolved: %(lesion)s"),
     "part of another": gettext_lazy("Merged or fell apart, see finding %(part_of)s: %(lesion)s"),
-    "unclear": gettext_lazy("No longer outlined, but the tissue is dense: %(lesion)s"),
+    "unclear": gettext_lazy("No longer outlined, unclear whether it is there: %(lesion)s"),
     "not in the other scan": gettext_lazy("Its place is not scanned now, or not in the lungs: %(lesion)s"),
 }
 

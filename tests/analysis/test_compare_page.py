@@ -176,7 +176,7 @@ def test_cts_that_do_not_follow_each_other_are_compared_directly_where_a_user_as
         row.save()
     page = compare(browser, patient, study=[studies[0], studies[2]])
     assert [became for _, became in page.context["lesions"]] == [Became("unclear", page.context["points"][1])] * 2
-    assert words(page).count("on 14 Mar 2020: dense, not outlined") == 2
+    assert words(page).count("on 14 Mar 2020: unclear, not outlined") == 2
     assert "Compare these two directly" in words(page)
 
     answer = directly(browser, patient, studies[2], studies[0])  # in whatever order they are named

@@ -124,8 +124,8 @@ def lesion(status, number=None, part_of=None, before=None, now=None, percent=Non
     [
         (lesion("grown", 2), "Finding 2: grown"),
         (lesion("resolved"), "Resolved: nodule, left lung, upper third"),
-        (lesion("unclear", 3), "Finding 3: not outlined then, but the tissue was dense"),
-        (lesion("unclear"), "No longer outlined, but the tissue is dense: nodule, left lung, upper third"),
+        (lesion("unclear", 3), "Finding 3: not outlined then, unclear whether it was there"),
+        (lesion("unclear"), "No longer outlined, unclear whether it is there: nodule, left lung, upper third"),
         (lesion("part of another", 4, part_of=1), "Finding 4: part of another one then"),
         (lesion("part of another", part_of=1), "Merged or fell apart, see finding 1: nodule, left lung, upper third"),
         (lesion("cut off", 6), "Finding 6: cut off by the end of a CT"),
