@@ -78,7 +78,20 @@ def main() -> None:
         own for own in cases.values() if any(case.opacity_percent < WITHOUT_DISEASE_PERCENT for case in own)
     ]
     of_case = np.mean([case_threshold(own, of_slice) for own in with_healthy])
-    print(f"means: slice_threshold {of_slice:.2f}, heat_threshold {of_heat:.2f}, case_threshold {of_case:.2f}")
+    means = {"slice_threshold": of_slice, "heat_threshold": of_heat, "case_threshold": of_case}
+    print("means:", ", ".join(f"{name} {value:.2f}" for name, value in means.items()))
+    for sentence in differing(means, data.protocol()["working_point"]):
+        print(sentence)
+
+
+def differing(chosen: dict[str, float], kept: dict[str, float]) -> list[str]:
+    """What to do about each number that was chosen otherwise than protocol.toml has it, in hundredths."""
+    return [
+        f"{name} is {kept[name]:.2f} in protocol.toml: change it to {value:.2f} there, and run "
+        "`python -m analysis.training.release working_point` before the networks are measured."
+        for name, value in chosen.items()
+        if f"{value:.2f}" != f"{kept[name]:.2f}"
+    ]
 
 
 if __name__ == "__main__":
