@@ -152,8 +152,9 @@ def test_the_proposed_report(german, course):
         "Corona-Score 3,2 cm³ (−68 % gegenüber der Voruntersuchung).",
         "Herdbefunde: Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm); Solider Rundherd, "
         "verkalkt, rechte Lunge, unteres Drittel (7,1 × 6,8 mm).",
-        "Läsionen seit 05.03.2020: 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen. Die Lunge hat "
-        "das 1,5-Fache ihres früheren Volumens: Schon eine andere Atemtiefe ändert Dichten und Volumina.",
+        "Läsionen seit 05.03.2020: 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen. Herdbefund 1: "
+        "gewachsen (#2 0,61 ml → #1 1,21 ml, +100 %, Volumenverdopplungszeit 30 Tage). Die Lunge hat das 1,5-Fache "
+        "ihres früheren Volumens: Schon eine andere Atemtiefe ändert Dichten und Volumina.",
     ]
 
 

@@ -206,7 +206,9 @@ def test_lesions_are_followed_in_lanes_that_lead_to_their_slices(page: Page, cou
     expect(first.locator("td")).to_have_text(
         ["#1 1.21", "#1 1.21", "#1 1.21", "grown doubles in 30 days"], use_inner_text=True
     )
-    expect(second.locator("td")).to_have_text(["#2 0.20", "resolved", "–", "resolved"], use_inner_text=True)
+    expect(second.locator("td")).to_have_text(
+        ["#2 0.20", "resolved", "– not listed on this CT", "resolved"], use_inner_text=True
+    )
     bar = first.locator(".lane-bar span").first
     assert bar.evaluate("(bar) => bar.offsetHeight / bar.parentElement.clientHeight") > 0.9
     first.locator("td a").nth(1).click()

@@ -106,4 +106,4 @@ def test_says_of_a_mass_what_is_listed_and_remarked_on():
     assert said["listed_ml"] == pytest.approx(said["volume_ml"], rel=0.3)
     lost = outcome(scan, replace(models, nodules=models.nodules.at(1.0 + 1e-9)))
     assert lost["listed_ml"] is None
-    assert (lost["opacity"], lost["remarks"], lost["shown"]) == (False, ["dense_unmarked"], True)
+    assert (lost["opacity"], lost["remarks"], lost["shown"]) == (False, ["ball_unmarked", "dense_unmarked"], True)
