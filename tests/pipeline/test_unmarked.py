@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from analysis.pipeline.quality import MISSED_ML
 from analysis.pipeline.regions import THIRDS, zones
-from analysis.pipeline.unmarked import Ball, standing_out, tissue_at_wall, unmarked
+from analysis.pipeline.unmarked import Ball, _Shares, standing_out, tissue_at_wall, unmarked
 from tests.pipeline.test_quality import real_scan
 
 SPACING_MM = (4.0, 1.5, 1.5)
@@ -246,6 +246,17 @@ def test_the_slice_of_a_ball_is_one_of_the_scan_s(step):
     found = standing_out(image, of_zone, nothing, nothing, (4.0 / step, 1.5, 1.5))
     assert isinstance(found, Ball)
     assert abs(found.middle_in - 10 * step) <= step
+
+
+@pytest.mark.parametrize("slices", [3, 9, 30])
+def test_what_lies_beyond_the_scan_is_no_part_of_a_ball(slices):
+    """Also where the scan is shorter than the largest balls: of a ball around the middle slice, the part within."""
+    shares = _Shares((4.0, 3.0, 3.0), (slices, 40, 40))
+    found = shares.ring(shares.spectrum(np.ones((slices, 40, 40), bool)), 0.0, 32.0)[slices // 2, 20, 20]
+    z, y, x = np.ogrid[-8:9, -10:11, -10:11]
+    ball = (4.0 * z) ** 2 + (3.0 * y) ** 2 + (3.0 * x) ** 2 <= 32.0**2
+    first, end = 8 - slices // 2, 8 - slices // 2 + slices
+    assert found == pytest.approx(ball[max(0, first) : end].sum() / ball.sum(), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", REAL)
