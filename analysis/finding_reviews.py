@@ -1,7 +1,7 @@
 """What readers say of findings, and the findings that they mark themselves: the networks' result stays as it is."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ def _newest(reviews: Sequence[FindingReview]) -> dict[tuple[int, int], FindingRe
     return {(review.analysis_id, review.number): review for review in reversed(reviews)}
 
 
-def rejected_among(analyses: Sequence[int]) -> set[tuple[int, int]]:
+def rejected_among(analyses: Collection[int]) -> set[tuple[int, int]]:
     """Analysis and number of the findings of these analyses that do not count by a reader's word."""
     newest = _newest(FindingReview.objects.filter(analysis__in=analyses))
     return {key for key, review in newest.items() if not review.present}

@@ -4,7 +4,7 @@ A lesion of a comparison is one of ``finding_reviews.reviewed_change``.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext
@@ -103,6 +103,11 @@ def _count(lesions: list[dict[str, Any]], status: str) -> str:
     some_small = gettext("%(unclear)s (%(small)s below %(ml)s ml)")
     counted = {"unclear": said, "small": small, "ml": number_text(SMALL_ML, 1)}
     return (all_small if small == len(lesions) else some_small) % counted
+
+
+def news_words(counts: Mapping[str, int]) -> str:
+    """``1 new, 2 grown``: what ``lesions.news`` counts of a result."""
+    return ", ".join(f"{counts[status]} {word}" for status, word in words.LESION_STATUS.items() if status in counts)
 
 
 def is_rejected(lesion: dict[str, Any]) -> bool:

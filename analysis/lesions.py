@@ -1,5 +1,6 @@
 """Each lesion followed from scan to scan, by the comparisons of results that follow each other."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -18,6 +19,8 @@ OPEN = 15  # rows of a table that are open at most, the largest first; the other
 NOT_COMPARED = "not compared"
 UNCLEAR = "unclear"
 CUT = "cut off"
+NEWS = ("new", "grown")
+"""Statuses of a lesion that ask for a look, whatever the score says."""
 SHOWN_INSTEAD = (UNCLEAR, "part of another", "not in the other scan")
 """Statuses of ``pipeline/lesion_change.py`` that say what the scan without the finding shows at its place."""
 
@@ -148,6 +151,24 @@ def of_neighbours(points: Iterable[TimePoint], *, with_change: bool = False) -> 
     pairs = [Q(prior=before.analysis, analysis=now.analysis) for before, now in compared(points)]
     rows = Comparison.objects.filter(reduce(or_, pairs)) if pairs else Comparison.objects.none()
     return {(row.prior_id, row.analysis_id): row for row in (rows if with_change else rows.defer("change"))}
+
+
+def news(points: Iterable[TimePoint]) -> dict[int, Counter[str]]:
+    """How many lesions are new and how many have grown since the result before, of each analysis that is compared with
+    it; without those that readers rejected."""
+    pairs = {(point.prior.pk, point.analysis.pk) for point in points if point.prior and point.analysis}
+    priors, runs = {prior for prior, _ in pairs}, {run for _, run in pairs}
+    rows = Comparison.objects.filter(analysis__in=runs, prior__in=priors, state=Comparison.State.DONE)
+    found = {
+        run: [each for each in compared_lesions if each["status"] in NEWS]
+        for prior, run, compared_lesions in rows.values_list("prior", "analysis", "change__lesions")
+        if (prior, run) in pairs
+    }
+    rejected = rejected_among([run for run, those in found.items() if those])  # without any no query
+    return {
+        run: Counter(each["status"] for each in those if (run, each["number"]) not in rejected)
+        for run, those in found.items()
+    }
 
 
 def followed(points: Sequence[TimePoint], found: dict[tuple[int, int], Comparison]) -> list[Lesion]:

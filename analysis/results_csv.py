@@ -88,7 +88,7 @@ def _columns_of_studies() -> list[str]:
     """Also where there is no row to name them."""
     study = Study(patient=Patient(site=Site()))
     point = TimePoint(study, analysis=None, pending=None, failed=None, days_since_first=None)
-    return list(_of_study(Row(study, point, findings_in_short={}, readings=())))
+    return list(_of_study(Row(study, point, findings_in_short={}, lesion_news={}, readings=())))
 
 
 def _of_study(row: Row) -> dict[str, Any]:
@@ -116,6 +116,8 @@ def _of_study(row: Row) -> dict[str, Any]:
         "lung_volume_ml": done.lung_volume_ml if done else None,
         "findings": row.findings.count if row.findings else None,
         "largest_finding_mm": row.findings.largest_mm if row.findings else None,
+        "new_lesions": row.news["new"] if row.news is not None else None,
+        "grown_lesions": row.news["grown"] if row.news is not None else None,
         "quality": "; ".join(flag["code"] for flag in done.quality) if done else None,
         "reader": study.reader.get_username() if study.reader else None,
         "report": row.report,

@@ -118,9 +118,11 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
         shown = _trend_context(patient, points)
         followed = lesions.followed(points, lesions.of_neighbours(points, with_change=True))
         lanes = [lesion.along(shown["charted"]) for lesion in followed]
+        news = lesions.news(points)
         return shown | {
             "section": "patients",
             "waiting": waiting_uploads(request).filter(patient=patient),
+            "time_points": [(point, news.get(point.analysis.pk) if point.analysis else None) for point in points],
             "lanes": lanes[: lesions.open_rows(followed)],
             "more_lanes": lanes[lesions.open_rows(followed) :],
             "has_unclear": any(lane.is_unclear for lane in lanes),

@@ -1,7 +1,7 @@
 """The worklist: every study of the user's sites, whom to look at first on top."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date
@@ -17,7 +17,7 @@ from patients.access import visible
 from patients.models import Instance, Patient, Study, Upload
 from patients.search import searchable
 
-from . import finding_reviews
+from . import finding_reviews, lesions
 from .finding_reviews import FindingsInShort
 from .models import ACTIVE, Analysis, Reading
 from .trend import ScoreChange, TimePoint, trends
@@ -92,11 +92,13 @@ class Filter:
 @dataclass(frozen=True)
 class Row:
     """One study, with its place in the patient's course. ``findings_in_short``: of each analysis that has some,
-    after what readers say; ``readings``: of the study, the newest first."""
+    after what readers say; ``lesion_news``: of each analysis, ``lesions.news``; ``readings``: of the
+    study, the newest first."""
 
     study: Study
     point: TimePoint
     findings_in_short: Mapping[int, FindingsInShort]
+    lesion_news: Mapping[int, Counter[str]]
     readings: Sequence[Reading]
 
     @property
@@ -115,6 +117,12 @@ class Row:
         if self.done is None:
             return None
         return self.findings_in_short.get(self.done.pk, FindingsInShort() if self.done.findings_map else None)
+
+    @property
+    def news(self) -> Counter[str] | None:
+        """How many lesions are new and how many have grown since the scan before this one; None where that is not
+        known."""
+        return self.lesion_news.get(self.done.pk) if self.done else None
 
     @property
     def report(self) -> str:
@@ -169,11 +177,11 @@ def rows_of(found: Iterable[Study]) -> list[Row]:
     patients = {study.patient_id: study.patient for study in found}
     points = {point.study.pk: point for own in trends(patients.values()).values() for point in own}
     runs = [point.analysis.pk for point in points.values() if point.analysis]
-    findings_in_short = finding_reviews.in_short(runs)
+    findings_in_short, lesion_news = finding_reviews.in_short(runs), lesions.news(points.values())
     readings: dict[int, list[Reading]] = defaultdict(list)
     for reading in Reading.objects.filter(study__in=found).select_related("reader"):
         readings[reading.study_id].append(reading)
-    return [Row(study, points[study.pk], findings_in_short, readings[study.pk]) for study in found]
+    return [Row(study, points[study.pk], findings_in_short, lesion_news, readings[study.pk]) for study in found]
 
 
 def _of(user: Any) -> QuerySet[Study]:

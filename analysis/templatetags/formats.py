@@ -36,6 +36,7 @@ for written in (
     formats.report_words,
     lesion_words.lesion_measures,
     lesion_words.lesion_counts,
+    lesion_words.news_words,
     lesion_words.is_rejected,
     lesion_words.rejection_words,
     lesion_words.rejected_note,

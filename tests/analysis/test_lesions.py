@@ -227,3 +227,20 @@ def test_an_open_timeline_is_told_of_a_comparison(browser, patient, course):
 
 def test_pages_call_a_lesion_grown_from_the_factor_on_that_comparisons_do():
     assert lesions.SIGNIFICANT == lesion_change.SIGNIFICANT
+
+
+def test_what_is_new_or_grown_is_counted_of_each_result_against_the_one_before(patient, course, user):
+    first, second, third = course
+    compare(first, third, ("new", 1, None, None))  # which do not follow each other
+    assert lesions.news(trend(patient)) == {second.pk: {"new": 1}, third.pk: {"grown": 1}}
+    FindingReview.objects.create(analysis=third, user=user, number=1, present=False)
+    Comparison.objects.filter(analysis=second).update(state="FAILED")
+    assert lesions.news(trend(patient)) == {third.pk: {}}
+
+
+def test_the_page_says_what_is_new_or_grown_at_its_time_point(browser, patient, course):
+    page = browser.get(patient_page(patient)).content.decode()
+    said = [re.sub(r"\s+", " ", re.sub("<[^>]*>", "", each)) for each in page.split('<li class="time-point"')[1:]]
+    assert "Lesions:" not in said[0]
+    assert "Lesions: 1 new since the CT before" in said[1]
+    assert "Lesions: 1 grown since the CT before" in said[2]

@@ -140,7 +140,7 @@ def test_an_open_page_that_shows_all_there_is_costs_few_queries_and_no_chart(
     ]
     monkeypatch.setattr(views, "trend_figures", None)
     for address in asked:
-        with django_assert_max_num_queries(10):
+        with django_assert_max_num_queries(11):
             assert browser.get(address, headers=HTMX).status_code == 204
 
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from django.urls import reverse
 
-from analysis.models import Analysis, Finding, Reading, SavedFilter
+from analysis.models import Analysis, Comparison, Finding, Reading, SavedFilter
 from analysis.worklist import Filter
 from patients.models import Instance, Membership, Patient, Series, Site, Study, Upload
 from tests.analysis.finished import FINDINGS, signed_reading
@@ -275,6 +275,35 @@ def test_the_filter_comes_back_from_its_own_address():
     one = Filter(q="doe 1", show="mine", site="north", since=datetime.date(2020, 1, 2))
     assert Filter.of(QueryDict(one.address)) == one
     assert Filter().address == ""
+
+
+def test_a_line_says_what_is_new_or_grown_also_where_the_score_is_0(browser, site):
+    first = a_study(site, 1, score=0.0, suspected=False)
+    day = DAY + datetime.timedelta(days=30)
+    second = a_study(site, 2, score=0.0, suspected=False, patient=first.patient, day=day)
+    prior, now = (each.chosen_series.analyses.get() for each in (first, second))
+    Finding.objects.create(analysis=now, number=1, **FINDINGS[0])
+    lesions = [
+        {"status": status, "number": number, "prior_number": None}
+        for status, number in (("new", 1), ("new", 2), ("grown", 3), ("stable", 4))
+    ]
+    Comparison.objects.create(analysis=now, prior=prior, days=30, state="DONE", change={"lesions": lesions})
+    page = browser.get(HOME)
+    assert [row.news for row in page.context["rows"]] == [{"new": 2, "grown": 1}, None]
+    assert page.content.decode().count("2 new, 1 grown") == 1
+    table = csv.DictReader(io.StringIO(browser.get(reverse("pages:worklist_csv")).content.decode()))
+    assert [(row["new_lesions"], row["grown_lesions"]) for row in table] == [("2", "1"), ("", "")]
+
+
+def test_a_comparison_that_ends_changes_the_list_on_screen(browser, site):
+    first = a_study(site, 1, score=0.0, suspected=False)
+    second = a_study(site, 2, score=0.0, suspected=False, patient=first.patient, day=DAY + datetime.timedelta(days=30))
+    prior, now = (each.chosen_series.analyses.get() for each in (first, second))
+    comparison = Comparison.objects.create(analysis=now, prior=prior, days=30, state="RUNNING")
+    seen = browser.get(HOME).context["seen"]
+    assert browser.get(HOME, {"seen": seen}, headers=HTMX).status_code == 204
+    Comparison.objects.filter(pk=comparison.pk).update(state="DONE", change={"lesions": []})
+    assert browser.get(HOME, {"seen": seen}, headers=HTMX).status_code == 200
 
 
 def test_pages_of_50_take_as_many_queries_as_one_line(browser, site, django_assert_max_num_queries):
