@@ -13,6 +13,7 @@ from patients.models import Instance
 from patients.part10 import Refused, as_part10
 
 from . import report_images, slice_images
+from .finding_reviews import largest, reviewed
 from .lesions import of_neighbours
 from .matching import by_height, match
 from .models import Analysis, Comparison
@@ -38,7 +39,7 @@ def change_map(request: HttpRequest, pk: int) -> FileResponse:
 
 @require_safe
 def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
-    """A done run's slice at the level of the slice that the run ``of``, of the same patient, finds most affected. The
+    """A done run's slice at the level to look at in the run ``of``, of the same patient. The
     page names the comparisons that are done, by which levels are matched, so that browsers ask anew after one."""
     done = Analysis.objects.filter(state=Analysis.State.DONE)
     shown = visible_or_404(done, request.user, pk)
@@ -50,9 +51,9 @@ def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
 
 
 def _same_level_mm(shown: Analysis, leading: Analysis) -> float:
-    """The height in ``shown`` of the slice that ``leading`` finds most affected: by registration where it is a later
+    """The height in ``shown`` of the slice to look at in ``leading``: by registration where it is a later
     result of the course, else by its height in the lungs."""
-    z_mm = report_images.most_affected_z_mm(leading.report["slices"])
+    z_mm = report_images.most_affected_z_mm(leading.report["slices"], largest(reviewed(leading)))
     if shown == leading:
         return z_mm
     points = trend(shown.series.study.patient)

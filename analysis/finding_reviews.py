@@ -106,14 +106,9 @@ def reviewed_change(comparison: Comparison | None) -> dict[str, Any] | None:
     return comparison.change | {"lesions": lesions}
 
 
-def rejected(analysis: Analysis) -> list[int]:
-    """Numbers of the findings that do not count by a reader's word."""
-    return [each.number for each in reviewed(analysis) if not each.present]
-
-
-def marked(analysis: Analysis) -> list[ReviewedFinding]:
-    """The findings that readers marked."""
-    return [each for each in reviewed(analysis) if each.present and each.finding is None]
+def largest(findings: Sequence[ReviewedFinding]) -> ReviewedFinding | None:
+    """The longest of those that count."""
+    return max((each for each in findings if each.present), key=lambda each: each.long_axis_mm, default=None)
 
 
 def say_of(analysis: Analysis, *, user: Any, number: int, present: bool, reason: str = "") -> FindingReview:

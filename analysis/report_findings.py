@@ -27,7 +27,7 @@ def findings_in_short(analysis: Analysis) -> list[Flowable]:
     counting = [each for each in findings if each.present]
     if analysis.report["findings"] is None and not counting:
         return [Spacer(0, GAP / 2), paragraph(gettext("Findings: not looked for by the networks of that time."), 8)]
-    words = [_in_short(each) for each in _largest(counting, MAX_IN_SHORT)]
+    words = [f"#{each.number} {_in_short(each)}" for each in _largest(counting, MAX_IN_SHORT)]
     if len(counting) > MAX_IN_SHORT:
         words.append(gettext("and %(count)s smaller") % {"count": len(counting) - MAX_IN_SHORT})
     if count := sum(each.finding is not None and not each.present for each in findings):

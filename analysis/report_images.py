@@ -7,7 +7,7 @@ letters follow from ImageOrientationPatient (DICOM PS3.3 C.7.6.2.1.1), so nothin
 import logging
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,6 +54,7 @@ class SliceImage:
     """One slice, or a cut of it. ``ct`` and ``overlay``: pictures of the same size; ``mm_per_pixel`` of both.
 
     ``left`` and ``right``: letters of the patient's sides at the picture's edges (R, L, A, P, H, F).
+    ``outlined``: numbers of the findings that are drawn in ``overlay``.
     """
 
     number: int  # 1 is next to the head
@@ -63,6 +64,7 @@ class SliceImage:
     left: str
     right: str
     header: SliceHeader
+    outlined: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,15 @@ class Place(Protocol):
     long_axis_mm: float
 
 
-def choose_slices(slices: Sequence[dict[str, Any]]) -> list[int]:
+def choose_slices(slices: Sequence[dict[str, Any]], largest: Place | None = None) -> list[int]:
     """Indices of up to three positive slices with the most activation, well apart, head to feet.
 
-    Without positive slices: the middle one of the lungs (of the series where no lung was found).
+    Without positive slices: that of the largest finding; without one the middle one of the lungs (of the series where
+    no lung was found).
     """
     positive = [index for index, each in enumerate(slices) if each["positive"]]
+    if not positive and largest:
+        return [_level(slices, largest)]
     if not positive:
         lung = [index for index, each in enumerate(slices) if each["probability"] is not None]
         shown = lung or list(range(len(slices)))
@@ -105,13 +110,20 @@ def choose_slices(slices: Sequence[dict[str, Any]]) -> list[int]:
     return sorted(chosen)
 
 
-def most_affected_z_mm(slices: Sequence[dict[str, Any]]) -> float:
-    """The height of the positive slice with the most activation; the middle of the lungs where none is positive, of all
-    slices where there is no lung."""
+def most_affected_z_mm(slices: Sequence[dict[str, Any]], largest: Place | None = None) -> float:
+    """The height of the positive slice with the most activation; where none is positive that of the largest finding;
+    without one the middle of the lungs, of all slices where there is no lung."""
     lung = [each for each in slices if each["probability"] is not None] or slices
     middle = (lung[0]["z_mm"] + lung[-1]["z_mm"]) / 2
     positive = [each for each in lung if each["positive"]]
-    return float(max(positive, key=lambda each: each["activation_cm2"])["z_mm"] if positive else middle)
+    if positive:
+        return float(max(positive, key=lambda each: each["activation_cm2"])["z_mm"])
+    return float(largest.centroid_mm[2] if largest else middle)
+
+
+def _level(slices: Sequence[dict[str, Any]], place: Place) -> int:
+    """Index of the slice of its centre."""
+    return min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - place.centroid_mm[2]))
 
 
 def thumbnail(analysis: Analysis, z_mm: float) -> bytes | None:
@@ -124,9 +136,10 @@ def thumbnail(analysis: Analysis, z_mm: float) -> bytes | None:
     return as_jpeg(images[0].overlay.resize(THUMBNAIL, Image.Resampling.LANCZOS), THUMBNAIL_QUALITY)
 
 
-def key_images(analysis: Analysis) -> list[SliceImage]:
-    """The chosen slices of a finished analysis."""
-    return _images(analysis, choose_slices(analysis.report["slices"]))
+def key_images(analysis: Analysis, findings: Sequence[Place]) -> list[SliceImage]:
+    """The chosen slices of a finished analysis, with what the findings outline there."""
+    largest = max(findings, key=lambda each: each.long_axis_mm, default=None)
+    return _images(analysis, choose_slices(analysis.report["slices"], largest), findings=findings)
 
 
 def sheet_images(analysis: Analysis) -> list[SliceImage]:
@@ -148,10 +161,7 @@ def finding_images(analysis: Analysis, findings: Sequence[Place]) -> dict[int, S
     ``overlay``: with the outline of the map, or with a ring as wide as the long axis where the map has none there.
     """
     slices = analysis.report["slices"]
-    level = {
-        each.number: min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - each.centroid_mm[2]))
-        for each in findings
-    }
+    level = {each.number: _level(slices, each) for each in findings}
     read = _read(analysis, set(level.values()))
     labels = _read_map(analysis, analysis.findings_map) if analysis.findings_map else None
     images = {}
@@ -163,8 +173,10 @@ def finding_images(analysis: Analysis, findings: Sequence[Place]) -> dict[int, S
     return images
 
 
-def _images(analysis: Analysis, chosen: Sequence[int], pixels_wide: int = PIXELS_WIDE) -> list[SliceImage]:
-    """Slices in one frame; one whose image cannot be read is left out.
+def _images(
+    analysis: Analysis, chosen: Sequence[int], pixels_wide: int = PIXELS_WIDE, findings: Sequence[Place] = ()
+) -> list[SliceImage]:
+    """Slices in one frame, with the outlines of these findings; one whose image cannot be read is left out.
 
     None at all where the heat map cannot be read: a CT alone would pass for one without findings.
     """
@@ -175,7 +187,9 @@ def _images(analysis: Analysis, chosen: Sequence[int], pixels_wide: int = PIXELS
     header, _ = next(iter(read.values()))
     assert header.pixel_spacing_mm is not None  # an analysed series has one, the same on all slices
     frame = _body_frame([hu for _, hu in read.values()], header.pixel_spacing_mm, pixels_wide)
-    return [_with_heat_map(index, *read[index], heatmap[index], frame) for index in chosen if index in read]
+    images = [_with_heat_map(index, *read[index], heatmap[index], frame) for index in chosen if index in read]
+    labels = _read_map(analysis, analysis.findings_map) if findings and analysis.findings_map else None
+    return [_with_outlines(image, findings, analysis.report["slices"], labels, frame) for image in images]
 
 
 def _read_map(analysis: Analysis, stored: FieldFile) -> Grey | None:
@@ -235,28 +249,62 @@ def _with_heat_map(index: int, header: SliceHeader, hu: npt.NDArray[np.int16], h
     return _slice_image(index, header, frame, ct, _with_heat(ct, _cut(heat, size_mm, frame)))
 
 
+def _with_outlines(
+    image: SliceImage, findings: Sequence[Place], slices: Sequence[dict[str, Any]], labels: Grey | None, frame: Frame
+) -> SliceImage:
+    """What the map (slice, row, column) holds of the findings on this slice; one that it has nowhere, as a reader
+    marked it, as a ring on the slice of its centre."""
+    index = image.number - 1
+    overlay, outlined = image.overlay, []
+    for each in findings:
+        mapped = labels is not None and bool((labels == each.number).any())
+        labelled = labels[index] == each.number if labels is not None and mapped else None
+        if labelled.any() if labelled is not None else _level(slices, each) == index:
+            overlay = _outlined(overlay, _shape(each, image.header, frame, labelled))
+            outlined.append(each.number)
+    return replace(image, overlay=overlay, outlined=tuple(outlined))
+
+
 def _cut_around(
     place: Place, index: int, header: SliceHeader, hu: npt.NDArray[np.int16], labelled: npt.NDArray[np.bool_] | None
 ) -> SliceImage:
     """``labelled``: the finding on the slice, of any matrix; None where there is no map."""
+    row_mm, column_mm = _in_image_mm(place, header)
+    width_mm = max(CUT_MM, CUT_AXES * place.long_axis_mm)
+    frame = Frame(row_mm, column_mm, width_mm, CUT_PIXELS_WIDE)
+    ct = _cut(in_lung_window(hu), _size_mm(header), frame)
+    here = labelled if labelled is not None and labelled.any() else None
+    return _slice_image(index, header, frame, ct, _outlined(ct.convert("RGB"), _shape(place, header, frame, here)))
+
+
+def _in_image_mm(place: Place, header: SliceHeader) -> tuple[float, float]:
+    """Where its centre lies, down and across from the image's corner."""
     assert header.position is not None  # as an analysed series has
     assert header.orientation is not None
     assert header.pixel_spacing_mm is not None
-    away_mm = np.array(place.centroid_mm) - header.position
-    column_mm, row_mm = np.reshape(header.orientation, (2, 3)) @ away_mm
+    column_mm, row_mm = np.reshape(header.orientation, (2, 3)) @ (np.array(place.centroid_mm) - header.position)
     down_mm, across_mm = header.pixel_spacing_mm
-    width_mm = max(CUT_MM, CUT_AXES * place.long_axis_mm)
-    frame = Frame(row_mm + down_mm / 2, column_mm + across_mm / 2, width_mm, CUT_PIXELS_WIDE)
-    ct = _cut(in_lung_window(hu), _size_mm(header), frame)
-    if labelled is not None and labelled.any():
-        shape = np.asarray(_cut(labelled.astype(np.uint8) * 255, _size_mm(header), frame)) > 127
-    else:
-        rows, columns = np.indices((ct.height, ct.width))
-        away = np.hypot(rows - ct.height / 2, columns - ct.width / 2)
-        shape = away * frame.mm_per_pixel <= place.long_axis_mm / 2
-    outlined = np.repeat(np.asarray(ct)[..., None], 3, axis=-1)
-    outlined[ndimage.binary_dilation(shape) & ~ndimage.binary_erosion(shape)] = OUTLINE_RGB
-    return _slice_image(index, header, frame, ct, Image.fromarray(outlined))
+    return float(row_mm + down_mm / 2), float(column_mm + across_mm / 2)
+
+
+def _shape(
+    place: Place, header: SliceHeader, frame: Frame, labelled: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.bool_]:
+    """A finding in the frame's picture: as the map has it on the slice, without one a disc as wide as its long axis."""
+    if labelled is not None:
+        return np.asarray(_cut(labelled.astype(np.uint8) * 255, _size_mm(header), frame)) > 127
+    row_mm, column_mm = _in_image_mm(place, header)
+    rows, columns = np.indices((round(frame.pixels_wide / ASPECT), frame.pixels_wide))
+    down = (rows - rows.shape[0] / 2) * frame.mm_per_pixel + frame.row_mm - row_mm
+    across = (columns - rows.shape[1] / 2) * frame.mm_per_pixel + frame.column_mm - column_mm
+    disc: npt.NDArray[np.bool_] = np.hypot(down, across) <= place.long_axis_mm / 2
+    return disc
+
+
+def _outlined(picture: Image.Image, shape: npt.NDArray[np.bool_]) -> Image.Image:
+    pixels = np.array(picture)
+    pixels[ndimage.binary_dilation(shape) & ~ndimage.binary_erosion(shape)] = OUTLINE_RGB
+    return Image.fromarray(pixels)
 
 
 def _slice_image(index: int, header: SliceHeader, frame: Frame, ct: Image.Image, overlay: Image.Image) -> SliceImage:

@@ -34,8 +34,9 @@ from .stored_text import stored_text
 from .trend import TimePoint, point_of, since_last
 
 PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: WIDTH * 0.3}  # by number of key slices
-SMALLEST = 0.6  # of that, where the page holds much else
-AROUND_PICTURES = 60.0  # points: title and captions
+SMALLEST = 0.55  # of that, where the page holds much else
+AROUND_PICTURES, OUTLINED_LINE = 60.0, 9.5  # points: title and captions, and a line more where findings are outlined
+MAX_NAMED = 6  # findings on a slice that the line has room for
 SHA256_DIGITS = 12
 
 
@@ -45,7 +46,8 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
     """
     patient = analysis.series.study.patient
     mismatch = analysis.series.study.accepted_mismatch
-    images = key_images(analysis)
+    findings = [each for each in finding_reviews.reviewed(analysis) if each.present]
+    images = key_images(analysis, findings)
     marked = point_of(points, analysis)
     above = [
         _facts(analysis, images),
@@ -65,15 +67,21 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
     for brief, shown in ((False, images), (True, images), (True, images[:1])):
         below = [*course, *_method_section(analysis, brief=brief)]
         room = height - sum(part.wrap(WIDTH, height)[1] for part in [*above, *below])
-        if room >= _least_height(len(shown)):
+        if room >= _least_height(shown):
             break
-    return [*above, *_image_section(analysis, shown, room), *below]
+    return [*above, *_image_section(analysis, shown, bool(findings), room), *below]
 
 
-def _least_height(pictures: int) -> float:
-    """Points that so many key slices need; a sentence where there are none."""
+def _around(images: Sequence[SliceImage]) -> float:
+    """Points of title and captions."""
+    return AROUND_PICTURES + (OUTLINED_LINE if any(image.outlined for image in images) else 0)
+
+
+def _least_height(images: Sequence[SliceImage]) -> float:
+    """Points that key slices need; a sentence where there are none."""
+    pictures = len(images)
     rows = min(2, pictures)
-    return AROUND_PICTURES + (rows * SMALLEST * PICTURE_WIDTH[pictures] / ASPECT if pictures else 0)
+    return _around(images) + (rows * SMALLEST * PICTURE_WIDTH[pictures] / ASPECT if pictures else 0)
 
 
 def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
@@ -225,7 +233,7 @@ def _since_last(comparison: Comparison | None) -> list[Flowable]:
     return [paragraph(" ".join(filter(None, [said, lesion_words.rejected_note(change), *remarks])), 8)]
 
 
-def _image_section(analysis: Analysis, images: Sequence[SliceImage], room: float) -> list[Flowable]:
+def _image_section(analysis: Analysis, images: Sequence[SliceImage], has_findings: bool, room: float) -> list[Flowable]:
     """As large as the ``room`` allows, in points of height."""
     if not images:
         sentence = gettext(
@@ -233,7 +241,7 @@ def _image_section(analysis: Analysis, images: Sequence[SliceImage], room: float
         )
         return [*heading(gettext("Key images")), paragraph(sentence)]
     largest, rows_of_pictures = PICTURE_WIDTH[len(images)], min(2, len(images))
-    fitting = (room - AROUND_PICTURES) / rows_of_pictures * ASPECT
+    fitting = (room - _around(images)) / rows_of_pictures * ASPECT
     width = min(largest, max(fitting, SMALLEST * largest))
     captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image)] for image in images]
     ct = [Picture(image, image.ct, width) for image in images]
@@ -244,10 +252,12 @@ def _image_section(analysis: Analysis, images: Sequence[SliceImage], room: float
     else:
         rows, widths = [ct, overlays, captions], [largest + GAP] * len(images)
     grid = table(rows, widths, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
-    return [*heading_with_legend(_images_title(analysis, len(images))), Spacer(0, 3), grid]
+    return [*heading_with_legend(_images_title(analysis, len(images), has_findings)), Spacer(0, 3), grid]
 
 
-def _images_title(analysis: Analysis, count: int) -> str:
+def _images_title(analysis: Analysis, count: int, has_findings: bool) -> str:
+    if not analysis.slice_counts["positive"] and has_findings:
+        return gettext("Slice of the largest finding (no slice is positive)")
     if not analysis.slice_counts["positive"]:
         return gettext("Middle of the lungs (no slice is positive)")
     if count == 1:
@@ -261,12 +271,18 @@ def _caption(analysis: Analysis, image: SliceImage) -> list[str]:
     place = {"number": image.number, "all": len(slices), "z": formats.position_text(this["z_mm"])}
     lines = [gettext("Slice %(number)s of %(all)s, z %(z)s") % place]
     if this["probability"] is None:
-        return lines
+        return lines + _outlined_words(image)
     said = gettext("Probability %(probability)s") % {"probability": formats.ratio_text(this["probability"])}
     if this["positive"]:
         activation = {"said": said, "area": formats.area_text(this["activation_cm2"])}
         said = gettext("%(said)s, activation %(area)s") % activation
-    return [*lines, said]
+    return [*lines, said, *_outlined_words(image)]
+
+
+def _outlined_words(image: SliceImage) -> list[str]:
+    """What is drawn in green, a line where there is some."""
+    numbers = [f"#{number}" for number in image.outlined[:MAX_NAMED]] + ["…"] * (len(image.outlined) > MAX_NAMED)
+    return [gettext("Green: findings %(numbers)s") % {"numbers": ", ".join(numbers)}] if numbers else []
 
 
 def _method_section(analysis: Analysis, *, brief: bool) -> list[Flowable]:

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from patients.models import Series
 
-from .finding_reviews import marked, rejected
+from .finding_reviews import largest, reviewed
 from .models import Analysis, Comparison
 from .pipeline.kept import MAP_SIZE
 from .storage import MAPS
@@ -33,12 +33,16 @@ def scan_of(series: Series, done: Analysis | None) -> dict[str, Any]:
         ]
     else:  # a usable series may hold localisers, which have no place in it
         slices = [_slice(each.pk, each.z_mm, {}, None) for each in stored if each.z_mm is not None or not series.usable]
+    findings = reviewed(done) if done else []
+    leading = largest(findings)
     return {
         "slices": slices,
-        "rejected": rejected(done) if done else [],
+        "rejected": [each.number for each in findings if not each.present],
+        "largest_z_mm": leading.centroid_mm[2] if leading else None,
         "marks": [
             {"centroid_mm": each.centroid_mm, "long_axis_mm": each.long_axis_mm}
-            for each in (marked(done) if done else [])
+            for each in findings
+            if each.present and each.finding is None
         ],
         **{name: map_of(done, name) for name in MAPS},
     }

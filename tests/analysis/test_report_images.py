@@ -56,6 +56,14 @@ def test_without_positive_slices_the_middle_of_the_lungs_is_shown():
     assert choose_slices(slices(None, None, None)) == [1]
 
 
+def test_without_positive_slices_the_slice_of_the_largest_finding_is_shown():
+    largest = Place(1, [0.0, 0.0, -19.0], 12.0)
+    assert choose_slices(slices(0, 0, 0, 0), largest) == [2]
+    assert most_affected_z_mm(slices(0, 0, 0, 0), largest) == -19.0
+    assert choose_slices(slices(0, 0, 0, 3), largest) == [3]
+    assert most_affected_z_mm(slices(0, 0, 0, 3), largest) == -30.0
+
+
 def test_the_map_is_clear_below_its_threshold_and_runs_from_blue_to_red():
     clear, low, high = heat_rgba(np.array([0.19, 0.3, 0.9]))
     assert clear[3] == 0
@@ -68,7 +76,7 @@ def test_the_map_is_clear_below_its_threshold_and_runs_from_blue_to_red():
 def image(site, tmp_path):
     patient = Patient.objects.create(site=site, patient_id="P-17")
     analysis = finished_analysis(patient, tmp_path, date=datetime.date(2020, 3, 3), activation_cm2={10: 40.0})
-    (image,) = key_images(analysis)
+    (image,) = key_images(analysis, ())
     return image
 
 
@@ -174,3 +182,20 @@ def _outline(image) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.nonzero((np.asarray(image.overlay) == OUTLINE_RGB).all(axis=-1))
     assert len(rows)
     return rows, columns
+
+
+def test_key_images_outline_what_the_map_has_of_findings_there_and_rings_on_the_slice_of_their_centre(analysis):
+    """The map has finding 1 in slices 5 to 7, with the heat map at its most in the sixth, and none of this number 9."""
+    in_map = Place(1, (84.75, -5.25, FIRST_Z_MM - 5 * SPACING_MM), 14.0)
+    own = Place(9, (-20.0, 30.0, FIRST_Z_MM - 5 * SPACING_MM), 30.0)
+    elsewhere = Place(8, (-20.0, 30.0, FIRST_Z_MM - 9 * SPACING_MM), 30.0)
+    image = key_images(analysis, [in_map, own, elsewhere])[0]
+    assert (image.number, image.outlined) == (6, (1, 9))
+    _, columns = _outline(image)
+    for place, is_own in ((in_map, columns > image.ct.width / 2), (own, columns < image.ct.width / 2)):
+        width_mm = (columns[is_own].max() - columns[is_own].min()) * image.mm_per_pixel
+        assert width_mm == pytest.approx(15 if place is in_map else 30, abs=2)
+    apart_mm = (columns[columns > image.ct.width / 2].mean() - columns[columns < image.ct.width / 2].mean()) * (
+        image.mm_per_pixel
+    )
+    assert apart_mm == pytest.approx(84.75 + 20, abs=2)

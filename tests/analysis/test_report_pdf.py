@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.urls import reverse
 from pypdf import PdfReader
 
-from analysis.finding_reviews import say_of
+from analysis.finding_reviews import mark, say_of
 from analysis.formats import decision_words
 from analysis.models import Analysis, Comparison
 from analysis.report_pdf import render
@@ -19,7 +19,7 @@ from analysis.services import correct
 from analysis.trend import trend
 from patients.models import Patient, Series, Study
 
-from .finished import finished_analysis, signed_reading
+from .finished import FIRST_Z_MM, SPACING_MM, finished_analysis, signed_reading
 
 FIRST, SECOND = datetime.date(2020, 3, 3), datetime.date(2020, 3, 12)
 MANY = {3: 20.0, 4: 60.4, 5: 59.0, 10: 40.0, 15: 30.0}
@@ -135,6 +135,20 @@ def test_a_normal_scan_shows_the_middle_of_the_lungs(patient, tmp_path):
     assert "Not suspected None of 18 lung slices abnormal: positive ratio 0.00, not above the threshold of 0.10" in text
     assert "Middle of the lungs (no slice is positive)" in text
     assert text.count("of 20, z") == 1
+
+
+def test_without_a_positive_slice_the_largest_finding_that_counts_is_shown(patient, user, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST)
+    near = mark(analysis, user=user, centroid_mm=[-60.0, 0.0, FIRST_Z_MM - 3 * SPACING_MM], long_axis_mm=12.0)
+    far = mark(analysis, user=user, centroid_mm=[-60.0, 0.0, FIRST_Z_MM - 12 * SPACING_MM], long_axis_mm=25.0)
+    text = text_of(analysis)
+    assert "Slice of the largest finding (no slice is positive)" in text
+    assert f"Slice 13 of 20, z −160.0 mm Probability 0.02 Green: findings #{far.number}" in text
+    assert f"Findings: #{far.number} one that a reader marked (25.0 mm)" in text
+    say_of(analysis, user=user, number=far.number, present=False)
+    assert "Slice 4 of 20" in text_of(analysis)
+    say_of(analysis, user=user, number=near.number, present=False)
+    assert "Middle of the lungs (no slice is positive)" in text_of(analysis)
 
 
 def test_page_and_report_name_the_decision_alike_and_no_disease(client, user, patient, tmp_path):

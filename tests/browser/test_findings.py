@@ -2,10 +2,10 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.test_accessibility import axe_faults
-from tests.browser.viewing import coloured_pixels, drag, viewer
+from tests.browser.viewing import coloured_pixels, drag, open_viewer, viewer
 from tests.servers import wait_until
 from tests.stack import Stack
 
@@ -30,6 +30,22 @@ def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, analysed: str)
         wait_until(lambda: coloured_pixels(page, "marks") > 100, 10, "the ring of what has the focus")
         page.locator(".screen").focus()
         wait_until(lambda: coloured_pixels(page, "marks") == 0, 10, "the ring to go")
+
+
+def test_without_a_positive_slice_the_viewer_begins_with_the_largest_finding(stack: Stack, analysed: str):
+    def negative(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace('"positive": true', '"positive": false'))
+
+    with viewer(stack, analysed) as page:
+        place = page.locator("[data-viewer]")
+        first = place.get_attribute("data-slice-index")
+        page.route(f"**{analysed.removeprefix(stack.url)}", negative)
+        open_viewer(page, analysed)
+        at_once = place.get_attribute("data-slice-index")
+        page.locator("[data-finding]").first.click()
+        expect(place).to_have_attribute("data-slice-index", at_once or "")
+        assert at_once != first
 
 
 def test_the_list_of_findings_leads_to_opacity_that_is_no_finding(stack: Stack, analysed: str):
