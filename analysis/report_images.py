@@ -42,7 +42,7 @@ SHEET_SLICES, SHEET_PIXELS_WIDE = 30, 280
 """Pictures on the contact sheet, which fill a page, and the width of one: 35 mm at 200 dots per inch."""
 CUT_PIXELS_WIDE, CUT_MM, CUT_AXES = 320, 80.0, 2.5
 """Of the cut around a finding: 40 mm in print, which show this much of the lung, or this many long axes if more."""
-OUTLINE_RGB = (64, 255, 128)
+OUTLINE_RGB, OUTLINE_EDGE_RGB = (64, 255, 128), (0, 24, 8)
 """As ``static/src/viewer/outline.ts`` draws findings."""
 HEAT_EDGE = 12 / 255
 """Activations above the threshold over which the colour fades in, as in ``static/src/viewer/heatmap.ts``."""
@@ -302,8 +302,10 @@ def _shape(
 
 
 def _outlined(picture: Image.Image, shape: npt.NDArray[np.bool_]) -> Image.Image:
+    """With a dark edge on either side, as a green line is lost in the heat map."""
     pixels = np.array(picture)
-    pixels[ndimage.binary_dilation(shape) & ~ndimage.binary_erosion(shape)] = OUTLINE_RGB
+    for width, colour in ((2, OUTLINE_EDGE_RGB), (1, OUTLINE_RGB)):
+        pixels[ndimage.binary_dilation(shape, None, width) & ~ndimage.binary_erosion(shape, None, width)] = colour
     return Image.fromarray(pixels)
 
 
