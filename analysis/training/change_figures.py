@@ -6,7 +6,6 @@ the page. About ten minutes on two CPU cores.
 """
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +22,9 @@ from analysis.pipeline.run import analyse_volume
 from analysis.pipeline.weights import Models, released
 from analysis.training import data
 from analysis.training.cases import volume_of
+from analysis.training.evaluation_page import write
 from analysis.training.measures import bootstrap
 
-FILE = data.ROOT / "docs" / "evaluation" / "change.json"
 PIXEL_MM, MATRIX = 0.7, 512
 DAYS = 90
 GONE, CAME = 0.0, np.inf
@@ -241,7 +240,7 @@ def change_figures(models: Models) -> dict:
 
 def main() -> None:
     found = change_figures(released(torch.device("cpu")))
-    FILE.write_text(json.dumps(found, indent=1) + "\n")
+    write("change", found)
     print(f"{found['pairs']} pairs of scans, {found['lesions']} lesions, {found['found_twice']} of them found twice")
     print(f"matched {found['matched']:.1%} of these, {found['persisting_matched']:.1%} of all that persist")
     print(f"{found['wrong_matches']:.1%} of {found['matches']} matches wrong")
