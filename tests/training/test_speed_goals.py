@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from analysis.training.evaluation_page import FOLDER
@@ -25,3 +26,11 @@ def test_growth_is_of_each_slice_more() -> None:
     )
     assert (seconds.measured, seconds.met) == (pytest.approx(2.0), False)  # 20 ms each instead of 10
     assert (gigabytes.measured, gigabytes.met) == (pytest.approx(1.0), True)
+
+
+def test_networks_that_see_nothing_miss_the_goal_of_the_score() -> None:
+    bench = json.loads((FOLDER / "bench.json").read_text())
+    blind = bench["accuracy"] | {"score_cm3": [0.0] * len(bench["accuracy"]["score_cm3"])}
+    with np.errstate(invalid="ignore"):
+        (score,) = (one for one in speed_goals(bench | {"accuracy": blind}) if one.what.startswith("score, compiled"))
+    assert score.met is False
