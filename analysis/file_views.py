@@ -13,7 +13,7 @@ from patients.models import Instance
 from patients.part10 import Refused, as_part10
 
 from . import report_images, slice_images
-from .finding_reviews import largest, reviewed
+from .finding_reviews import largest_mm, reviewed
 from .lesions import of_neighbours
 from .matching import by_height, match
 from .models import Analysis, Comparison
@@ -39,8 +39,8 @@ def change_map(request: HttpRequest, pk: int) -> FileResponse:
 
 @require_safe
 def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
-    """A done run's slice at the level to look at in the run ``of``, of the same patient. The
-    page names the comparisons that are done, by which levels are matched, so that browsers ask anew after one."""
+    """A done run's slice at the level to look at in the run ``of``, of the same patient. The page names the comparisons
+    that are done, by which levels are matched, and the findings that count: after a change browsers ask anew."""
     done = Analysis.objects.filter(state=Analysis.State.DONE)
     shown = visible_or_404(done, request.user, pk)
     leading = visible_or_404(done.filter(series__study__patient=shown.series.study.patient_id), request.user, of)
@@ -53,7 +53,7 @@ def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
 def _same_level_mm(shown: Analysis, leading: Analysis) -> float:
     """The height in ``shown`` of the slice to look at in ``leading``: by registration where it is a later
     result of the course, else by its height in the lungs."""
-    z_mm = report_images.most_affected_z_mm(leading.report["slices"], largest(reviewed(leading)))
+    z_mm = report_images.most_affected_z_mm(leading.report["slices"], largest_mm(leading, reviewed(leading)))
     if shown == leading:
         return z_mm
     points = trend(shown.series.study.patient)

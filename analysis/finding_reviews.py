@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from .models import Analysis, Comparison, Finding, FindingReview
 from .services import NO_RESULT, Refusal
+from .slice_images import heights_mm
 
 UNKNOWN_FINDING = gettext_lazy("There is no such finding in this result.")
 OUTSIDE = gettext_lazy("This place lies outside the slices of this result.")
@@ -106,9 +107,12 @@ def reviewed_change(comparison: Comparison | None) -> dict[str, Any] | None:
     return comparison.change | {"lesions": lesions}
 
 
-def largest(findings: Sequence[ReviewedFinding]) -> ReviewedFinding | None:
-    """The longest of those that count."""
-    return max((each for each in findings if each.present), key=lambda each: each.long_axis_mm, default=None)
+def largest_mm(analysis: Analysis, findings: Sequence[ReviewedFinding]) -> float | None:
+    """Height of the longest that counts, as the slices' z_mm, which is shown where no slice is positive; else None."""
+    counting = [each for each in findings if each.present]
+    if not counting or analysis.slice_counts["positive"]:
+        return None
+    return heights_mm(analysis, [max(counting, key=lambda each: each.long_axis_mm).centroid_mm])[0]
 
 
 def say_of(analysis: Analysis, *, user: Any, number: int, present: bool, reason: str = "") -> FindingReview:

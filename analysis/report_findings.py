@@ -9,6 +9,7 @@ from reportlab.platypus import Flowable, Spacer
 
 from . import formats, lesion_words
 from .finding_reviews import ReviewedFinding, reviewed, reviewed_change
+from .lesions import NEWS
 from .models import Analysis, Comparison
 from .report_images import SliceImage, finding_images
 from .report_pictures import Picture
@@ -21,9 +22,8 @@ PICTURE_WIDTH = 113.0
 LESION_HEAD = (gettext_lazy("Lesion"), gettext_lazy("What and where"), gettext_lazy("Number and volume then → now"))
 
 
-def findings_in_short(analysis: Analysis) -> list[Flowable]:
-    """The largest findings that count, and what readers say of them."""
-    findings = reviewed(analysis)
+def findings_in_short(analysis: Analysis, findings: Sequence[ReviewedFinding]) -> list[Flowable]:
+    """The largest of its findings that count, and what readers say of them."""
     counting = [each for each in findings if each.present]
     if analysis.report["findings"] is None and not counting:
         return [Spacer(0, GAP / 2), paragraph(gettext("Findings: not looked for by the networks of that time."), 8)]
@@ -122,7 +122,7 @@ def change_section(comparison: Comparison | None) -> list[Flowable]:
         return [*title, paragraph(stored_text(comparison.error) or waiting)]
     rows = [
         [
-            paragraph(lesion_words.lesion_words(lesion), 7.5, bold=lesion["status"] in ("new", "grown")),
+            paragraph(lesion_words.lesion_words(lesion), 7.5, bold=lesion["status"] in NEWS),
             paragraph(_what(lesion), 7.5),
             paragraph(lesion_words.lesion_measures(lesion), 7.5),
         ]

@@ -6,7 +6,7 @@ letters follow from ImageOrientationPatient (DICOM PS3.3 C.7.6.2.1.1), so nothin
 
 import logging
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from . import storage
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD
 from .models import Analysis
 from .pipeline.series import SliceHeader, UnusableSeries
-from .slice_images import Grey, as_jpeg, in_lung_window, read_slice
+from .slice_images import Grey, as_jpeg, heights_mm, in_lung_window, read_slice
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,9 @@ SHEET_SLICES, SHEET_PIXELS_WIDE = 30, 280
 """Pictures on the contact sheet, which fill a page, and the width of one: 35 mm at 200 dots per inch."""
 CUT_PIXELS_WIDE, CUT_MM, CUT_AXES = 320, 80.0, 2.5
 """Of the cut around a finding: 40 mm in print, which show this much of the lung, or this many long axes if more."""
-OUTLINE_RGB, OUTLINE_EDGE_RGB = (64, 255, 128), (0, 24, 8)
+OUTLINE_RGB = (64, 255, 128)
 """As ``static/src/viewer/outline.ts`` draws findings."""
+OUTLINE_EDGE_RGB = (0, 24, 8)
 HEAT_EDGE = 12 / 255
 """Activations above the threshold over which the colour fades in, as in ``static/src/viewer/heatmap.ts``."""
 THUMBNAIL, THUMBNAIL_QUALITY = (400, 300), 80  # pixels, twice what the timeline shows
@@ -89,15 +90,15 @@ class Place(Protocol):
     long_axis_mm: float
 
 
-def choose_slices(slices: Sequence[dict[str, Any]], largest: Place | None = None) -> list[int]:
+def choose_slices(slices: Sequence[dict[str, Any]], largest_mm: float | None = None) -> list[int]:
     """Indices of up to three positive slices with the most activation, well apart, head to feet.
 
-    Without positive slices: that of the largest finding; without one the middle one of the lungs (of the series where
-    no lung was found).
+    Without positive slices: that at the height of the largest finding; without one the middle one of the lungs (of the
+    series where no lung was found).
     """
     positive = [index for index, each in enumerate(slices) if each["positive"]]
-    if not positive and largest:
-        return [_level(slices, largest)]
+    if not positive and largest_mm is not None:
+        return [_nearest(slices, largest_mm)]
     if not positive:
         lung = [index for index, each in enumerate(slices) if each["probability"] is not None]
         shown = lung or list(range(len(slices)))
@@ -110,7 +111,7 @@ def choose_slices(slices: Sequence[dict[str, Any]], largest: Place | None = None
     return sorted(chosen)
 
 
-def most_affected_z_mm(slices: Sequence[dict[str, Any]], largest: Place | None = None) -> float:
+def most_affected_z_mm(slices: Sequence[dict[str, Any]], largest_mm: float | None = None) -> float:
     """The height of the positive slice with the most activation; where none is positive that of the largest finding;
     without one the middle of the lungs, of all slices where there is no lung."""
     lung = [each for each in slices if each["probability"] is not None] or slices
@@ -118,12 +119,19 @@ def most_affected_z_mm(slices: Sequence[dict[str, Any]], largest: Place | None =
     positive = [each for each in lung if each["positive"]]
     if positive:
         return float(max(positive, key=lambda each: each["activation_cm2"])["z_mm"])
-    return float(largest.centroid_mm[2] if largest else middle)
+    return float(middle if largest_mm is None else largest_mm)
 
 
-def _level(slices: Sequence[dict[str, Any]], place: Place) -> int:
-    """Index of the slice of its centre."""
-    return min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - place.centroid_mm[2]))
+def _nearest(slices: Sequence[dict[str, Any]], z_mm: float) -> int:
+    """Index of the slice nearest to a height."""
+    return min(range(len(slices)), key=lambda index: abs(slices[index]["z_mm"] - z_mm))
+
+
+def _levels(analysis: Analysis, findings: Sequence[Place]) -> dict[int, int]:
+    """Index of the slice of the centre of each, by number."""
+    slices = analysis.report["slices"]
+    heights = heights_mm(analysis, [each.centroid_mm for each in findings])
+    return {each.number: _nearest(slices, z_mm) for each, z_mm in zip(findings, heights, strict=True)}
 
 
 def thumbnail(analysis: Analysis, z_mm: float) -> bytes | None:
@@ -138,8 +146,10 @@ def thumbnail(analysis: Analysis, z_mm: float) -> bytes | None:
 
 def key_images(analysis: Analysis, findings: Sequence[Place]) -> list[SliceImage]:
     """The chosen slices of a finished analysis, with what the findings outline there."""
+    slices = analysis.report["slices"]
     largest = max(findings, key=lambda each: each.long_axis_mm, default=None)
-    return _images(analysis, choose_slices(analysis.report["slices"], largest), findings=findings)
+    largest_mm = heights_mm(analysis, [largest.centroid_mm])[0] if largest else None
+    return _images(analysis, choose_slices(slices, largest_mm), findings=findings)
 
 
 def sheet_images(analysis: Analysis) -> list[SliceImage]:
@@ -160,8 +170,7 @@ def finding_images(analysis: Analysis, findings: Sequence[Place]) -> dict[int, S
 
     ``overlay``: with the outline of the map, or with a ring as wide as the long axis where the map has none there.
     """
-    slices = analysis.report["slices"]
-    level = {each.number: _level(slices, each) for each in findings}
+    level = _levels(analysis, findings)
     read = _read(analysis, set(level.values()))
     labels = _read_map(analysis, analysis.findings_map) if analysis.findings_map else None
     images = {}
@@ -189,7 +198,8 @@ def _images(
     frame = _body_frame([hu for _, hu in read.values()], header.pixel_spacing_mm, pixels_wide)
     images = [_with_heat_map(index, *read[index], heatmap[index], frame) for index in chosen if index in read]
     labels = _read_map(analysis, analysis.findings_map) if findings and analysis.findings_map else None
-    return [_with_outlines(image, findings, analysis.report["slices"], labels, frame) for image in images]
+    levels = _levels(analysis, findings) if findings else {}
+    return [_with_outlines(image, findings, levels, labels, frame) for image in images]
 
 
 def _read_map(analysis: Analysis, stored: FieldFile) -> Grey | None:
@@ -250,19 +260,18 @@ def _with_heat_map(index: int, header: SliceHeader, hu: npt.NDArray[np.int16], h
 
 
 def _with_outlines(
-    image: SliceImage, findings: Sequence[Place], slices: Sequence[dict[str, Any]], labels: Grey | None, frame: Frame
+    image: SliceImage, findings: Sequence[Place], levels: dict[int, int], labels: Grey | None, frame: Frame
 ) -> SliceImage:
     """What the map (slice, row, column) holds of the findings on this slice; one that it has nowhere, as a reader
-    marked it, as a ring on the slice of its centre."""
+    marked it, as a ring on the slice of its centre. ``levels``: of each finding, by number."""
     index = image.number - 1
-    overlay, outlined = image.overlay, []
+    shapes = {}
     for each in findings:
         mapped = labels is not None and bool((labels == each.number).any())
         labelled = labels[index] == each.number if labels is not None and mapped else None
-        if labelled.any() if labelled is not None else _level(slices, each) == index:
-            overlay = _outlined(overlay, _shape(each, image.header, frame, labelled))
-            outlined.append(each.number)
-    return replace(image, overlay=overlay, outlined=tuple(outlined))
+        if labelled.any() if labelled is not None else levels[each.number] == index:
+            shapes[each.number] = _shape(each, image.header, frame, labelled)
+    return replace(image, overlay=_outlined(image.overlay, shapes.values()), outlined=tuple(shapes))
 
 
 def _cut_around(
@@ -274,7 +283,7 @@ def _cut_around(
     frame = Frame(row_mm, column_mm, width_mm, CUT_PIXELS_WIDE)
     ct = _cut(in_lung_window(hu), _size_mm(header), frame)
     here = labelled if labelled is not None and labelled.any() else None
-    return _slice_image(index, header, frame, ct, _outlined(ct.convert("RGB"), _shape(place, header, frame, here)))
+    return _slice_image(index, header, frame, ct, _outlined(ct.convert("RGB"), [_shape(place, header, frame, here)]))
 
 
 def _in_image_mm(place: Place, header: SliceHeader) -> tuple[float, float]:
@@ -301,11 +310,12 @@ def _shape(
     return disc
 
 
-def _outlined(picture: Image.Image, shape: npt.NDArray[np.bool_]) -> Image.Image:
-    """With a dark edge on either side, as a green line is lost in the heat map."""
+def _outlined(picture: Image.Image, shapes: Collection[npt.NDArray[np.bool_]]) -> Image.Image:
+    """With a dark edge on either side of each line, which would be lost in the heat map."""
     pixels = np.array(picture)
     for width, colour in ((2, OUTLINE_EDGE_RGB), (1, OUTLINE_RGB)):
-        pixels[ndimage.binary_dilation(shape, None, width) & ~ndimage.binary_erosion(shape, None, width)] = colour
+        for shape in shapes:
+            pixels[ndimage.binary_dilation(shape, None, width) & ~ndimage.binary_erosion(shape, None, width)] = colour
     return Image.fromarray(pixels)
 
 

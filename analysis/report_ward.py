@@ -46,8 +46,9 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
     """
     patient = analysis.series.study.patient
     mismatch = analysis.series.study.accepted_mismatch
-    findings = [each for each in finding_reviews.reviewed(analysis) if each.present]
-    images = key_images(analysis, findings)
+    findings = finding_reviews.reviewed(analysis)
+    counting = [each for each in findings if each.present]
+    images = key_images(analysis, counting)
     marked = point_of(points, analysis)
     above = [
         _facts(analysis, images),
@@ -59,7 +60,7 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
         *signed_readings(analysis),
         Spacer(0, GAP),
         _numbers(analysis, marked, points),
-        *findings_in_short(analysis),
+        *findings_in_short(analysis, findings),
         *overruled_slices(analysis),
         *_since_last(since_last(points, analysis)),
     ]
@@ -69,7 +70,7 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
         room = height - sum(part.wrap(WIDTH, height)[1] for part in [*above, *below])
         if room >= _least_height(shown):
             break
-    return [*above, *_image_section(analysis, shown, bool(findings), room), *below]
+    return [*above, *_image_section(analysis, shown, bool(counting), room), *below]
 
 
 def _around(images: Sequence[SliceImage]) -> float:

@@ -2,16 +2,20 @@
 
 import io
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from pydicom.errors import InvalidDicomError
 
 from patients.models import Instance
 
 from . import storage
+from .models import Analysis
 from .pipeline.decoder import Decoder
-from .pipeline.series import SliceHeader, read_header
+from .pipeline.headers import normal_to_head
+from .pipeline.series import SliceHeader, UnusableSeries, read_header
 
 LUNG_WINDOW_HU = (-1350.0, 150.0)
 """Centre −600, width 1500: the usual lung window."""
@@ -28,6 +32,18 @@ def read_slice(instance: Instance) -> tuple[SliceHeader, npt.NDArray[np.int16]]:
     with storage.local_images([instance]) as (path,), _one_at_a_time:
         header = read_header(path)
         return header, _decoder.read_hu(header)
+
+
+def heights_mm(analysis: Analysis, centroids_mm: Sequence[Sequence[float]]) -> list[float]:
+    """Of places in the patient (LPS), along the normal of the analysed slices, as their z_mm; z where no header can be
+    read."""
+    first = analysis.series.instances.filter(sop_instance_uid=analysis.report["slices"][0]["sop_instance_uid"])
+    try:
+        with storage.local_images(first) as (path,):
+            normal = normal_to_head(read_header(path).orientation)
+    except (UnusableSeries, InvalidDicomError, OSError, ValueError):  # gone, damaged, or without an orientation
+        return [centroid[2] for centroid in centroids_mm]
+    return [float(normal @ centroid) for centroid in centroids_mm]
 
 
 def in_lung_window(hu: npt.NDArray[np.int16]) -> Grey:

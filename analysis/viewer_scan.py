@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from patients.models import Series
 
-from .finding_reviews import largest, reviewed
+from .finding_reviews import largest_mm, reviewed
 from .models import Analysis, Comparison
 from .pipeline.kept import MAP_SIZE
 from .storage import MAPS
@@ -34,11 +34,10 @@ def scan_of(series: Series, done: Analysis | None) -> dict[str, Any]:
     else:  # a usable series may hold localisers, which have no place in it
         slices = [_slice(each.pk, each.z_mm, {}, None) for each in stored if each.z_mm is not None or not series.usable]
     findings = reviewed(done) if done else []
-    leading = largest(findings)
     return {
         "slices": slices,
         "rejected": [each.number for each in findings if not each.present],
-        "largest_z_mm": leading.centroid_mm[2] if leading else None,
+        "largest_z_mm": largest_mm(done, findings) if done else None,
         "marks": [
             {"centroid_mm": each.centroid_mm, "long_axis_mm": each.long_axis_mm}
             for each in findings

@@ -26,7 +26,7 @@ from . import help as user_help
 from . import lesions, services
 from .charts import noted_days, trend_figures
 from .checks import has_evaluation
-from .finding_reviews import reviewed, reviewed_change
+from .finding_reviews import in_short, reviewed, reviewed_change
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import STOP_POLLING, live, state
 from .models import Analysis, Comparison
@@ -122,6 +122,7 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
         return shown | {
             "section": "patients",
             "waiting": waiting_uploads(request).filter(patient=patient),
+            "findings_of_newest": _findings_of(shown["newest"]),
             "time_points": [(point, news.get(point.analysis.pk) if point.analysis else None) for point in points],
             "lanes": lanes[: lesions.open_rows(followed)],
             "more_lanes": lanes[lesions.open_rows(followed) :],
@@ -132,6 +133,12 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
 
     seen = [state(points), reasons, sorted((one.pk, one.state) for one in compared.values())]
     return live(request, "pages/patient.html", "parts/timeline.html", seen, context)
+
+
+def _findings_of(point: TimePoint | None) -> str:
+    """Another word where other findings of it count: the level of the thumbnails may be theirs."""
+    found = in_short([point.analysis.pk]) if point and point.analysis else {}
+    return "-".join(f"{each.count}-{each.largest_mm}" for each in found.values())
 
 
 @require_POST

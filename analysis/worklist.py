@@ -177,7 +177,8 @@ def rows_of(found: Iterable[Study]) -> list[Row]:
     patients = {study.patient_id: study.patient for study in found}
     points = {point.study.pk: point for own in trends(patients.values()).values() for point in own}
     runs = [point.analysis.pk for point in points.values() if point.analysis]
-    findings_in_short, lesion_news = finding_reviews.in_short(runs), lesions.news(points.values())
+    findings_in_short = finding_reviews.in_short(runs)
+    lesion_news = lesions.news(points[study.pk] for study in found)
     readings: dict[int, list[Reading]] = defaultdict(list)
     for reading in Reading.objects.filter(study__in=found).select_related("reader"):
         readings[reading.study_id].append(reading)

@@ -59,7 +59,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
 
 def _seen(rows: list[Row], counted: dict[str, int]) -> list[Any]:
     """What decides how the list looks, but for the progress of runs: else it would be replaced under the pointer."""
-    people = [(row.study.reader_id, row.report, str(row.drafted_by), row.findings, row.news) for row in rows]
+    people = [(row.study.reader_id, row.report, str(row.drafted_by), row.findings, row.news or None) for row in rows]
     course = [(row.point.days_since_first, row.point.prior and row.point.prior.pk) for row in rows]
     arriving = [row.study.arriving for row in rows]
     return [state(row.point for row in rows), people, course, arriving, counted]

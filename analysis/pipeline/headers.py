@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, CTImageStorage
@@ -75,6 +77,14 @@ class SliceHeader:
         if len(self.path.name) > MAX_NAME:
             return gettext_noop("image {number}").format(number=self.instance_number)
         return gettext_noop("image {number} ({name})").format(number=self.instance_number, name=self.path.name)
+
+
+def normal_to_head(orientation: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Unit vector (LPS) perpendicular to slices with this ImageOrientationPatient, that points to the head."""
+    along_row, along_column = np.reshape(orientation, (2, 3)).astype(np.float64)
+    normal: npt.NDArray[np.float64] = np.cross(along_row, along_column)
+    normal /= np.linalg.norm(normal)
+    return normal if normal[2] >= 0 else -normal
 
 
 _TAGS = [

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.errors import InvalidDicomError
 
-from .headers import SliceHeader, UnusableSeries, read_header
+from .headers import SliceHeader, UnusableSeries, normal_to_head, read_header
 from .marked import gettext_noop
 from .report import QualityFlag
 
@@ -263,9 +263,7 @@ def _directions(headers: Sequence[SliceHeader]) -> tuple[_Float, _Float, _Float]
         raise UnusableSeries(
             "no_position", gettext_noop("The orientation in the header is not valid (axes not perpendicular).")
         )
-    normal = np.cross(along_row, along_column)
-    normal /= np.linalg.norm(normal)
-    return along_row / lengths[0], along_column / lengths[1], normal if normal[2] >= 0 else -normal
+    return along_row / lengths[0], along_column / lengths[1], normal_to_head(cosines[0])
 
 
 def _check_duplicates(z_mm: _Float) -> None:

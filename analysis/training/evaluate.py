@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from analysis.pipeline.inference import Network
+from analysis.pipeline.report import METHOD_VERSION
 from analysis.pipeline.weights import released
 from analysis.training import data
 from analysis.training.cases import ct_volume, fold_lungs, fold_models, opacity_cases
@@ -53,6 +54,7 @@ def main() -> None:
         {
             "command": "python -m analysis.training.evaluate",
             "commit": data.commit(),
+            "method": METHOD_VERSION,
             "weights": {
                 version.name: version.sha256
                 for version in released(torch.device("cpu")).versions

@@ -34,9 +34,9 @@ MEASURED = (  # each a file .json
 
 
 def write(name: str, measured: dict) -> None:
-    """Keep what was measured, and of which version of the method it is; the page is made once all of it is there."""
+    """Keep what was measured; the page is made once all of it is there."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(measured | {"method": METHOD_VERSION}, indent=1, ensure_ascii=False, default=float)
+    text = json.dumps(measured, indent=1, ensure_ascii=False, default=float)
     (FOLDER / f"{name}.json").write_text(text + "\n")
 
 

@@ -5,7 +5,7 @@ import type { LaidOver, OutlineName } from './compare/pane';
 import { listed, pointOf } from './viewer/findings';
 import { chosenColours } from './viewer/heatmap';
 import { listenForKeys } from './viewer/keys';
-import { mostAffected, nearest } from './viewer/scan';
+import { firstShown, nearest } from './viewer/scan';
 import { Sliders } from './viewer/sliders';
 import { Steering } from './viewer/steering';
 import { STILL_WITHIN_MS } from './viewer/still';
@@ -47,7 +47,7 @@ class Comparison {
 
   async open(): Promise<void> {
     const { scan } = this.newest;
-    const start = scan.slices[mostAffected(scan)]!.z_mm ?? 0;
+    const start = scan.slices[firstShown(scan)]!.z_mm ?? 0;
     for (const pane of this.panes) pane.follow(start);
     const stills = Promise.all(this.panes.map((pane) => pane.openStill())).then(() => (this.root.dataset.shown = 'true'));
     await Promise.race([stills, new Promise((resolve) => setTimeout(resolve, STILL_WITHIN_MS))]);

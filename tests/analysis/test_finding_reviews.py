@@ -1,6 +1,8 @@
 """What readers say of findings: on the page, in the report and the export, through the API."""
 
 import csv
+import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from django.urls import reverse
 from analysis.finding_reviews import mark, reviewed, reviewed_change, say_of
 from analysis.impression import proposed
 from analysis.models import Analysis, Comparison, FindingReview
+from analysis.report_images import thumbnail
 from analysis.services import Refusal
 from analysis.trend import trend
 from tests.analysis.finished import FINDINGS, finished_analysis
@@ -252,3 +255,29 @@ def test_reviewed_findings_are_exported_with_their_series(analysis, user, tmp_pa
     series = tmp_path / "out" / own["series_instance_uid"]
     assert len(list(series.glob("*.dcm"))) == 20
     assert "Jane" not in (tmp_path / "out" / "findings.csv").read_text()
+
+
+def test_viewer_and_thumbnail_begin_with_the_largest_finding_that_counts(browser, patient, user, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=DAY)
+    upper, lower = (analysis.report["slices"][index]["z_mm"] for index in (4, 13))
+    middle = (analysis.report["slices"][1]["z_mm"] + analysis.report["slices"][-2]["z_mm"]) / 2
+    mark(analysis, user=user, centroid_mm=[30.0, 0.0, upper], long_axis_mm=9.0)
+    larger = mark(analysis, user=user, centroid_mm=[30.0, 0.0, lower], long_axis_mm=12.0)
+
+    def shown() -> tuple[float | None, bytes, str]:
+        page = browser.get(reverse("pages:patient", args=[patient.pk])).content.decode()
+        (address,) = re.findall(r'src="([^"]*thumbnail[^"]*)"', page)
+        scan = browser.get(study_page(analysis)).context["scan"]
+        return scan["largest_z_mm"], browser.get(html.unescape(address)).content, address
+
+    begins = [shown()]
+    for number in (larger.number, larger.number - 1):
+        say_of(analysis, user=user, number=number, present=False)
+        begins.append(shown())
+    assert [z_mm for z_mm, *_ in begins] == [lower, upper, None]
+    assert [jpeg for _, jpeg, _ in begins] == [thumbnail(analysis, z_mm) for z_mm in (lower, upper, middle)]
+    assert len({address for *_, address in begins}) == 3  # what a browser keeps for an hour is not shown
+
+
+def test_of_a_ct_with_positive_slices_no_finding_takes_the_lead(browser, analysis):
+    assert browser.get(study_page(analysis)).context["scan"]["largest_z_mm"] is None

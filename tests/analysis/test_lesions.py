@@ -4,6 +4,7 @@ import datetime
 import re
 
 import pytest
+from django.utils import timezone
 
 from analysis import lesions
 from analysis.lesions import Became, comparisons, followed
@@ -231,7 +232,12 @@ def test_pages_call_a_lesion_grown_from_the_factor_on_that_comparisons_do():
 
 def test_what_is_new_or_grown_is_counted_of_each_result_against_the_one_before(patient, course, user):
     first, second, third = course
-    compare(first, third, ("new", 1, None, None))  # which do not follow each other
+    compare(first, third, ("new", 1, None, None), ("new", 2, None, None))  # which do not follow each other
+    other = scan(patient, 40, 3.0)  # of which nothing is shown
+    compare(other, third, ("new", 1, None, None), ("new", 2, None, None))
+    Study.objects.filter(pk=other.series.study_id).update(study_date=None)
+    long_ago = timezone.now() - datetime.timedelta(days=1)
+    Comparison.objects.filter(prior__in=[first, other], analysis=third).update(created_at=long_ago)
     assert lesions.news(trend(patient)) == {second.pk: {"new": 1}, third.pk: {"grown": 1}}
     FindingReview.objects.create(analysis=third, user=user, number=1, present=False)
     Comparison.objects.filter(analysis=second).update(state="FAILED")
@@ -244,3 +250,9 @@ def test_the_page_says_what_is_new_or_grown_at_its_time_point(browser, patient, 
     assert "Lesions:" not in said[0]
     assert "Lesions: 1 new since the CT before" in said[1]
     assert "Lesions: 1 grown since the CT before" in said[2]
+
+
+def test_news_of_a_second_ct_on_one_day_stand_on_the_page_too(browser, patient):
+    first, second = scan(patient, 0, 1.0), scan(patient, 0, 1.0, 2.0)
+    compare(first, second, ("stable", 1, 1, None), ("new", 2, None, None))
+    assert "Lesions: 1 new" in browser.get(patient_page(patient)).content.decode()

@@ -57,11 +57,10 @@ def test_without_positive_slices_the_middle_of_the_lungs_is_shown():
 
 
 def test_without_positive_slices_the_slice_of_the_largest_finding_is_shown():
-    largest = Place(1, [0.0, 0.0, -19.0], 12.0)
-    assert choose_slices(slices(0, 0, 0, 0), largest) == [2]
-    assert most_affected_z_mm(slices(0, 0, 0, 0), largest) == -19.0
-    assert choose_slices(slices(0, 0, 0, 3), largest) == [3]
-    assert most_affected_z_mm(slices(0, 0, 0, 3), largest) == -30.0
+    assert choose_slices(slices(0, 0, 0, 0), -1.0) == [0]
+    assert most_affected_z_mm(slices(0, 0, 0, 0), -1.0) == -1.0
+    assert choose_slices(slices(0, 0, 0, 3), -1.0) == [3]
+    assert most_affected_z_mm(slices(0, 0, 0, 3), -1.0) == -30.0
 
 
 def test_the_map_is_clear_below_its_threshold_and_runs_from_blue_to_red():

@@ -67,3 +67,16 @@ def test_an_image_that_cannot_be_drawn_is_not_found(browser, analysis):
         assert browser.get(address).status_code == 404
     instance.file.storage.delete(instance.file.name)
     assert browser.get(address).status_code == 404
+
+
+def test_heights_of_places_run_along_the_slices_normal(analysis, tmp_path):
+    """A series that leans by 9°, as those are taken that lean by up to 10°."""
+    place = (20.0, -80.0, -40.0)
+    assert slice_images.heights_mm(analysis, [place]) == [pytest.approx(-40.0)]
+    sine, cosine = np.sin(np.radians(9)), np.cos(np.radians(9))
+    first = Instance.objects.get(sop_instance_uid=analysis.report["slices"][0]["sop_instance_uid"])
+    leaning = make_series(tmp_path / "leaning", orientation=(1, 0, 0, 0, cosine, sine))[0]
+    first.file.save("leaning.dcm", ContentFile(leaning.read_bytes()))
+    assert slice_images.heights_mm(analysis, [place]) == [pytest.approx(-40 * cosine + 80 * sine, abs=1e-4)]
+    first.file.storage.delete(first.file.name)
+    assert slice_images.heights_mm(analysis, [place]) == [-40.0]

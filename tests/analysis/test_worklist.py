@@ -295,7 +295,7 @@ def test_a_line_says_what_is_new_or_grown_also_where_the_score_is_0(browser, sit
     assert [(row["new_lesions"], row["grown_lesions"]) for row in table] == [("2", "1"), ("", "")]
 
 
-def test_a_comparison_that_ends_changes_the_list_on_screen(browser, site):
+def test_a_comparison_with_news_changes_the_list_on_screen(browser, site):
     first = a_study(site, 1, score=0.0, suspected=False)
     second = a_study(site, 2, score=0.0, suspected=False, patient=first.patient, day=DAY + datetime.timedelta(days=30))
     prior, now = (each.chosen_series.analyses.get() for each in (first, second))
@@ -303,6 +303,9 @@ def test_a_comparison_that_ends_changes_the_list_on_screen(browser, site):
     seen = browser.get(HOME).context["seen"]
     assert browser.get(HOME, {"seen": seen}, headers=HTMX).status_code == 204
     Comparison.objects.filter(pk=comparison.pk).update(state="DONE", change={"lesions": []})
+    assert browser.get(HOME, {"seen": seen}, headers=HTMX).status_code == 204  # the list says the same
+    grown = {"status": "grown", "number": 1, "prior_number": 1}
+    Comparison.objects.filter(pk=comparison.pk).update(change={"lesions": [grown]})
     assert browser.get(HOME, {"seen": seen}, headers=HTMX).status_code == 200
 
 

@@ -35,11 +35,15 @@ def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, analysed: str)
 def test_without_a_positive_slice_the_viewer_begins_with_the_largest_finding(stack: Stack, analysed: str):
     def negative(route: Route) -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, body=answer.text().replace('"positive": true', '"positive": false'))
+        body = answer.text().replace('"positive": true', '"positive": false')
+        route.fulfill(response=answer, body=body.replace('"largest_z_mm": null', f'"largest_z_mm": {z_mm}'))
 
     with viewer(stack, analysed) as page:
         place = page.locator("[data-viewer]")
-        first = place.get_attribute("data-slice-index")
+        first, z_mm = (
+            place.get_attribute("data-slice-index"),
+            page.locator("[data-finding]").first.get_attribute("data-finding-z"),
+        )
         page.route(f"**{analysed.removeprefix(stack.url)}", negative)
         open_viewer(page, analysed)
         at_once = place.get_attribute("data-slice-index")

@@ -41,7 +41,7 @@ export interface Scan {
   slices: Slice[];
   /** Numbers of the findings that a reader rejected before the page was opened. */
   rejected: number[];
-  /** z of the largest finding that counted then, mm; null without one. */
+  /** Where no slice is positive, the height of the largest finding that counted then, mm; else null. */
   largest_z_mm: number | null;
   /** The findings that readers had marked then. */
   marks: Mark[];
@@ -60,15 +60,18 @@ export function readScan(): Scan {
   return JSON.parse(document.getElementById('scan')!.textContent ?? '') as Scan;
 }
 
-/** The positive slice with the largest activation; where none is positive that of the largest finding, and without one
- * the middle one of the lungs, or of all. */
+/** Where a reader begins: where no slice is positive at the largest finding, if there is one. */
+export function firstShown(scan: Scan): number {
+  return scan.largest_z_mm === null ? mostAffected(scan) : nearest(scan, scan.largest_z_mm);
+}
+
+/** The positive slice with the largest activation; where none is positive the middle one of the lungs, or of all. */
 export function mostAffected(scan: Scan): number {
   const all = [...scan.slices.keys()];
   const lung = all.filter((index) => scan.slices[index]!.probability !== null);
   const positive = lung.filter((index) => scan.slices[index]!.positive);
   const activation = (index: number): number => scan.slices[index]!.activation_cm2 ?? 0;
   if (positive.length) return positive.reduce((best, index) => (activation(index) > activation(best) ? index : best));
-  if (scan.largest_z_mm !== null) return nearest(scan, scan.largest_z_mm);
   const shown = lung.length ? lung : all;
   return shown[Math.floor(shown.length / 2)] ?? 0;
 }

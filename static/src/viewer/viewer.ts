@@ -6,7 +6,7 @@ import { offer, offerAgain } from './findings';
 import { listenForKeys } from './keys';
 import { Layers } from './layers';
 import type { LayerSettings } from './layers';
-import { levelOf, mostAffected, nearest } from './scan';
+import { firstShown, levelOf, mostAffected, nearest } from './scan';
 import type { ListedFinding, Scan } from './scan';
 import { Steering } from './steering';
 import { STILL_WITHIN_MS, Still } from './still';
@@ -53,7 +53,7 @@ export class Viewer {
   ) {
     const kept = takeKept();
     this.window = kept?.window ?? PRESETS.lung!;
-    this.index = asked ?? mostAffected(scan);
+    this.index = asked ?? firstShown(scan);
     const say = (sentence: string): void => this.say(sentence);
     this.layers = new Layers(root, scan, kept?.layers ?? null, () => this.layered(), say);
     this.corners = new Corners(root);
