@@ -139,8 +139,8 @@ def _became(status: str, looked_at: TimePoint, then: TimePoint, now: TimePoint) 
 
 
 def comparisons(points: Iterable[TimePoint], *, with_change: bool = False) -> dict[tuple[int, int], Comparison]:
-    """Those of the results on show, by (prior, analysis). What changed is large, and pages that only ask for news do
-    without."""
+    """Those of the results on show, by (prior, analysis). What changed is large, and pages that only ask how far they
+    are do without."""
     runs = [point.analysis.pk for point in points if point.analysis]
     rows = Comparison.objects.filter(analysis__in=runs, prior__in=runs)
     return {(row.prior_id, row.analysis_id): row for row in (rows if with_change else rows.defer("change"))}
