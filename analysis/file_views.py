@@ -13,7 +13,7 @@ from patients.models import Instance
 from patients.part10 import Refused, as_part10
 
 from . import report_images, slice_images
-from .finding_reviews import largest_mm, reviewed
+from .finding_reviews import instead_mm, reviewed
 from .lesions import of_neighbours
 from .matching import by_height, match
 from .models import Analysis, Comparison
@@ -53,7 +53,7 @@ def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
 def _same_level_mm(shown: Analysis, leading: Analysis) -> float:
     """The height in ``shown`` of the slice to look at in ``leading``: by registration where it is a later
     result of the course, else by its height in the lungs."""
-    z_mm = report_images.most_affected_z_mm(leading.report["slices"], largest_mm(leading, reviewed(leading)))
+    z_mm = report_images.most_affected_z_mm(leading.report["slices"], instead_mm(leading, reviewed(leading)))
     if shown == leading:
         return z_mm
     points = trend(shown.series.study.patient)

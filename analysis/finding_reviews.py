@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from .formats import to_check
 from .models import Analysis, Comparison, Finding, FindingReview
 from .services import NO_RESULT, Refusal
 from .slice_images import heights_mm
@@ -107,12 +108,15 @@ def reviewed_change(comparison: Comparison | None) -> dict[str, Any] | None:
     return comparison.change | {"lesions": lesions}
 
 
-def largest_mm(analysis: Analysis, findings: Sequence[ReviewedFinding]) -> float | None:
-    """Height of the longest that counts, as the slices' z_mm, which is shown where no slice is positive; else None."""
-    counting = [each for each in findings if each.present]
-    if not counting or analysis.slice_counts["positive"]:
+def instead_mm(analysis: Analysis, findings: Sequence[ReviewedFinding]) -> float | None:
+    """Where no slice is positive, the height, as the slices' z_mm, of what to show instead: the longest finding that
+    counts, else the first slice that is to be checked. None where there is nothing of it."""
+    if analysis.slice_counts["positive"]:
         return None
-    return heights_mm(analysis, [max(counting, key=lambda each: each.long_axis_mm).centroid_mm])[0]
+    if counting := [each for each in findings if each.present]:
+        return heights_mm(analysis, [max(counting, key=lambda each: each.long_axis_mm).centroid_mm])[0]
+    named = [flag["slice_number"] for flag in to_check(analysis.quality) if flag.get("slice_number")]
+    return float(analysis.report["slices"][named[0] - 1]["z_mm"]) if named else None
 
 
 def say_of(analysis: Analysis, *, user: Any, number: int, present: bool, reason: str = "") -> FindingReview:

@@ -7,7 +7,6 @@ from django.utils.translation import gettext, gettext_lazy
 
 from . import formats, lesion_words
 from .finding_reviews import reviewed, reviewed_change
-from .lesions import NEWS
 from .models import Analysis, Comparison
 from .stored_text import stored_text
 from .trend import ScoreChange, TimePoint
@@ -118,10 +117,8 @@ def _since_last(comparison: Comparison | None) -> str:
     day = formats.date_text(comparison.prior.series.study.study_date)
     lesions = lesion_words.lesion_counts(change)
     said = gettext("Lesions since %(day)s: %(lesions)s.") % {"day": day, "lesions": lesions}
-    worse = [each for each in change["lesions"] if each["status"] in NEWS and not lesion_words.is_rejected(each)]
-    largest = sorted(worse, key=lambda each: -each["volume_ml"])[:MAX_FINDINGS]
-    named = [f"{lesion_words.lesion_words(each)} ({lesion_words.lesion_measures(each)})." for each in largest]
-    return " ".join([said, *named, *(stored_text(flag["message"]) for flag in change["quality"])])
+    remarks = [stored_text(flag["message"]) for flag in change["quality"]]
+    return " ".join(filter(None, [said, lesion_words.news_in_short(change), *remarks]))
 
 
 def _cautions(point: TimePoint) -> list[str]:

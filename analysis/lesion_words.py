@@ -15,6 +15,9 @@ from .formats import DASH, amount_text, change_text, number_text, volume_text
 if TYPE_CHECKING:
     from .models import Finding
 
+NEWS = ("new", "grown")
+"""Statuses of a lesion that ask for a look, whatever the score says."""
+MAX_NAMED = 3  # lesions that texts name one by one
 SMALL_ML = 0.3  # below it a nodule is not worked up at once: European position statement on lung cancer screening, 2017
 NO_LESION = gettext_lazy("no nodule or focal opacity in either scan")
 
@@ -103,6 +106,13 @@ def _count(lesions: list[dict[str, Any]], status: str) -> str:
     some_small = gettext("%(unclear)s (%(small)s below %(ml)s ml)")
     counted = {"unclear": said, "small": small, "ml": number_text(SMALL_ML, 1)}
     return (all_small if small == len(lesions) else some_small) % counted
+
+
+def news_in_short(change: dict[str, Any]) -> str:
+    """The largest lesions that are new or have grown, of those that count, each in a sentence; "" for none."""
+    worse = [each for each in change["lesions"] if each["status"] in NEWS and not is_rejected(each)]
+    largest = sorted(worse, key=lambda each: -each["volume_ml"])[:MAX_NAMED]
+    return " ".join(f"{lesion_words(each)} ({lesion_measures(each)})." for each in largest)
 
 
 def news_words(counts: Mapping[str, int]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Q
 
 from .finding_reviews import rejected_among
-from .lesion_words import SMALL_ML
+from .lesion_words import NEWS, SMALL_ML
 from .models import Comparison, Finding
 from .trend import TimePoint, compared
 
@@ -19,8 +19,6 @@ OPEN = 15  # rows of a table that are open at most, the largest first; the other
 NOT_COMPARED = "not compared"
 UNCLEAR = "unclear"
 CUT = "cut off"
-NEWS = ("new", "grown")
-"""Statuses of a lesion that ask for a look, whatever the score says."""
 SHOWN_INSTEAD = (UNCLEAR, "part of another", "not in the other scan")
 """Statuses of ``pipeline/lesion_change.py`` that say what the scan without the finding shows at its place."""
 

@@ -9,7 +9,6 @@ from reportlab.platypus import Flowable, Spacer
 
 from . import formats, lesion_words
 from .finding_reviews import ReviewedFinding, reviewed, reviewed_change
-from .lesions import NEWS
 from .models import Analysis, Comparison
 from .report_images import SliceImage, finding_images
 from .report_pictures import Picture
@@ -122,7 +121,7 @@ def change_section(comparison: Comparison | None) -> list[Flowable]:
         return [*title, paragraph(stored_text(comparison.error) or waiting)]
     rows = [
         [
-            paragraph(lesion_words.lesion_words(lesion), 7.5, bold=lesion["status"] in NEWS),
+            paragraph(lesion_words.lesion_words(lesion), 7.5, bold=lesion["status"] in lesion_words.NEWS),
             paragraph(_what(lesion), 7.5),
             paragraph(lesion_words.lesion_measures(lesion), 7.5),
         ]

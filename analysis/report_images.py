@@ -90,15 +90,15 @@ class Place(Protocol):
     long_axis_mm: float
 
 
-def choose_slices(slices: Sequence[dict[str, Any]], largest_mm: float | None = None) -> list[int]:
+def choose_slices(slices: Sequence[dict[str, Any]], instead_mm: float | None = None) -> list[int]:
     """Indices of up to three positive slices with the most activation, well apart, head to feet.
 
-    Without positive slices: that at the height of the largest finding; without one the middle one of the lungs (of the
-    series where no lung was found).
+    Without positive slices: that at the height ``instead_mm``; without one the middle one of the lungs (of the series
+    where no lung was found).
     """
     positive = [index for index, each in enumerate(slices) if each["positive"]]
-    if not positive and largest_mm is not None:
-        return [_nearest(slices, largest_mm)]
+    if not positive and instead_mm is not None:
+        return [_nearest(slices, instead_mm)]
     if not positive:
         lung = [index for index, each in enumerate(slices) if each["probability"] is not None]
         shown = lung or list(range(len(slices)))
@@ -111,15 +111,15 @@ def choose_slices(slices: Sequence[dict[str, Any]], largest_mm: float | None = N
     return sorted(chosen)
 
 
-def most_affected_z_mm(slices: Sequence[dict[str, Any]], largest_mm: float | None = None) -> float:
-    """The height of the positive slice with the most activation; where none is positive that of the largest finding;
-    without one the middle of the lungs, of all slices where there is no lung."""
+def most_affected_z_mm(slices: Sequence[dict[str, Any]], instead_mm: float | None = None) -> float:
+    """The height of the positive slice with the most activation; where none is positive ``instead_mm``; without it the
+    middle of the lungs, of all slices where there is no lung."""
     lung = [each for each in slices if each["probability"] is not None] or slices
     middle = (lung[0]["z_mm"] + lung[-1]["z_mm"]) / 2
     positive = [each for each in lung if each["positive"]]
     if positive:
         return float(max(positive, key=lambda each: each["activation_cm2"])["z_mm"])
-    return float(middle if largest_mm is None else largest_mm)
+    return float(middle if instead_mm is None else instead_mm)
 
 
 def _nearest(slices: Sequence[dict[str, Any]], z_mm: float) -> int:
@@ -144,12 +144,9 @@ def thumbnail(analysis: Analysis, z_mm: float) -> bytes | None:
     return as_jpeg(images[0].overlay.resize(THUMBNAIL, Image.Resampling.LANCZOS), THUMBNAIL_QUALITY)
 
 
-def key_images(analysis: Analysis, findings: Sequence[Place]) -> list[SliceImage]:
+def key_images(analysis: Analysis, findings: Sequence[Place], instead_mm: float | None) -> list[SliceImage]:
     """The chosen slices of a finished analysis, with what the findings outline there."""
-    slices = analysis.report["slices"]
-    largest = max(findings, key=lambda each: each.long_axis_mm, default=None)
-    largest_mm = heights_mm(analysis, [largest.centroid_mm])[0] if largest else None
-    return _images(analysis, choose_slices(slices, largest_mm), findings=findings)
+    return _images(analysis, choose_slices(analysis.report["slices"], instead_mm), findings=findings)
 
 
 def sheet_images(analysis: Analysis) -> list[SliceImage]:

@@ -48,7 +48,8 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
     mismatch = analysis.series.study.accepted_mismatch
     findings = finding_reviews.reviewed(analysis)
     counting = [each for each in findings if each.present]
-    images = key_images(analysis, counting)
+    instead_mm = finding_reviews.instead_mm(analysis, findings)
+    images = key_images(analysis, counting, instead_mm)
     marked = point_of(points, analysis)
     above = [
         _facts(analysis, images),
@@ -70,7 +71,8 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
         room = height - sum(part.wrap(WIDTH, height)[1] for part in [*above, *below])
         if room >= _least_height(shown):
             break
-    return [*above, *_image_section(analysis, shown, bool(counting), room), *below]
+    title = _images_title(analysis, len(shown), has_findings=bool(counting), to_check=instead_mm is not None)
+    return [*above, *_image_section(analysis, shown, title, room), *below]
 
 
 def _around(images: Sequence[SliceImage]) -> float:
@@ -226,15 +228,16 @@ def _since_last(comparison: Comparison | None) -> list[Flowable]:
         "lesions": lesion_words.lesion_counts(change),
         "opacity": lesion_words.opacity_change_words(change),
     }
+    worse = lesion_words.news_in_short(change)
     check = gettext("Check the CT of %(day)s: %(reason)s")
     before = [
         {"day": day, "reason": stored_text(flag["message"])} for flag in formats.to_check(comparison.prior.quality)
     ]
     remarks = [*(stored_text(flag["message"]) for flag in change["quality"]), *(check % one for one in before)]
-    return [paragraph(" ".join(filter(None, [said, lesion_words.rejected_note(change), *remarks])), 8)]
+    return [paragraph(" ".join(filter(None, [said, worse, lesion_words.rejected_note(change), *remarks])), 8)]
 
 
-def _image_section(analysis: Analysis, images: Sequence[SliceImage], has_findings: bool, room: float) -> list[Flowable]:
+def _image_section(analysis: Analysis, images: Sequence[SliceImage], title: str, room: float) -> list[Flowable]:
     """As large as the ``room`` allows, in points of height."""
     if not images:
         sentence = gettext(
@@ -253,13 +256,16 @@ def _image_section(analysis: Analysis, images: Sequence[SliceImage], has_finding
     else:
         rows, widths = [ct, overlays, captions], [largest + GAP] * len(images)
     grid = table(rows, widths, ("BOTTOMPADDING", (0, 0), (-1, -1), 3))
-    return [*heading_with_legend(_images_title(analysis, len(images), has_findings)), Spacer(0, 3), grid]
+    return [*heading_with_legend(title), Spacer(0, 3), grid]
 
 
-def _images_title(analysis: Analysis, count: int, has_findings: bool) -> str:
-    if not analysis.slice_counts["positive"] and has_findings:
+def _images_title(analysis: Analysis, count: int, *, has_findings: bool, to_check: bool) -> str:
+    positive = analysis.slice_counts["positive"]
+    if not positive and has_findings:
         return gettext("Slice of the largest finding (no slice is positive)")
-    if not analysis.slice_counts["positive"]:
+    if not positive and to_check:
+        return gettext("Slice to check (no slice is positive)")
+    if not positive:
         return gettext("Middle of the lungs (no slice is positive)")
     if count == 1:
         return gettext("Most affected slice")

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from patients.models import Series
 
-from .finding_reviews import largest_mm, reviewed
+from .finding_reviews import instead_mm, reviewed
 from .models import Analysis, Comparison
 from .pipeline.kept import MAP_SIZE
 from .storage import MAPS
@@ -37,7 +37,7 @@ def scan_of(series: Series, done: Analysis | None) -> dict[str, Any]:
     return {
         "slices": slices,
         "rejected": [each.number for each in findings if not each.present],
-        "largest_z_mm": largest_mm(done, findings) if done else None,
+        "instead_z_mm": instead_mm(done, findings) if done else None,
         "marks": [
             {"centroid_mm": each.centroid_mm, "long_axis_mm": each.long_axis_mm}
             for each in findings

@@ -144,9 +144,15 @@ class Row:
 
 
 def studies(user: Any, filter: Filter) -> QuerySet[Study]:
-    """What the user may see of it, suspected first, then what has no result yet; by score, then the newest."""
+    """What the user may see of it, suspected first, then what has no result yet, then what is to be checked; by score,
+    then the newest."""
     rows = _in(_of(user), filter).filter(_condition(filter.show, user))
-    first = Case(When(suspected=True, then=Value(0)), When(suspected=None, then=Value(1)), default=Value(2))
+    urgency = (
+        When(suspected=True, then=Value(0)),
+        When(suspected=None, then=Value(1)),
+        When(check=True, then=Value(2)),
+    )
+    first = Case(*urgency, default=Value(3))
     newest = F("study_date").desc(nulls_last=True)
     return rows.order_by(first, F("score").desc(nulls_last=True), newest, "-pk").select_related(
         "patient__site", "reader"

@@ -268,7 +268,7 @@ def test_viewer_and_thumbnail_begin_with_the_largest_finding_that_counts(browser
         page = browser.get(reverse("pages:patient", args=[patient.pk])).content.decode()
         (address,) = re.findall(r'src="([^"]*thumbnail[^"]*)"', page)
         scan = browser.get(study_page(analysis)).context["scan"]
-        return scan["largest_z_mm"], browser.get(html.unescape(address)).content, address
+        return scan["instead_z_mm"], browser.get(html.unescape(address)).content, address
 
     begins = [shown()]
     for number in (larger.number, larger.number - 1):
@@ -280,4 +280,15 @@ def test_viewer_and_thumbnail_begin_with_the_largest_finding_that_counts(browser
 
 
 def test_of_a_ct_with_positive_slices_no_finding_takes_the_lead(browser, analysis):
-    assert browser.get(study_page(analysis)).context["scan"]["largest_z_mm"] is None
+    assert browser.get(study_page(analysis)).context["scan"]["instead_z_mm"] is None
+
+
+def test_without_a_finding_they_begin_with_the_slice_to_check(browser, patient, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=DAY)
+    flag = {"code": "ball_unmarked", "message": "A ball.", "severe": True, "slice_number": 7}
+    Analysis.objects.filter(pk=analysis.pk).update(quality=[flag, flag | {"slice_number": 3}])
+    scan = browser.get(study_page(analysis)).context["scan"]
+    assert scan["instead_z_mm"] == analysis.report["slices"][6]["z_mm"]
+    text = text_of(analysis)
+    assert "Slice to check (no slice is positive)" in text
+    assert "Slice 7 of 20" in text

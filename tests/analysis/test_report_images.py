@@ -75,7 +75,7 @@ def test_the_map_is_clear_below_its_threshold_and_runs_from_blue_to_red():
 def image(site, tmp_path):
     patient = Patient.objects.create(site=site, patient_id="P-17")
     analysis = finished_analysis(patient, tmp_path, date=datetime.date(2020, 3, 3), activation_cm2={10: 40.0})
-    (image,) = key_images(analysis, ())
+    (image,) = key_images(analysis, (), None)
     return image
 
 
@@ -188,7 +188,7 @@ def test_key_images_outline_what_the_map_has_of_findings_there_and_rings_on_the_
     in_map = Place(1, (84.75, -5.25, FIRST_Z_MM - 5 * SPACING_MM), 14.0)
     own = Place(9, (-20.0, 30.0, FIRST_Z_MM - 5 * SPACING_MM), 30.0)
     elsewhere = Place(8, (-20.0, 30.0, FIRST_Z_MM - 9 * SPACING_MM), 30.0)
-    image = key_images(analysis, [in_map, own, elsewhere])[0]
+    image = key_images(analysis, [in_map, own, elsewhere], None)[0]
     assert (image.number, image.outlined) == (6, (1, 9))
     _, columns = _outline(image)
     for place, is_own in ((in_map, columns > image.ct.width / 2), (own, columns < image.ct.width / 2)):

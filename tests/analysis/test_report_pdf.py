@@ -20,6 +20,7 @@ from analysis.trend import trend
 from patients.models import Patient, Series, Study
 
 from .finished import FIRST_Z_MM, SPACING_MM, finished_analysis, signed_reading
+from .test_comparisons import CHANGE
 
 FIRST, SECOND = datetime.date(2020, 3, 3), datetime.date(2020, 3, 12)
 MANY = {3: 20.0, 4: 60.4, 5: 59.0, 10: 40.0, 15: 30.0}
@@ -75,10 +76,11 @@ def test_what_readers_say_after_the_signature_is_said_to_be_newer(patient, user,
 def test_what_changed_since_the_last_scan_stands_below_the_findings(patient, tmp_path):
     prior = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     analysis = finished_analysis(patient, tmp_path, date=SECOND, activation_cm2=MANY)
-    lesions = [{"status": each, "number": 1, "prior_number": None} for each in ("new", "grown", "new")]
+    lesions = [CHANGE["lesions"][0] | {"status": each} for each in ("new", "grown", "new")]
     change = {"lesions": lesions, "worse_ml": 35.2, "better_ml": 0.0, "unchanged_ml": 12.0, "quality": []}
     comparison = Comparison.objects.create(analysis=analysis, prior=prior, days=9, state="DONE", change=change)
     assert "Since 3 Mar 2020: lesions: 2 new, 1 grown; opacity: 35 ml newly opaque" in text_of(analysis)
+    assert "Finding 1: grown (#2 0.61 ml → #1 1.21 ml, +100 %, volume doubling time 30 days)." in text_of(analysis)
     assert len(pdf_of(analysis).pages) == 1
     assert "Since 3 Mar 2020" not in text_of(prior)
     flags = [{"code": "dense_unmarked", "message": "Dense tissue.", "severe": True}]
@@ -283,7 +285,7 @@ def test_what_happened_stands_below_the_course_the_newest_first(patient, tmp_pat
 def test_a_report_and_a_comparison_beside_all_else_leave_one_page(patient, user, tmp_path):
     prior = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2=MANY)
     analysis = finished_analysis(patient, tmp_path, date=SECOND, activation_cm2=MANY)
-    lesions = [{"status": each, "number": 1, "prior_number": None} for each in ("new", "grown", "new")]
+    lesions = [CHANGE["lesions"][0] | {"status": each} for each in ("new", "grown", "new")]
     change = {"lesions": lesions, "worse_ml": 35.2, "better_ml": 0.0, "unchanged_ml": 12.0, "quality": []}
     Comparison.objects.create(analysis=analysis, prior=prior, days=9, state="DONE", change=change)
     sentences = "\n".join(f"Sentence {number}." for number in range(6))

@@ -51,6 +51,13 @@ def test_suspected_studies_come_first_then_those_without_a_result(browser, five)
     assert shown(browser) == [high, low, running, failed, normal]
 
 
+def test_what_is_to_be_checked_comes_before_healthy_cts_with_higher_scores(browser, site):
+    healthy = a_study(site, 1, score=5.0, suspected=False)
+    doubtful = a_study(site, 2, score=0.0, suspected=False, needs_check=True)
+    suspected = a_study(site, 3, score=30.0, suspected=True)
+    assert shown(browser) == [suspected.pk, doubtful.pk, healthy.pk]
+
+
 def test_the_next_ct_to_report_follows_the_worklist_and_leaves_out_what_others_read(browser, user, stranger, five):
     normal, low, high, _, _ = five
 

@@ -36,7 +36,7 @@ def test_without_a_positive_slice_the_viewer_begins_with_the_largest_finding(sta
     def negative(route: Route) -> None:
         answer = route.fetch()
         body = answer.text().replace('"positive": true', '"positive": false')
-        route.fulfill(response=answer, body=body.replace('"largest_z_mm": null', f'"largest_z_mm": {z_mm}'))
+        route.fulfill(response=answer, body=body.replace('"instead_z_mm": null', f'"instead_z_mm": {z_mm}'))
 
     with viewer(stack, analysed) as page:
         place = page.locator("[data-viewer]")

@@ -10,7 +10,7 @@ function decision(slice: Slice): string {
   if (slice.probability === null) return gettext('There is no lung on this slice, or too little for the AI to judge.');
   const says = slice.positive
     ? gettext('The AI says abnormal (probability %(probability)s).')
-    : gettext('The AI sees no opacities here (probability %(probability)s).');
+    : gettext('The AI does not call this slice abnormal (probability %(probability)s).');
   return interpolate(says, { probability: decimal(slice.probability, 2) });
 }
 

@@ -41,8 +41,9 @@ export interface Scan {
   slices: Slice[];
   /** Numbers of the findings that a reader rejected before the page was opened. */
   rejected: number[];
-  /** Where no slice is positive, the height of the largest finding that counted then, mm; else null. */
-  largest_z_mm: number | null;
+  /** Where no slice is positive, the height of what to show instead, mm: the largest finding that counted then, or a
+   * slice to check; else null. */
+  instead_z_mm: number | null;
   /** The findings that readers had marked then. */
   marks: Mark[];
   heatmap: StoredMap | null;
@@ -60,9 +61,9 @@ export function readScan(): Scan {
   return JSON.parse(document.getElementById('scan')!.textContent ?? '') as Scan;
 }
 
-/** Where a reader begins: where no slice is positive at the largest finding, if there is one. */
+/** Where a reader begins. */
 export function firstShown(scan: Scan): number {
-  return scan.largest_z_mm === null ? mostAffected(scan) : nearest(scan, scan.largest_z_mm);
+  return scan.instead_z_mm === null ? mostAffected(scan) : nearest(scan, scan.instead_z_mm);
 }
 
 /** The positive slice with the largest activation; where none is positive the middle one of the lungs, or of all. */
