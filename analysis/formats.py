@@ -25,6 +25,7 @@ MINUS = "−"
 # How a heat map is first drawn, in the viewer (which has sliders for both) and in the report.
 HEAT_OPACITY = 0.45
 HEAT_THRESHOLD = 0.2  # activations below are not drawn
+UNSURE = 0.5  # confidence of a finding below which the proposed text calls it uncertain
 DIFFUSE_FROM_PERCENT = 1.0  # of the lungs, from which the list of findings names opacity
 
 
@@ -182,10 +183,13 @@ def report_words(state: str) -> str:
 
 
 def finding_in_short(each: Any) -> str:
-    """``Solid nodule, left lung, upper third (14.2 × 11.0 mm)`` of a ``finding_reviews.ReviewedFinding``."""
+    """``Solid nodule, left lung, upper third (14.2 × 11.0 mm)`` of a ``finding_reviews.ReviewedFinding``, with a word
+    where the networks are not sure and no reader agreed."""
     if each.finding is None:
         return gettext("one that a reader marked (%(mm)s mm)") % {"mm": amount_text(each.long_axis_mm, 1)}
-    return f"{finding_words(each.finding)} ({_axes_text(each.finding)})"
+    said = f"{finding_words(each.finding)} ({_axes_text(each.finding)})"
+    doubtful = each.finding["confidence"] < UNSURE and not each.review
+    return gettext("%(finding)s, uncertain") % {"finding": said} if doubtful else said
 
 
 def finding_measures(finding: dict[str, Any]) -> str:
@@ -381,4 +385,6 @@ def change_words(change: "ScoreChange", since: str = "") -> str:
         said = gettext("%(change)s since %(day)s") % {"change": said, "day": since}
     if change.is_doubtful:
         return gettext("%(change)s; uncertain, as one of the two CTs is to be checked") % {"change": said}
-    return gettext("%(change)s; within the measurement noise") % {"change": said} if change.is_noise else said
+    if change.is_noise:
+        return gettext("%(change)s; within the measurement noise") % {"change": said}
+    return gettext("%(change)s; as low as in healthy lungs now") % {"change": said} if change.ends_low else said

@@ -85,8 +85,11 @@ def _score(point: TimePoint) -> str:
 def _change(change: ScoreChange, words: dict[str, Any]) -> str:
     if not change.counts:
         return str(words["low"])
-    said = words["doubtful" if change.is_doubtful else "noise" if change.is_noise else "beyond"]
-    return said % {"change": formats.change_text(change.factor)}
+    kind = "doubtful" if change.is_doubtful else "noise" if change.is_noise else "beyond"
+    said = words[kind] % {"change": formats.change_text(change.factor)}
+    if kind == "beyond" and change.ends_low:
+        return gettext("%(said)s, as low as in healthy lungs now") % {"said": said}
+    return str(said)
 
 
 def _findings(analysis: Analysis) -> str:
@@ -118,7 +121,8 @@ def _since_last(comparison: Comparison | None) -> str:
     lesions = lesion_words.lesion_counts(change)
     said = gettext("Lesions since %(day)s: %(lesions)s.") % {"day": day, "lesions": lesions}
     remarks = [stored_text(flag["message"]) for flag in change["quality"]]
-    return " ".join(filter(None, [said, lesion_words.news_in_short(change), *remarks]))
+    others = lesion_words.news_in_short(change), lesion_words.rejected_note(change)
+    return " ".join(filter(None, [said, *others, *remarks]))
 
 
 def _cautions(point: TimePoint) -> list[str]:

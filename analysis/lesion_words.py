@@ -57,6 +57,12 @@ def places_words(findings: Sequence["Finding"]) -> str:
     return " · ".join(dict.fromkeys(str(words.PLACES[finding.lung, finding.zone]) for finding in findings))
 
 
+def volume_course(findings: Sequence["Finding"]) -> str:
+    """``4.99 → 13.41 ml, +169 %``: of the first of a lesion's findings and the last."""
+    then, now = findings[0].volume_ml, findings[-1].volume_ml
+    return f"{amount_text(then, 2)} → {amount_text(now, 2)} ml, {change_text(now / then)}"
+
+
 def lesion_place(lesion: dict[str, Any]) -> str:
     """What and where one lesion of a comparison is: ``nodule, left lung, upper third``."""
     return f"{words.KINDS[lesion['kind']]}, {words.PLACES[lesion['lung'], lesion['zone']]}"

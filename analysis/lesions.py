@@ -125,6 +125,15 @@ class Lane:
         return [one.finding for _, one, _ in self.cells if one and one.finding]
 
     @property
+    def is_measured(self) -> bool:
+        """Whether its course can be said in two volumes: it counts and is whole wherever it is a finding, on the last
+        time point and on another."""
+        seen = [one for _, one, _ in self.cells if one and one.finding]
+        last = self.cells[-1][1] if self.cells else None
+        whole = not any(one.rejected or one.cut for one in seen)
+        return len(seen) > 1 and whole and bool(last and last.finding)
+
+    @property
     def is_unclear(self) -> bool:
         """Whether "unclear" stands in its line."""
         return any(one and UNCLEAR in (one.status, one.instead) for _, one, _ in self.cells)

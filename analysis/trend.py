@@ -41,6 +41,11 @@ class ScoreChange:
         return max(self.before.corona_score_cm3 or 0, self.now.corona_score_cm3 or 0) >= HEALTHY_SCORE_CM3
 
     @property
+    def ends_low(self) -> bool:
+        """Whether the later score fell to where those of healthy lungs are: how much is left it cannot say."""
+        return self.counts and self.before != self.now and (self.now.corona_score_cm3 or 0) < HEALTHY_SCORE_CM3
+
+    @property
     def noise(self) -> float | None:
         """Half of the 95 % interval that the factor's logarithm would have between variants of one scan."""
         if self.before == self.now:

@@ -118,12 +118,14 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
         shown = _trend_context(patient, points)
         followed = lesions.followed(points, lesions.of_neighbours(points, with_change=True))
         lanes = [lesion.along(shown["charted"]) for lesion in followed]
+        measured = [lane.findings for lane in lanes if lane.is_measured]
         news = lesions.news(points)
         return shown | {
             "section": "patients",
             "waiting": waiting_uploads(request).filter(patient=patient),
             "findings_of_newest": _findings_of(shown["newest"]),
             "time_points": [(point, news.get(point.analysis.pk) if point.analysis else None) for point in points],
+            "leading": max(measured, key=lambda findings: findings[-1].volume_ml, default=None),
             "lanes": lanes[: lesions.open_rows(followed)],
             "more_lanes": lanes[lesions.open_rows(followed) :],
             "has_unclear": any(lane.is_unclear for lane in lanes),

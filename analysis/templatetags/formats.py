@@ -35,6 +35,7 @@ for written in (
     lesion_words.places_words,
     formats.report_words,
     lesion_words.lesion_measures,
+    lesion_words.volume_course,
     lesion_words.lesion_counts,
     lesion_words.news_words,
     lesion_words.is_rejected,

@@ -292,3 +292,13 @@ def test_without_a_finding_they_begin_with_the_slice_to_check(browser, patient, 
     text = text_of(analysis)
     assert "Slice to check (no slice is positive)" in text
     assert "Slice 7 of 20" in text
+
+
+def test_a_finding_that_the_networks_doubt_is_called_uncertain_until_a_reader_agrees(analysis, user):
+    doubted = FINDINGS[0] | {"confidence": 0.3}
+    Analysis.objects.filter(pk=analysis.pk).update(report=analysis.report | {"findings": [doubted]})
+    analysis.refresh_from_db()
+    (point,) = trend(analysis.series.study.patient)
+    assert "(14.2 × 11.0 mm), uncertain." in proposed(point, None)[True]
+    say_of(analysis, user=user, number=1, present=True)
+    assert "(14.2 × 11.0 mm)." in proposed(point, None)[True]

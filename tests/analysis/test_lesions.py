@@ -256,3 +256,19 @@ def test_news_of_a_second_ct_on_one_day_stand_on_the_page_too(browser, patient):
     first, second = scan(patient, 0, 1.0), scan(patient, 0, 1.0, 2.0)
     compare(first, second, ("stable", 1, 1, None), ("new", 2, None, None))
     assert "Lesions: 1 new" in browser.get(patient_page(patient)).content.decode()
+
+
+def test_the_page_says_the_course_of_the_largest_lesion_that_the_newest_ct_has_whole(browser, patient, user):
+    first, second = scan(patient, 0, 4.0, 0.5, 9.0), scan(patient, 90, 6.0, 1.0)
+    compare(first, second, ("grown", 1, 1, None), ("grown", 2, 2, None), ("resolved", None, 3, None))
+
+    def said() -> str:
+        page = browser.get(patient_page(patient)).content.decode()
+        return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page)).partition("Largest lesion on the newest CT ")[2][:40]
+
+    assert said().startswith("Mass, 4.00 → 6.00 ml, +50 %")
+    FindingReview.objects.create(analysis=second, user=user, number=1, present=False)
+    assert said().startswith("Nodule, 0.50 → 1.00 ml, +100 %")
+    change = {"lesions": [{"status": "grown", "number": 2, "prior_number": 2, "doubling_time_days": None, "cut": True}]}
+    Comparison.objects.update(change=change)
+    assert said() == ""

@@ -243,7 +243,7 @@ def test_the_proposed_text_says_what_the_numbers_say(patient, analysis, tmp_path
     assert text.splitlines() == [
         "Opacities as in COVID-19 on 3 of 18 lung slices, 12.4 % of the lungs, most in the right lower third. Not "
         "specific to COVID-19.",
-        "Corona score 3.0 cm³ (−70 % since the last CT).",
+        "Corona score 3.0 cm³ (−70 % since the last CT, as low as in healthy lungs now).",
         "Focal findings: Part-solid nodule, left lung, upper third (14.2 × 11.0 mm); Solid nodule, calcified, right "
         "lung, lower third (7.1 × 6.8 mm).",
         "Lesions since 5 Mar 2020: 1 grown, 1 resolved, 1 part of another. Finding 1: grown (#2 0.61 ml → #1 "
@@ -257,6 +257,7 @@ def test_the_proposed_text_says_what_the_numbers_say(patient, analysis, tmp_path
     [
         ("en", (100, 140), "Corona score 140.0 cm³ (+40 % since the last CT)."),
         ("en", (100, 105), "Corona score 105.0 cm³ (+5 % since the last CT, which is within the measurement noise)."),
+        ("en", (100, 3), "Corona score 3.0 cm³ (−97 % since the last CT, as low as in healthy lungs now)."),
         ("en", (2, 3), "Corona score 3.0 cm³ (as low as in healthy lungs, like that of the last CT)."),
         ("de", (100, 140), "Corona-Score 140,0 cm³ (+40 % gegenüber der Voruntersuchung)."),
         ("de", (100, 105), "Corona-Score 105,0 cm³ (+5 % gegenüber der Voruntersuchung, innerhalb des Messrauschens)."),

@@ -58,7 +58,11 @@ def test_a_change_between_scores_of_healthy_lungs_does_not_count(patient):
 def test_recovery_to_the_score_of_healthy_lungs_counts(patient):
     time_point(patient, 0, 200.0)
     time_point(patient, 30, 4.0)
-    assert [point.since_first.counts for point in trend(patient)] == [True, True]
+    time_point(patient, 40, 12.0)
+    points = trend(patient)
+    assert [point.since_first.counts for point in points] == [True, True, True]
+    assert [point.since_first.ends_low for point in points] == [False, True, False]
+    assert relative_words(points[1], points).endswith("; as low as in healthy lungs now)")
 
 
 def test_a_change_no_larger_than_the_noise_is_said_to_be_noise(patient):

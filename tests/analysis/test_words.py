@@ -126,7 +126,10 @@ def test_decision_and_course(german, course):
         "Nicht spezifisch für COVID-19: Auch andere Lungenerkrankungen werden markiert."
     )
     first, second = points = trend(course.patient)
-    assert formats.relative_words(second, points) == "0,32 (−68 % seit 05.03.2020)"
+    assert (
+        formats.relative_words(second, points)
+        == "0,32 (−68 % seit 05.03.2020; jetzt so niedrig wie bei gesunder Lunge)"
+    )
     assert formats.relative_words(first, points) == "1,00 (dies ist der erste Zeitpunkt)"
     assert formats.relative_words(None, points) == "nicht definiert: für diesen Zeitpunkt gilt eine andere Analyse"
     Analysis.objects.update(score_variation=1.0)
@@ -149,7 +152,7 @@ def test_the_proposed_report(german, course):
     assert proposed(points[1], course.comparison)[bool(points[1].analysis.suspected)].splitlines() == [
         "Verdichtungen wie bei COVID-19 auf 3 von 18 Lungenschichten, 12,4 % der Lunge, am stärksten im unteren "
         "Drittel rechts. Nicht spezifisch für COVID-19.",
-        "Corona-Score 3,2 cm³ (−68 % gegenüber der Voruntersuchung).",
+        "Corona-Score 3,2 cm³ (−68 % gegenüber der Voruntersuchung, jetzt so niedrig wie bei gesunder Lunge).",
         "Herdbefunde: Teilsolider Rundherd, linke Lunge, oberes Drittel (14,2 × 11,0 mm); Solider Rundherd, "
         "verkalkt, rechte Lunge, unteres Drittel (7,1 × 6,8 mm).",
         "Läsionen seit 05.03.2020: 1 gewachsen, 1 nicht mehr nachweisbar, 1 Teil einer anderen. Herdbefund 1: "
@@ -167,7 +170,11 @@ def test_the_charts_words_and_numbers(german, course):
     assert relative["layout"]["xaxis"]["tickformat"] == "%d.%m.%Y"  # no English months
     assert relative["layout"]["yaxis"]["title"]["text"] == "Relativer Corona-Score"
     second = relative["data"][2]
-    assert second["customdata"][1][1:4] == ["14.03.2020 · Tag 9", "3,2 cm³", "0,32 (−68 %)"]
+    assert second["customdata"][1][1:4] == [
+        "14.03.2020 · Tag 9",
+        "3,2 cm³",
+        "0,32 (−68 %; jetzt so niedrig wie bei gesunder Lunge)",
+    ]
     assert second["customdata"][1][4] == "Verdacht · Hinweis: dicke Schichten"
     assert "relativ %{customdata[3]}" in second["hovertemplate"]
     assert second["y"][1] == pytest.approx(3.25 / 10.25)
@@ -268,7 +275,11 @@ def test_where_nothing_was_stored_nothing_is_said(language):
 def test_pages_say_it_in_german(client, user, course):
     client.force_login(user)
     study = client.get(study_page(course.second), headers=GERMAN).content.decode()
-    for said in ("3,2 cm³", "0,32 (−68 % seit 05.03.2020)", "Teilsolider Rundherd, linke Lunge, oberes Drittel"):
+    for said in (
+        "3,2 cm³",
+        "0,32 (−68 % seit 05.03.2020; jetzt so niedrig wie bei gesunder Lunge)",
+        "Teilsolider Rundherd, linke Lunge, oberes Drittel",
+    ):
         assert said in study
     patient = client.get(patient_page(course.patient), headers=GERMAN).content.decode()
     assert "Hinweis: dicke Schichten" in patient
