@@ -35,7 +35,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         assert with_heat.std() > 20  # no empty pane
         assert pixels_of(with_heat, 0) > 50
         page.keyboard.press("h")
-        wait_until(lambda: pixels_of(plane_picture(page, "axial"), 0) == 0, 20, "the heat map to go from the planes")
+        wait_until(lambda: pixels_of(plane_picture(page, "axial"), 0) == 0, 60, "the heat map to go from the planes")
         page.keyboard.press("f")
 
         finding = page.locator("[data-finding]").first
@@ -46,7 +46,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
             assert pixels_of(plane_picture(page, name), 1) > 3, f"the finding is not on the {name} plane"
         _is_ringed_while_it_is_pointed_at(page, finding)
         page.keyboard.press("f")
-        wait_until(lambda: pixels_of(plane_picture(page, "axial"), 1) == 0, 20, "the finding to go from the planes")
+        wait_until(lambda: pixels_of(plane_picture(page, "axial"), 1) == 0, 60, "the finding to go from the planes")
         page.keyboard.press("f")
 
         crossed = [_cross(page, name) for name in ("axial", "coronal")]
@@ -55,7 +55,7 @@ def test_planes_cross_at_a_finding_and_the_lungs_turn_in_3d(stack: Stack, analys
         page.mouse.click(box["x"] + 0.35 * box["width"], box["y"] + 0.6 * box["height"])
         for name, before in zip(("axial", "coronal"), crossed, strict=True):
             wait_until(
-                lambda name=name, before=before: _cross(page, name) != before, 20, f"the lines on the {name} plane"
+                lambda name=name, before=before: _cross(page, name) != before, 60, f"the lines on the {name} plane"
             )
 
         _planes_say_where_they_are_and_are_measured(page, exams[0])
@@ -253,7 +253,7 @@ def _drag_on_plane(page: Page, box: FloatRect, start: tuple[float, float], end: 
 
 def _measured_on_plane(page: Page, pattern: str) -> str:
     drawn = page.locator("[data-plane='axial'] .svg-layer")
-    return wait_until(lambda: re.search(pattern, drawn.text_content() or ""), 20, f"{pattern} on the plane")[1]
+    return wait_until(lambda: re.search(pattern, drawn.text_content() or ""), 60, f"{pattern} on the plane")[1]
 
 
 def _nothing_is_measured_after_delete(page: Page) -> None:
