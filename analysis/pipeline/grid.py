@@ -80,12 +80,12 @@ def crop(
 ) -> Tensor:
     """Sample square boxes of images (N, C, H, W), bilinear, zero outside the image, to (N, C, size, size).
 
-    ``boxes``: (N, 3) centre row, centre column and side in pixels; ``angle``: (N,) radians and ``flip``: (N,) ±1
-    (-1 mirrors left and right) turn the box, as training does.
+    ``boxes``: (N, 3) centre row, centre column and side in pixels, or (1, 3), the same for all; ``angle``: (N,) radians
+    and ``flip``: (N,) ±1 (-1 mirrors left and right) turn each box, as training does.
     """
     height, width = images.shape[-2:]
-    angle = torch.zeros(len(images)) if angle is None else angle
-    flip = torch.ones(len(images)) if flip is None else flip
+    angle = torch.zeros(len(boxes)) if angle is None else angle
+    flip = torch.ones(len(boxes)) if flip is None else flip
     row, column, side = boxes.T
     cos, sin = angle.cos(), angle.sin()
     theta = torch.stack(
@@ -95,7 +95,8 @@ def crop(
         ],
         1,
     )
-    grid = F.affine_grid(theta, [len(images), images.shape[1], size, size], align_corners=False)
+    grid = F.affine_grid(theta, [len(boxes), images.shape[1], size, size], align_corners=False)
+    grid = grid.expand(len(images), -1, -1, -1)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
@@ -109,7 +110,7 @@ def part_of_grid(cells: Tensor, view: tuple[slice, slice], rows: int, columns: i
     n = cells.shape[-1]
     centre = [(ends.start + side / 2) / of * n for ends, side, of in zip(view, part, whole, strict=True)]
     box = torch.tensor([[*centre, part[0] / whole[0] * n]])
-    return crop(cells, box.expand(len(cells), -1), GRID)
+    return crop(cells, box, GRID)
 
 
 def _pixels_of_grid(rows: int, columns: int, pixel_mm: PixelMm) -> tuple[int, int]:

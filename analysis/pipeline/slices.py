@@ -17,6 +17,7 @@ BOX_MARGIN = 1.1  # side of the crop ÷ the longer side of the lungs
 SLAB_MM = 4.0  # thinner slices are averaged to about this: less noise, and time that does not grow with their number
 NEIGHBOUR_MM = 5.0  # standard deviation of the weights by which slices speak for their neighbours
 AIR_HU = -1000.0  # outside the slice
+AT_ONCE = 16  # slices whose lungs are laid on the grid together
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +51,10 @@ def seen(
     grid_hu = to_grid(hu[:, *view], pixel_mm)
     _, rows, columns = hu.shape
     lung = np.empty((len(hu), GRID, GRID), bool)
-    for own, logits in zip(lung, torch.from_numpy(lung_logits), strict=True):  # of all at once gigabytes
-        own[:] = part_of_grid(logits[None, None], view, rows, columns, pixel_mm)[0, 0].numpy() > 0
+    for start in range(0, len(hu), AT_ONCE):  # all at once take gigabytes
+        part = slice(start, start + AT_ONCE)
+        logits = torch.from_numpy(lung_logits[part]).unsqueeze(1)
+        lung[part] = part_of_grid(logits, view, rows, columns, pixel_mm)[:, 0].numpy() > 0
     return view, grid_hu, lung
 
 
@@ -107,7 +110,7 @@ def classify(
         of_slabs, locations, outlines = _run(hu, share, box, models)
         logits += of_slabs.tolist()
         for target, cells in ((activation, locations.sigmoid()), (opacity, outlines.sigmoid())):
-            maps = crop(cells, (back * cells.shape[-1]).expand(len(batch), -1), GRID)
+            maps = crop(cells, back * cells.shape[-1], GRID)
             for members, one_map in zip(batch, maps, strict=True):
                 target[members] = one_map.numpy() * lung[members]
         on_batch(min(1.0, (start + at_once) / len(slabs)))
@@ -132,7 +135,7 @@ def _run(hu: Tensor, lung: Tensor, box: Tensor, models: Models) -> tuple[Tensor,
     """Slice logits (N,), location logits (N, 1, 28, 28) and opacity logits (N, 1, 224, 224) of slabs (N, 1, 256, 256):
     mean of the slab and its mirror image, which are as likely and fail differently. Raises ArithmeticError where a
     network fails: no number would be read as healthy."""
-    cropped = crop(torch.cat([hu - AIR_HU, lung], 1), box.expand(len(hu), -1), SLICE_INPUT)
+    cropped = crop(torch.cat([hu - AIR_HU, lung], 1), box, SLICE_INPUT)
     image = window(cropped[:, :1] + AIR_HU, SLICE_WINDOW_HU)
     share = F.avg_pool2d(cropped[:, 1:], MAP_STRIDE)
     layer2, layer3, outlines = models.slices(torch.cat([image, image.flip(-1)]))
