@@ -1,12 +1,14 @@
 """Uploads: where they are sent from, how far they are, and the question whose scan it is."""
 
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -17,21 +19,38 @@ from . import piecewise, services
 from .models import Analysis
 
 FINAL_STATES = (Upload.State.DONE, Upload.State.FAILED)
+NOT_STORED = ("refused", "collision")
+UNDER_WAY = (Upload.State.RECEIVING, Upload.State.RECEIVED, Upload.State.WORKING)
+REMEMBERED, MOST_REMEMBERED = timedelta(days=1), 20  # uploads whose outcome can be looked at again
 
 
 @require_safe
 @never_cache
 def upload(request: HttpRequest) -> HttpResponse:
     """Send scans whose patient the files name."""
-    waiting = waiting_uploads(request).filter(patient=None)
-    context = {"section": "upload", "sites": visible(Site, request.user), "waiting": waiting}
-    return render(request, "pages/upload.html", context)
+    waiting = waiting_uploads(request).filter(Q(patient=None) | ~Q(state=Upload.State.RECEIVING))
+    shown = {"sites": visible(Site, request.user), "waiting": waiting, "finished": finished_uploads(request)}
+    return render(request, "pages/upload.html", {"section": "upload"} | shown)
 
 
 def waiting_uploads(request: HttpRequest) -> QuerySet[Upload]:
-    """The user's own that broke off, and those that ask whose scan it is: on the page until that is settled."""
-    broken_off = Q(state=Upload.State.RECEIVING, user=request.user)
-    return visible(Upload, request.user).filter(broken_off | Q(state=Upload.State.NEEDS_CONFIRMATION))
+    """The user's own that are being sent or read, and those that ask whose scan it is: on the page until that is
+    settled."""
+    own = Q(state__in=UNDER_WAY, user=request.user)
+    return visible(Upload, request.user).filter(own | Q(state=Upload.State.NEEDS_CONFIRMATION))
+
+
+def finished_uploads(request: HttpRequest) -> list[tuple[Upload, int]]:
+    """The user's own of the last day, the newest first, and how many files of each were not stored."""
+    own = visible(Upload, request.user).filter(user=request.user, state__in=FINAL_STATES).select_related("site")
+    found = own.filter(created_at__gte=timezone.now() - REMEMBERED)[:MOST_REMEMBERED]
+    return [(upload, sum(file["outcome"] in NOT_STORED for file in upload.files)) for upload in found]
+
+
+def upload_questions(request: HttpRequest) -> dict[str, Any]:
+    """For every page: how many uploads wait for an answer whose scan it is, counted where the page asks."""
+    asking = Upload.objects.filter(state=Upload.State.NEEDS_CONFIRMATION)
+    return {"upload_questions": lambda: visible(asking, request.user).count()}
 
 
 @require_safe
@@ -58,7 +77,7 @@ def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
     outcomes = [file["outcome"] for file in upload.files]
     problems: dict[str, list[str]] = {}  # reason: names of the files
     for file in upload.files:
-        if file["outcome"] in ("refused", "collision"):
+        if file["outcome"] in NOT_STORED:
             problems.setdefault(file["reason"], []).append(file["name"])
     series = {
         row.pk: row for row in visible(Series, request.user).filter(pk__in=[each["id"] for each in upload.series])

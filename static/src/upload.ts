@@ -106,7 +106,8 @@ class UploadForm {
     follow.setAttribute('hx-get', this.form.dataset.statusAddress!.replace('00000000-0000-0000-0000-000000000000', id));
     follow.setAttribute('hx-trigger', 'load');
     follow.setAttribute('hx-swap', 'outerHTML');
-    this.status.replaceChildren(follow);
+    document.getElementById(`upload-${id}`)?.remove(); // one that had broken off
+    this.put(follow);
     document.dispatchEvent(new CustomEvent('upload-sent', { detail: follow }));
   }
 
@@ -114,8 +115,14 @@ class UploadForm {
     const alert = document.createElement('p');
     alert.className = 'notice notice-problem';
     alert.textContent = words;
-    this.status.replaceChildren(alert);
+    this.put(alert);
     alert.scrollIntoView({ block: 'center' });
+  }
+
+  /** Above what else is said of uploads, in the place of what failed before. */
+  private put(element: HTMLElement): void {
+    this.status.querySelector(':scope > p')?.remove();
+    this.status.prepend(element);
   }
 }
 

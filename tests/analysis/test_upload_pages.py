@@ -1,7 +1,10 @@
 """The pages of uploads: what became of each file, and the question whose scan it is."""
 
+from datetime import timedelta
+
 from django.core.files.base import ContentFile
 from django.urls import reverse
+from django.utils import timezone
 
 from analysis import services
 from patients.models import Upload
@@ -80,7 +83,8 @@ def test_a_held_upload_names_both_patients_and_asks_again_on_a_page_opened_anew(
     assert "Jim Roe, ID X9, born 3 Feb 1950" in text
     assert f"{patient.display_name}, ID {patient.patient_id}" in text
     services.discard(upload)
-    assert address not in browser.get(reverse("pages:patient", args=[patient.pk])).content.decode()
+    answer = browser.get(reverse("pages:patient", args=[patient.pk]))
+    assert (list(answer.context["waiting"]), answer.context["finished"]) == ([], [(upload, 0)])
     assert Upload.objects.get(pk=upload.pk).held_for == []
 
 
@@ -91,3 +95,30 @@ def test_the_upload_page_asks_about_all_of_the_site_that_are_held_without_a_pati
     elsewhere = Upload.objects.create(site=stranger.sites.get(), state=Upload.State.NEEDS_CONFIRMATION)
     text = browser.get(reverse("pages:upload")).content.decode()
     assert [str(one.pk) in text for one in (own, imported, broken_off, elsewhere)] == [True, True, False, False]
+
+
+def test_what_became_of_an_upload_can_be_looked_at_for_a_day(browser, site, user, stranger, patient):
+    """On the page of uploads, and of those sent to a patient on the patient's page too."""
+    files = [{"name": "a.txt", "outcome": "refused", "reason": "No DICOM."}, {"name": "b", "outcome": "stored"}]
+
+    def made(sender, days=0, **fields):
+        created_at = timezone.now() - timedelta(days=days)
+        return Upload.objects.create(site=site, user=sender, created_at=created_at, files=files, **fields)
+
+    done = made(user, state=Upload.State.DONE)
+    of_patient = made(user, state=Upload.State.FAILED, patient=patient)
+    reading = made(user, state=Upload.State.WORKING)
+    made(user, days=2, state=Upload.State.DONE), made(stranger, state=Upload.State.DONE)
+    page = browser.get(reverse("pages:upload"))
+    assert page.context["finished"] == [(of_patient, 1), (done, 1)]
+    assert list(page.context["waiting"]) == [reading]
+    assert "1 not stored" in page.text
+    page = browser.get(reverse("pages:patient", args=[patient.pk]))
+    assert (page.context["finished"], list(page.context["waiting"])) == ([(of_patient, 1)], [])
+
+
+def test_every_page_says_that_an_upload_waits_for_an_answer(browser, held, stranger):
+    Upload.objects.create(site=stranger.sites.get(), state=Upload.State.NEEDS_CONFIRMATION)
+    assert "(1 waits for an answer)" in browser.get(reverse("pages:home")).text
+    services.discard(held)
+    assert "waits for an answer" not in browser.get(reverse("pages:home")).text

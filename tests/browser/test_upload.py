@@ -156,6 +156,43 @@ def test_a_cancelled_upload_leaves_nothing(stack: Stack, large: Path):
         expect(page.locator("#upload-status")).to_be_empty()
 
 
+def test_an_upload_that_is_cancelled_while_it_is_announced_leaves_nothing(stack: Stack, tmp_path: Path):
+    (tmp_path / "note.txt").write_text("no scan")
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        held: list[Route] = []
+        page.route("**/announce/", lambda route: held.append(route))
+        _send(page, [tmp_path / "note.txt"])
+        wait_until(lambda: page.wait_for_timeout(100) or held, 20, "the announcement")
+        page.get_by_role("button", name="Cancel").click()
+        with page.expect_response("**/discard/"):
+            held[0].continue_()
+        expect(page.locator("#upload-status")).to_contain_text("Cancelled: nothing was stored.")
+        page.reload()
+        expect(page.locator("#upload-status")).to_be_empty()
+
+
+def test_what_became_of_one_upload_stays_beside_the_next_and_after_a_reload(stack: Stack, worker: None, tmp_path: Path):
+    for name in ("first.txt", "second.txt"):
+        (tmp_path / name).write_text(f"no scan, {name}")
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        status = page.locator("#upload-status")
+        for name in ("first.txt", "second.txt"):
+            _send(page, [tmp_path / name])
+            expect(status).to_contain_text(name, timeout=WORKED_OFF_WITHIN_MS)
+        assert status.inner_text().index("second.txt") < status.inner_text().index("first.txt")
+        page.reload()
+        before = page.locator(".uploads-before details")
+        before.first.locator("summary").click()
+        expect(before.first).to_contain_text("second.txt")
+        expect(before.nth(1)).not_to_contain_text("first.txt")  # still folded
+
+
 def test_an_upload_that_is_cancelled_when_all_had_come_is_not_said_to_be_forgotten(
     stack: Stack, worker: None, tmp_path: Path
 ):

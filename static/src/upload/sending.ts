@@ -61,9 +61,10 @@ export class Sending {
     }
   }
 
+  /** While the upload is being announced its answer is waited for: it names what the server is to forget. */
   cancel(): void {
     this.cancelled = true;
-    this.request?.abort();
+    if (this.id) this.request?.abort();
     this.stopWaiting();
   }
 
@@ -133,8 +134,8 @@ export class Sending {
     for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
       if (this.cancelled) throw new SendingFailed(CANCELLED);
       const request = await this.post(path, body(), (bytes) => this.listener.progress(sentBytes + bytes, false));
-      if (this.cancelled) throw new SendingFailed(CANCELLED);
       if (request.status >= 200 && request.status < 300) return JSON.parse(request.responseText) as Answer;
+      if (this.cancelled) throw new SendingFailed(CANCELLED);
       if (!COMES_BACK.includes(request.status)) throw new SendingFailed(sentence(request));
       for (const { file, name } of this.picked) await this.read(file.slice(0, 1), name); // else it would fail for ever
       this.listener.progress(sentBytes, true);
