@@ -31,17 +31,20 @@ class ComparisonAdmin(LookOnly, OfTheUsersSites):
     list_select_related = ("analysis", "prior")
 
 
-@admin.register(Reading)
-class ReadingAdmin(LookOnly, OfTheUsersSites):
-    """Reports are written and signed on the pages; what is signed stays, and goes with its CT or patient alone."""
+class OfReaders(LookOnly, OfTheUsersSites):
+    """What readers say stays, and goes with its CT or patient alone."""
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        own_pages = f"{self.opts.app_label}_{self.opts.model_name}_"
+        asked_here = request.resolver_match.url_name.startswith(own_pages)
+        return not asked_here and super().has_delete_permission(request, obj)
+
+
+@admin.register(Reading)
+class ReadingAdmin(OfReaders):
     list_display = ("pk", "study", "version", "state", "reader", "saved_at", "signed_at")
     list_filter = ("state",)
     list_select_related = ("study", "reader")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        asked_here = request.resolver_match.url_name.startswith("analysis_reading_")
-        return not asked_here and super().has_delete_permission(request, obj)
 
 
 @admin.register(NetworkSet)
@@ -95,14 +98,14 @@ class NetworkSetAdmin(LookOnly):
 
 
 @admin.register(SliceCorrection)
-class SliceCorrectionAdmin(LookOnly, OfTheUsersSites):
+class SliceCorrectionAdmin(OfReaders):
     list_display = ("pk", "analysis_id", "sop_instance_uid", "abnormal", "user", "created_at", "reason")
     list_filter = ("abnormal",)
     list_select_related = ("user",)
 
 
 @admin.register(FindingReview)
-class FindingReviewAdmin(LookOnly, OfTheUsersSites):
+class FindingReviewAdmin(OfReaders):
     list_display = ("pk", "analysis_id", "number", "present", "user", "created_at", "reason")
     list_filter = ("present",)
     list_select_related = ("user",)

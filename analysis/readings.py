@@ -33,7 +33,8 @@ def save_draft(
         is_draft = newest is not None and newest.state == Reading.State.DRAFT
         reading = newest if is_draft else Reading(study=study, version=newest.version + 1 if newest else 1)
         reading.analysis, reading.reader, reading.suspected = current_result, user, suspected
-        reading.reason, reading.impression, reading.saved_at = reason.strip(), impression.strip(), timezone.now()
+        reading.reason = reason.strip() if reading.overrules else ""  # of an agreement there is none to give
+        reading.impression, reading.saved_at = impression.strip(), timezone.now()
         reading.save()
         return reading
 
@@ -69,7 +70,7 @@ def is_signed(study: Study, *, user: Any, result: int, suspected: bool, reason: 
         and newest.state == Reading.State.SIGNED
         and (
             (newest.reader, newest.analysis_id, newest.suspected, newest.reason, newest.impression)
-            == (user, result, suspected, reason.strip(), impression.strip())
+            == (user, result, suspected, reason.strip() if newest.overrules else "", impression.strip())
         )
     )
 

@@ -168,9 +168,12 @@ def counts(user: Any, filter: Filter) -> dict[str, int]:
 
 def next_to_report(user: Any, after: int) -> int | None:
     """The study that waits for the user's report after this one, in the worklist's order and from its top again at the
-    end; None where no other does. What another reader was asked to read, or has begun, is not offered."""
-    begun = Reading.objects.filter(state=Reading.State.DRAFT).exclude(reader=user).values("study")
-    waiting = studies(user, Filter(show="unreported")).filter(Q(reader=user) | Q(reader=None)).exclude(pk__in=begun)
+    end; None where no other does. What another reader was asked to read, or has begun, is not offered while that one
+    may log in."""
+    drafts = Reading.objects.filter(state=Reading.State.DRAFT, reader__is_active=True)
+    begun = drafts.exclude(reader=user).values("study")
+    open_to_user = Q(reader=user) | Q(reader=None) | Q(reader__is_active=False)
+    waiting = studies(user, Filter(show="unreported")).filter(open_to_user).exclude(pk__in=begun)
     wanted = set(waiting.values_list("pk", flat=True)) - {after}
     pks = list(studies(user, Filter()).values_list("pk", flat=True))
     place = pks.index(after) if after in pks else 0

@@ -75,16 +75,24 @@ class PatientAdmin(OfTheUsersSites):
 
 @admin.register(Study)
 class StudyAdmin(OfTheUsersSites):
+    """Whose it is comes with its files; its date and series are set on its page, as comparisons follow from them."""
+
     list_display = ("pk", "patient", "study_date", "description")
     list_select_related = ("patient",)
-    raw_id_fields = ("patient", "chosen_series")
+    readonly_fields = ("patient", "study_date", "study_time", "chosen_series")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
 
 @admin.register(Series)
 class SeriesAdmin(OfTheUsersSites):
     list_display = ("pk", "study", "description", "slice_count", "usable", "reason")
     list_select_related = ("study",)
-    raw_id_fields = ("study",)
+    readonly_fields = ("study",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
 
 @admin.register(Upload)

@@ -66,7 +66,7 @@ class ReadingSerializer(serializers.ModelSerializer):
         model = Reading
         fields = (
             "id", "study", "version", "state", "analysis", "reader", "suspected", "reason", "impression",
-            "saved_at", "signed_at",
+            "saved_at", "signed_at", "signed_by",
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from analysis import network_sets
-from analysis.models import Analysis, NetworkSet, Reading, SliceCorrection, WorkerSeen
+from analysis.models import Analysis, FindingReview, NetworkSet, SliceCorrection, WorkerSeen
 from patients.models import Patient, Series, Site, Study, Upload
 from tests.analysis.finished import signed_reading
 from tests.network_sets import kept_set
@@ -58,7 +58,8 @@ def test_staff_see_the_rows_of_their_own_sites(staff, rows, site):
         assert staff.get(page(row)).status_code == 200, row
     for row in others:
         for action in ("change", "delete", "history"):
-            assert staff.get(page(row, action)).status_code == 302, row
+            words_of_a_reader = action == "delete" and isinstance(row, SliceCorrection)  # deleted by nobody
+            assert staff.get(page(row, action)).status_code == (403 if words_of_a_reader else 302), row
     assert "South" not in staff.get(reverse("admin:patients_patient_changelist")).content.decode()
 
 
@@ -67,14 +68,23 @@ def test_superusers_see_all_rows(admin_client, rows):
 
 
 def test_staff_cannot_move_a_row_to_another_site(staff, rows):
-    (site, patient, study, *_), (other_site, other_patient, *_) = rows.values()
+    (site, patient, *_), (other_site, *_) = rows.values()
     answer = staff.post(page(patient), {"patient_id": "1", "site": other_site.pk})
     assert "site" in answer.context["adminform"].errors
-    answer = staff.post(page(study), {"study_instance_uid": "1.2", "patient": other_patient.pk})
-    assert "patient" in answer.context["adminform"].errors
     assert staff.post(page(patient), {"patient_id": "2", "site": site.pk}).status_code == 302
     patient.refresh_from_db()
     assert (patient.patient_id, patient.site) == ("2", site)
+
+
+def test_what_comparisons_follow_from_is_not_edited(admin_client, rows, site):
+    """Whose a CT is, when it was taken and which series stands for it."""
+    (_, patient, study, series, *_), (_, other_patient, other_study, *_) = rows.values()
+    wanted = {"patient": other_patient.pk, "study_date": "2020-06-29", "chosen_series": series.pk}
+    assert admin_client.post(page(study), {"study_instance_uid": "1.2", **wanted}).status_code == 302
+    described = {"series_instance_uid": "1.2.3", "slice_count": 12, "kernel": "B30f", "study": other_study.pk}
+    assert admin_client.post(page(series), described).status_code == 302
+    study.refresh_from_db(), series.refresh_from_db()
+    assert (study.patient, study.study_date, study.chosen_series, series.study) == (patient, None, None, study)
 
 
 def test_what_the_program_writes_is_not_edited(admin_client, rows, site):
@@ -180,12 +190,17 @@ def test_many_sets_take_as_many_queries_as_two(staff, user, sets, django_assert_
         staff.get(SETS)
 
 
-def test_a_report_goes_with_its_ct_or_patient_alone(admin_client, analysis, user):
-    reading = signed_reading(analysis, user)
-    assert admin_client.post(page(reading, "delete"), {"post": "yes"}).status_code == 403
-    assert Reading.objects.exists()
+def test_what_readers_say_goes_with_its_ct_or_patient_alone(admin_client, analysis, user):
+    said = [
+        signed_reading(analysis, user),
+        FindingReview.objects.create(analysis=analysis, user=user, number=1, present=False, reason="vessel"),
+        SliceCorrection.objects.create(analysis=analysis, user=user, sop_instance_uid="1.2.3.4", abnormal=True),
+    ]
+    for row in said:
+        assert admin_client.post(page(row, "delete"), {"post": "yes"}).status_code == 403
+        assert type(row).objects.exists()
     study = analysis.series.study
     assert admin_client.post(page(study, "delete"), {"post": "yes"}).status_code == 302
-    assert not Reading.objects.exists()
+    assert not any(type(row).objects.exists() for row in said)
     assert not Study.objects.filter(pk=study.pk).exists()
     assert admin_client.post(page(study.patient, "delete"), {"post": "yes"}).status_code == 302

@@ -182,6 +182,18 @@ def test_to_decide_otherwise_takes_a_reason_and_the_networks_decision_stays(brow
     assert "The networks: suspected." in printed
 
 
+def test_a_reader_who_agrees_after_all_gives_no_reason(browser, study, analysis):
+    post(browser, study, "save", suspected="no", reason="Artefact.")
+    assert Reading.objects.get().reason == "Artefact."
+    pressed = seen(study) | {"suspected": "yes", "reason": "Artefact.", "impression": "Clear.", "action": "sign"}
+    for _ in range(2):
+        page = browser.post(reverse("pages:save_reading", args=[study.pk]), pressed, follow=True).text
+    assert "meanwhile" not in page  # the button was pressed twice
+    signed = Reading.objects.get()
+    assert (signed.state, signed.overrules, signed.reason) == ("SIGNED", False, "")
+    assert "Artefact." not in pdf(browser, analysis)
+
+
 def test_an_empty_report_is_not_signed_and_a_draft_is_discarded(browser, study):
     assert "without an impression" in post(browser, study, "sign", impression=" ")
     assert Reading.objects.get().state == "DRAFT"
@@ -259,9 +271,11 @@ def test_the_proposed_text_says_what_the_numbers_say(patient, analysis, tmp_path
         ("en", (100, 105), "Corona score 105.0 cm³ (+5 % since the last CT, which is within the measurement noise)."),
         ("en", (100, 3), "Corona score 3.0 cm³ (−97 % since the last CT, as low as in healthy lungs now)."),
         ("en", (2, 3), "Corona score 3.0 cm³ (as low as in healthy lungs, like that of the last CT)."),
+        ("en", (0, 60), "Corona score 60.0 cm³ (that of the last CT was as low as in healthy lungs)."),
         ("de", (100, 140), "Corona-Score 140,0 cm³ (+40 % gegenüber der Voruntersuchung)."),
         ("de", (100, 105), "Corona-Score 105,0 cm³ (+5 % gegenüber der Voruntersuchung, innerhalb des Messrauschens)."),
         ("de", (2, 3), "Corona-Score 3,0 cm³ (so niedrig wie bei gesunden Lungen, wie in der Voruntersuchung)."),
+        ("de", (0, 60), "Corona-Score 60,0 cm³ (in der Voruntersuchung so niedrig wie bei gesunden Lungen)."),
     ],
 )
 def test_the_proposed_text_says_whether_a_change_means_something(patient, tmp_path, language, scores, said):
@@ -366,7 +380,7 @@ def test_the_pdf_holds_what_was_signed_and_no_draft(browser, study, analysis):
     assert "A rib is broken." in pdf(browser, analysis)
 
 
-def test_reports_are_listed_through_the_api(browser, client, stranger, study, analysis):
+def test_reports_are_listed_through_the_api(browser, client, user, stranger, study, analysis):
     post(browser, study, "sign")
     post(browser, study, "save", impression="Clearer than I thought.")
     address = f"/api/v1/studies/{study.pk}/readings/"
@@ -374,6 +388,10 @@ def test_reports_are_listed_through_the_api(browser, client, stranger, study, an
     assert (draft["version"], draft["state"], draft["signed_at"]) == (2, "DRAFT", None)
     assert (signed["version"], signed["state"], signed["suspected"], signed["reader"]) == (1, "SIGNED", True, "ward")
     assert (signed["analysis"], signed["impression"]) == (analysis.pk, "Ground-glass in the right lung.")
+    user.username = "renamed"
+    user.save()
+    *_, signed = browser.get(address).json()["results"]
+    assert (signed["reader"], signed["signed_by"]) == ("renamed", "ward")
     assert browser.post(address, {"impression": "x"}).status_code == 405
     client.force_login(stranger)
     assert client.get(address).status_code == 404

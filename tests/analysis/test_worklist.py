@@ -80,6 +80,21 @@ def test_the_next_ct_to_report_follows_the_worklist_and_leaves_out_what_others_r
     assert after(low) == at[normal.pk]
 
 
+def test_the_next_ct_may_be_one_of_a_reader_who_left(browser, user, stranger, five):
+    normal, low, high, *_ = five
+    Study.objects.filter(pk=low.pk).update(reader=stranger)
+    draft = {"analysis": normal.chosen_series.analyses.get(), "version": 1, "suspected": False}
+    Reading.objects.create(study=normal, reader=None, **draft)  # of a user who was deleted
+    signed_reading(high.chosen_series.analyses.get(), user, suspected=True)
+
+    def following() -> str:
+        return browser.get(reverse("pages:next_study"), {"after": high.pk}).url
+
+    assert following() == reverse("pages:study", args=[normal.pk])
+    type(stranger).objects.filter(pk=stranger.pk).update(is_active=False)
+    assert following() == reverse("pages:study", args=[low.pk])
+
+
 def test_the_next_ct_is_none_of_another_site(browser, five):
     elsewhere = Site.objects.create(code="south", name="South hospital")
     a_study(elsewhere, 9, score=900.0, suspected=True)

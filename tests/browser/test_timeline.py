@@ -176,6 +176,7 @@ def test_what_happened_stands_in_the_chart_until_it_is_removed(page: Page, chart
     expect(page.locator(".chart-notes li")).to_have_text("10 Mar 2020 Steroids <b>begun")
     expect(lines).to_have_count(2)
     page.get_by_role("button", name="Remove: Steroids <b>begun").click()
+    page.get_by_role("dialog", name="Remove the note").get_by_role("button", name="Remove").click()
     expect(chart.locator(POINTS)).to_have_count(3)
     expect(notes).to_have_count(0)
     expect(lines).to_have_count(1)
