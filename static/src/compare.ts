@@ -206,7 +206,8 @@ class Comparison {
   /** Goes to a finding of the table, and rings what the table says that it is in each CT. */
   private goTo(button: HTMLButtonElement): void {
     this.leader = this.panes.find(({ root }) => root.dataset.pane === button.dataset.goPane)!;
-    void this.leader.ct?.go(nearest(this.leader.scan, pointOf(button)![2]));
+    const { ct } = this.leader;
+    if (ct) void ct.go(nearest(this.leader.scan, ct.height(pointOf(button)!)));
     for (const pane of this.panes) {
       const there = button.closest('tr')!.querySelector<HTMLElement>(`[data-go-pane="${pane.root.dataset.pane}"]`);
       pane.single(there && listed(there));

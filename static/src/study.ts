@@ -25,11 +25,15 @@ function askedFor(scan: Scan): number | null {
   return z !== null && Number.isFinite(Number(z)) ? nearest(scan, Number(z)) : null;
 }
 
-/** The finding that the page's address names is singled out, as if it had been clicked, but not under a reader who has begun. */
+/**
+ * The finding that the page's address names is shown and singled out, as if it had been clicked, but not under a reader who
+ * has begun. Where slices lean, its own is not the one at the `z` of the address.
+ */
 function singleAskedFor(): void {
   const number = Number(new URLSearchParams(location.search).get('finding'));
   const finding = document.querySelector<HTMLElement>(`[data-finding="${number}"]`);
   if (!finding || document.activeElement !== document.body) return;
+  viewer?.showFinding(Number(finding.dataset.findingZ), pointOf(finding));
   finding.focus({ preventScroll: true }); // the page stays at the image
   const list = finding.closest('.findings')!;
   list.scrollTop += finding.getBoundingClientRect().top - list.getBoundingClientRect().top;

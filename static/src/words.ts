@@ -28,6 +28,11 @@ export function decimal(value: number, digits: number): string {
   return value.toLocaleString(locale, rounded).replace('-', '−');
 }
 
+/** A ratio or probability of 0 to 1, as the server writes it: `0.62`, and `< 0.01` for a small one that is not 0. */
+export function ratio(value: number): string {
+  return value > 0 && value < 0.005 ? `< ${decimal(0.01, 2)}` : decimal(value, 2);
+}
+
 /** How many: `20,000`, in German `20.000`. */
 export function amount(count: number): string {
   return count.toLocaleString(locale);

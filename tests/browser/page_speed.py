@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 import pydicom
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.browser import chromium, complaints_of, log_in
 from tests.conftest import ROOT
@@ -34,6 +34,7 @@ GOALS = {
     "timeline_s": 1.0,
     "first_image_with_overlay_s": 1.0,
     "all_slices_s": 4.0,
+    "all_slices_s_of_a_browsers_first_study": 4.0,
     "requests_while_scrolling": 0,
     "memory_after_ten_studies_mb": 600,
     "memory_growth_from_the_second_to_the_tenth_study_mb": 100,
@@ -172,11 +173,14 @@ def _study(page: Page, address: str) -> dict[str, float]:
 
 
 def _requests_while_scrolling(page: Page) -> int:
+    """From the first slice to the last, each of which comes on show."""
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    for _ in range(20):
+    viewer = page.locator("[data-viewer]")
+    page.keyboard.press("Home")
+    for index in range(len(list(SCAN.glob("*.dcm")))):
+        expect(viewer).to_have_attribute("data-slice-index", str(index))
         page.keyboard.press("ArrowDown")
-        page.wait_for_timeout(50)
     return len([url for url in requests if "seen=" not in url])  # the page asks for news by itself
 
 

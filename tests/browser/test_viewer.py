@@ -129,6 +129,11 @@ def test_where_the_graphics_card_is_lost_no_image_stays_and_the_page_says_so(sta
         page.keyboard.press("ArrowUp")
         for hidden in ("[data-ct]", "[data-overlay=heatmap]", "[data-corner=slice]"):
             expect(page.locator(hidden)).to_be_hidden()
+        page.reload()  # a card that was lost is too weak: slices are drawn without it from now on
+        expect(page.locator("[data-viewer]")).to_have_attribute("data-ready", "true", timeout=60_000)
+        expect(page.locator("[data-corner=slice]")).to_be_visible()
+        page.get_by_role("button", name="3D", exact=True).click()
+        expect(page.locator("[data-viewer-message]")).to_contain_text("draws without a graphics card")
 
 
 def test_the_viewer_speaks_german_where_the_page_does(stack: Stack, study: str):

@@ -1,6 +1,6 @@
 /** Under the image: what the AI says of the slice on show, what a reader says, and the buttons to say it. */
 import { announce } from '../announcer';
-import { day, decimal, gettext, interpolate } from '../words';
+import { day, gettext, interpolate, ratio } from '../words';
 import type { Correction, Slice } from './scan';
 
 const LOST = gettext('The connection broke, so what you said of the slice was not saved. Please try again.');
@@ -11,7 +11,7 @@ function decision(slice: Slice): string {
   const says = slice.positive
     ? gettext('The AI says abnormal (probability %(probability)s).')
     : gettext('The AI does not call this slice abnormal (probability %(probability)s).');
-  return interpolate(says, { probability: decimal(slice.probability, 2) });
+  return interpolate(says, { probability: ratio(slice.probability) });
 }
 
 /** What a reader says, who and when: the site's day, wherever its reader sits. */

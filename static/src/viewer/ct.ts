@@ -14,6 +14,7 @@ export const ENGINE = 'ct';
 const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
 const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
 const NARROWEST_HU = 50; // of windows, by keys
+const WITHOUT_GPU = 'drawn-without-graphics-card'; // in the tab's storage, once the card was lost
 const AHEAD_OF_ALL = 1000; // slices that several CTs side by side load ahead: about 1 MB each, with its file
 
 interface CtEvents {
@@ -31,9 +32,9 @@ interface CtEvents {
   measured?(lengths: Length[]): void;
 }
 
-/** Starts Cornerstone; its viewports share one engine. */
+/** Starts Cornerstone; its viewports share one engine. WebGL without a GPU is slower than none, and a card that was lost is too weak. */
 function firstEngine(): RenderingEngine {
-  const useCPURendering = getRenderingCapabilities().softwareRasterizer; // WebGL without a GPU is slower than none
+  const useCPURendering = getRenderingCapabilities().softwareRasterizer || sessionStorage.getItem(WITHOUT_GPU) !== null;
   initCore({ rendering: { webGlContextCount: 1, useCPURendering }, debug: {} }); // few viewports: more contexts only cost time
   initTools();
   initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency)) });
@@ -216,7 +217,10 @@ export class Ct implements Shown {
       const index = this.imageIds.indexOf(imageId);
       if (index >= 0) events.broken(index);
     });
-    eventTarget.addEventListener(Enums.Events.WEBGL_CONTEXT_LOST, () => events.lost());
+    eventTarget.addEventListener(Enums.Events.WEBGL_CONTEXT_LOST, () => {
+      sessionStorage.setItem(WITHOUT_GPU, '1');
+      events.lost();
+    });
     element.addEventListener(Enums.Events.VOI_MODIFIED, (event) => {
       const { range } = (event as CustomEvent<{ range: Types.VOIRange }>).detail;
       events.windowed({ centre: (range.lower + range.upper) / 2, width: range.upper - range.lower });

@@ -1,5 +1,5 @@
 /** The strip under the image: each slice's probability, head to feet; click, drag or keys go to a slice. */
-import { decimal, gettext, interpolate } from '../words';
+import { gettext, interpolate, ratio } from '../words';
 import type { Slice } from './scan';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -115,5 +115,5 @@ function result(slice: Slice): string {
   const words = slice.positive
     ? gettext('positive, probability %(probability)s')
     : gettext('negative, probability %(probability)s: not in the score');
-  return interpolate(words, { probability: decimal(slice.probability, 2) });
+  return interpolate(words, { probability: ratio(slice.probability) });
 }

@@ -2,7 +2,7 @@
 import { gettext } from '../words';
 
 /** What is said where the browser has lost the graphics card. */
-export const LOST = gettext('The browser has lost the graphics card, so no images can be drawn any more. Reload the page to see them again.');
+export const LOST = gettext('The browser has lost the graphics card, so no images can be drawn any more. Reload the page to see them again, drawn without it: slices only, no planes and no 3D.');
 
 /** Window centre and width, HU. */
 export interface Window {

@@ -78,6 +78,7 @@ export class Viewer {
   }
 
   async open(): Promise<void> {
+    import('./ct').catch(() => undefined); // comes while the still does; `openCt` tells where it does not
     this.sliced(this.index);
     const first = Promise.all([this.openStill(), this.layers.loadHeatmap()]).then(() => {
       if (this.still) this.root.dataset.shown = 'true';
