@@ -63,7 +63,8 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
     named = [each for each in request.GET.getlist("study") if each]
     from_htmx = bool(request.headers.get("HX-Request"))
     found = lesions.comparisons(points, with_change=not from_htmx)
-    waiting = " ".join(str(one.pk) for one in found.values() if one.is_active)
+    between = {point.analysis.pk for point in points[points.index(shown[0]) : points.index(shown[-1]) + 1]}
+    waiting = " ".join(str(one.pk) for pair, one in found.items() if one.is_active and between.issuperset(pair))
     if from_htmx:
         if request.GET.get("waiting") == waiting:
             return HttpResponse(status=204)

@@ -82,6 +82,11 @@ def volume_text(ml: float | None) -> str:
     return DASH if ml is None else f"{amount_text(ml, 0)} ml"
 
 
+def length_text(mm: float) -> str:
+    """A diameter: ``9.5 mm``."""
+    return f"{amount_text(mm, 1)} mm"
+
+
 def area_text(cm2: float | None) -> str:
     """An area on one slice: ``45.3 cm²``."""
     return DASH if cm2 is None else f"{amount_text(cm2, 1)} cm²"
@@ -380,7 +385,7 @@ def change_words(change: "ScoreChange", since: str = "") -> str:
     """A change of the Corona score, and whether it says anything: ``+3 %; within the measurement noise``."""
     if not change.counts:
         return gettext("both scores are as low as those of healthy lungs")
-    said = change_text(change.factor)
+    said = gettext("risen from as low as in healthy lungs") if change.starts_low else change_text(change.factor)
     if since:
         said = gettext("%(change)s since %(day)s") % {"change": said, "day": since}
     if change.is_doubtful:

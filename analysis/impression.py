@@ -27,12 +27,14 @@ SINCE_LAST = {
     "noise": gettext_lazy("%(change)s since the last CT, which is within the measurement noise"),
     "doubtful": gettext_lazy("%(change)s since the last CT, which is uncertain"),
     "low": gettext_lazy("as low as in healthy lungs, like that of the last CT"),
+    "risen": gettext_lazy("that of the last CT was as low as in healthy lungs"),
 }
 SINCE_FIRST = {
     "beyond": gettext_lazy("%(change)s since the first CT"),
     "noise": gettext_lazy("%(change)s since the first CT, which is within the measurement noise"),
     "doubtful": gettext_lazy("%(change)s since the first CT, which is uncertain"),
     "low": gettext_lazy("as low as in healthy lungs, like that of the first CT"),
+    "risen": gettext_lazy("that of the first CT was as low as in healthy lungs"),
 }
 
 CAUTIONS = {  # by whether the remark is of what may be a finding
@@ -72,11 +74,7 @@ def _opacities(analysis: Analysis, suspected: bool) -> str:
 def _score(point: TimePoint) -> str:
     """The Corona score with its course."""
     compared = ((point.since_prior, SINCE_LAST), (point.since_first, SINCE_FIRST))
-    parts = [
-        _change(change, words)
-        for change, words in compared
-        if change and change.factor is not None and change.before != change.now
-    ]
+    parts = [_change(change, words) for change, words in compared if change and change.is_known]
     once = parts[:1] if point.prior == point.first else parts
     score = gettext("Corona score %(score)s") % {"score": formats.score_text(point.corona_score_cm3)}
     return f"{score} ({'; '.join(once)})." if once else f"{score}."
@@ -85,6 +83,9 @@ def _score(point: TimePoint) -> str:
 def _change(change: ScoreChange, words: dict[str, Any]) -> str:
     if not change.counts:
         return str(words["low"])
+    if change.starts_low:
+        risen = str(words["risen"])
+        return gettext("%(said)s, which is uncertain") % {"said": risen} if change.is_doubtful else risen
     kind = "doubtful" if change.is_doubtful else "noise" if change.is_noise else "beyond"
     said = words[kind] % {"change": formats.change_text(change.factor)}
     if kind == "beyond" and change.ends_low:

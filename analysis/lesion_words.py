@@ -58,8 +58,10 @@ def places_words(findings: Sequence["Finding"]) -> str:
 
 
 def volume_course(findings: Sequence["Finding"]) -> str:
-    """``4.99 → 13.41 ml, +169 %``: of the first of a lesion's findings and the last."""
+    """``4.99 → 13.41 ml, +169 %``: of the first of a lesion's findings and the last; of one ``4.99 ml``."""
     then, now = findings[0].volume_ml, findings[-1].volume_ml
+    if len(findings) == 1:
+        return f"{amount_text(now, 2)} ml"
     return f"{amount_text(then, 2)} → {amount_text(now, 2)} ml, {change_text(now / then)}"
 
 

@@ -125,13 +125,14 @@ class Lane:
         return [one.finding for _, one, _ in self.cells if one and one.finding]
 
     @property
-    def is_measured(self) -> bool:
-        """Whether its course can be said in two volumes: it counts and is whole wherever it is a finding, on the last
-        time point and on another."""
+    def course(self) -> list[Finding]:
+        """Those whose volumes tell its course up to the last time point; there alone where it was rejected or cut off
+        elsewhere, none where it does not count there."""
         seen = [one for _, one, _ in self.cells if one and one.finding]
         last = self.cells[-1][1] if self.cells else None
-        whole = not any(one.rejected or one.cut for one in seen)
-        return len(seen) > 1 and whole and bool(last and last.finding)
+        if not last or not last.finding or last.rejected:
+            return []
+        return [last.finding] if any(one.rejected or one.cut for one in seen) else self.findings
 
     @property
     def is_unclear(self) -> bool:

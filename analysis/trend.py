@@ -41,6 +41,18 @@ class ScoreChange:
         return max(self.before.corona_score_cm3 or 0, self.now.corona_score_cm3 or 0) >= HEALTHY_SCORE_CM3
 
     @property
+    def is_known(self) -> bool:
+        """Whether there are two scores to compare."""
+        known = None not in (self.before.corona_score_cm3, self.now.corona_score_cm3)
+        return known and self.before != self.now
+
+    @property
+    def starts_low(self) -> bool:
+        """Whether the score rose beyond noise from where those of healthy lungs are: no factor says how much."""
+        healthy_before = (self.before.corona_score_cm3 or 0) < HEALTHY_SCORE_CM3
+        return self.is_known and self.counts and healthy_before and not self.is_noise
+
+    @property
     def ends_low(self) -> bool:
         """Whether the later score fell to where those of healthy lungs are: how much is left it cannot say."""
         return self.counts and self.before != self.now and (self.now.corona_score_cm3 or 0) < HEALTHY_SCORE_CM3
@@ -114,6 +126,11 @@ class TimePoint:
     @property
     def since_prior(self) -> ScoreChange | None:
         return ScoreChange(self.prior, self.analysis) if self.prior and self.analysis else None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the first time point of the trend; another of the same day is not."""
+        return self.in_trend and self.first == self.analysis
 
     @property
     def relative_corona_score(self) -> float | None:

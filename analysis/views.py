@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from patients.access import pk_of, visible, visible_or_404
+from patients.access import pk_of, time_zone_of, visible, visible_or_404
 from patients.forms import NewPatientForm, PatientEventForm, SymptomOnsetForm
 from patients.models import Patient, PatientEvent, Series, Site, Study
 from patients.search import matching
@@ -26,13 +26,13 @@ from . import help as user_help
 from . import lesions, services
 from .charts import noted_days, trend_figures
 from .checks import has_evaluation
-from .finding_reviews import in_short, reviewed, reviewed_change
+from .finding_reviews import in_short, rejected_among, reviewed, reviewed_change
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import STOP_POLLING, live, state
 from .models import Analysis, Comparison
 from .reading_views import reading_context
 from .trend import TimePoint, since_last, trend, trends
-from .upload_views import waiting_uploads
+from .upload_views import finished_uploads, waiting_uploads
 from .viewer_scan import map_of, scan_of
 
 PATIENTS_A_PAGE = 50
@@ -118,14 +118,16 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
         shown = _trend_context(patient, points)
         followed = lesions.followed(points, lesions.of_neighbours(points, with_change=True))
         lanes = [lesion.along(shown["charted"]) for lesion in followed]
-        measured = [lane.findings for lane in lanes if lane.is_measured]
         news = lesions.news(points)
         return shown | {
             "section": "patients",
             "waiting": waiting_uploads(request).filter(patient=patient),
+            "finished": [each for each in finished_uploads(request) if each[0].patient_id == patient.pk],
             "findings_of_newest": _findings_of(shown["newest"]),
             "time_points": [(point, news.get(point.analysis.pk) if point.analysis else None) for point in points],
-            "leading": max(measured, key=lambda findings: findings[-1].volume_ml, default=None),
+            "leading": max(
+                (lane for lane in lanes if lane.course), key=lambda lane: lane.course[-1].volume_ml, default=None
+            ),
             "lanes": lanes[: lesions.open_rows(followed)],
             "more_lanes": lanes[lesions.open_rows(followed) :],
             "has_unclear": any(lane.is_unclear for lane in lanes),
@@ -133,7 +135,10 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
             "compared": "-".join(str(one.pk) for one in compared.values() if one.state == Comparison.State.DONE),
         }
 
-    seen = [state(points), reasons, sorted((one.pk, one.state) for one in compared.values())]
+    runs = [point.analysis.pk for point in points if point.analysis]
+    noted = patient.symptom_onset, list(patient.events.values_list("date", "text"))
+    said = noted, sorted(rejected_among(runs))
+    seen = [state(points), reasons, sorted((one.pk, one.state) for one in compared.values()), said]
     return live(request, "pages/patient.html", "parts/timeline.html", seen, context)
 
 
@@ -200,7 +205,9 @@ def about(request: HttpRequest) -> HttpResponse:
     """What the numbers mean and how sure they are, from the evaluation in the checkout."""
     if not has_evaluation():
         raise Http404(_("This installation came without the results of the evaluation."))
-    return render(request, "pages/about.html", {"section": "about"} | ai.page())
+    return render(
+        request, "pages/about.html", {"section": "about", "time_zone": time_zone_of(request.user)} | ai.page()
+    )
 
 
 @require_safe

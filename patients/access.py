@@ -6,6 +6,7 @@ user starts at :func:`visible`.
 
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db.models import Model, QuerySet
 from django.shortcuts import get_object_or_404
 
@@ -19,6 +20,12 @@ def visible(what: type[M] | QuerySet[M], user: Any) -> QuerySet[M]:
     rows = what if isinstance(what, QuerySet) else what._default_manager.all()
     path = f"{rows.model.SITE_PATH}__in" if rows.model.SITE_PATH else "pk__in"
     return rows.filter(**{path: Site.objects.filter(users=user.pk).values("pk")})
+
+
+def time_zone_of(user: Any) -> str:
+    """Of the user's site, the first of several; that of the server for a user without any."""
+    site = Site.objects.filter(users=user.pk).first()
+    return site.time_zone if site else settings.TIME_ZONE
 
 
 def pk_of(text: str) -> int | None:

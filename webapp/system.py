@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from analysis import network_sets, queue, services
 from analysis.models import WorkerSeen
 from analysis.pipeline.report import software_version
+from patients.access import time_zone_of
 from patients.models import Instance, Upload
 
 from . import health
@@ -53,6 +54,7 @@ def system(request: HttpRequest) -> HttpResponse:
         "images": Instance.objects.count(),
         "network_set": network_sets.active(),
         "version": software_version(),
+        "time_zone": time_zone_of(request.user),
     }
     return render(request, "pages/system.html", context)
 

@@ -18,6 +18,7 @@ for written in (
     formats.relative_text,
     formats.change_text,
     formats.volume_text,
+    formats.length_text,
     formats.opacity_text,
     formats.opacity_note,
     formats.diffuse_opacity,

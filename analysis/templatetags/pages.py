@@ -24,8 +24,6 @@ STAGES = {
 }
 """The pipeline's stages in words."""
 
-"""By what DICOM writes; tables have no room for the word."""
-
 FINAL_WORDS = {"DONE": _("Analysis done"), "FAILED": _("Analysis failed"), "CANCELLED": _("Analysis cancelled")}
 
 

@@ -54,13 +54,17 @@ document.body.addEventListener('htmx:beforeSwap', (event) => {
   location.reload();
 });
 
-// What was unfolded in a moving part stays so.
+// What was unfolded in a moving part stays so, and what was scrolled sideways.
 let unfolded: string[] = [];
+let scrolled: [id: string, left: number][] = [];
 document.body.addEventListener('htmx:beforeSwap', ({ target }) => {
-  unfolded = [...(target as Element).querySelectorAll('details[id][open]')].map(({ id }) => id);
+  const part = target as Element;
+  unfolded = [...part.querySelectorAll('details[id][open]')].map(({ id }) => id);
+  scrolled = [...part.querySelectorAll('[data-keeps-scroll]')].map(({ id, scrollLeft }) => [id, scrollLeft]);
 });
 document.body.addEventListener('htmx:afterSwap', () => {
   for (const id of unfolded) document.getElementById(id)?.setAttribute('open', '');
+  for (const [id, left] of scrolled) document.getElementById(id)?.scrollTo({ left, behavior: 'instant' });
 });
 
 // What a moving part is doing now is said to screen readers when it changes, not at every tick.

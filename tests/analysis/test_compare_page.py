@@ -231,6 +231,15 @@ def test_an_open_page_hears_when_what_it_waits_for_is_compared(browser, patient,
     assert (answer.status_code, answer.headers["HX-Trigger"]) == (286, "comparison-done")
 
 
+def test_an_open_page_waits_for_comparisons_of_the_cts_between_those_shown_alone(browser, patient, three):
+    address = reverse("pages:compare", args=[patient.pk])
+    Comparison.objects.create(analysis=three[1], prior=three[0], days=9, state="RUNNING")
+    last_two, all_three = three[1:], (three[0], three[2])
+    for shown, waits in ((last_two, False), (all_three, True)):
+        page = browser.get(address, {"study": [each.series.study_id for each in shown]})
+        assert bool(page.context["waiting"]) is waits
+
+
 def test_marks_and_rejections_of_readers_are_drawn(browser, patient, three, user):
     finding_reviews.say_of(three[2], user=user, number=1, present=False)
     for number in (3, 4):

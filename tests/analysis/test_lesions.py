@@ -169,7 +169,7 @@ def test_the_smaller_lesions_can_be_opened(browser, patient, course, monkeypatch
     monkeypatch.setattr(lesions, "OPEN", 1)
     text = page_of(browser, patient)
     open_rows, _, closed = text[text.index('id="lesions-title"') :].partition("<details")
-    assert "<summary>and 2 smaller or unclear ones</summary>" in closed
+    assert ">and 2 smaller or unclear ones</summary>" in closed
     assert ("4.00" in open_rows, "4.00" in closed) == (True, False)
     assert (">1.00<" in open_rows, ">1.00<" in closed) == (False, True)
 
@@ -184,7 +184,7 @@ def test_small_ones_that_one_scan_alone_outlines_are_folded(browser, patient):
     text = page_of(browser, patient)
     open_rows, _, closed = text[text.index('id="lesions-title"') :].partition("<details")
     assert [ml in open_rows for ml in (">0.31<", ">0.20<", ">0.29<")] == [True, True, False]
-    assert "<summary>and 1 smaller or unclear one</summary>" in closed
+    assert ">and 1 smaller or unclear one</summary>" in closed
 
 
 def test_where_all_are_small_and_unclear_they_stand_open(browser, patient):
@@ -271,4 +271,17 @@ def test_the_page_says_the_course_of_the_largest_lesion_that_the_newest_ct_has_w
     assert said().startswith("Nodule, 0.50 → 1.00 ml, +100 %")
     change = {"lesions": [{"status": "grown", "number": 2, "prior_number": 2, "doubling_time_days": None, "cut": True}]}
     Comparison.objects.update(change=change)
-    assert said() == ""
+    assert said().startswith("Nodule, 1.00 ml Time observed")  # the volume of a part before says no course
+
+
+def test_the_largest_lesion_may_be_one_that_is_new(browser, patient, user):
+    first, second = scan(patient, 0, 0.1), scan(patient, 9, 40.0, 0.2)
+    compare(first, second, ("new", 1, None, None), ("grown", 2, 1, 30.0))
+
+    def said() -> str:
+        page = browser.get(patient_page(patient)).content.decode()
+        return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page)).partition("Largest lesion on the newest CT ")[2]
+
+    assert said().startswith("Mass, 40.00 ml, new")
+    FindingReview.objects.create(analysis=second, user=user, number=1, present=False)
+    assert said().startswith("Nodule, 0.10 → 0.20 ml, +100 %")

@@ -52,7 +52,34 @@ def test_a_change_between_scores_of_healthy_lungs_does_not_count(patient):
     points = trend(patient)
     assert [point.since_first.counts for point in points] == [False, False, True]
     assert relative_words(points[1], points) == "2.10 (both scores are as low as those of healthy lungs)"
-    assert "healthy" not in relative_words(points[2], points)
+    assert relative_words(points[2], points) == "19.05 (risen from as low as in healthy lungs since 1 Mar 2020)"
+
+
+def test_a_score_that_rose_from_that_of_healthy_lungs_is_said_without_a_percentage(patient):
+    time_point(patient, 0, 0.0)
+    time_point(patient, 9, 60.0)
+    time_point(patient, 18, 90.0)
+    points = trend(patient)
+    assert [point.since_first.starts_low for point in points] == [False, True, True]
+    assert [bool(point.since_prior and point.since_prior.is_known) for point in points] == [False, True, True]
+    assert [bool(point.since_prior and point.since_prior.starts_low) for point in points] == [False, True, False]
+
+
+def test_a_rise_over_the_limit_of_healthy_lungs_within_noise_is_noise(patient):
+    time_point(patient, 0, 9.9)
+    time_point(patient, 9, 10.2)
+    Analysis.objects.update(score_variation=0.05)
+    change = trend(patient)[1].since_first
+    assert (change.is_noise, change.starts_low) == (True, False)
+
+
+def test_a_second_ct_of_the_first_day_is_not_the_first_one(patient):
+    morning, evening = time_point(patient, 0, 20.0), time_point(patient, 0, 60.0)
+    points = trend(patient)
+    assert [(point.study, point.is_first, point.since_first.is_known) for point in points] == [
+        (morning, True, False),
+        (evening, False, True),
+    ]
 
 
 def test_recovery_to_the_score_of_healthy_lungs_counts(patient):

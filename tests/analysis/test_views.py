@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.urls import reverse
 
-from analysis import page_urls, views
+from analysis import finding_reviews, page_urls, views
 from analysis.models import Analysis, Comparison, SavedFilter
 from patients.models import Patient, PatientEvent, Series, Study, Upload
 from tests.analysis.finished import finished_analysis
@@ -278,6 +278,47 @@ def test_two_scores_of_healthy_lungs_show_no_change(browser, patient, tmp_path):
     text = browser.get(reverse("pages:patients")).content.decode()
     assert "as low as healthy lungs" in text
     assert "110 %" not in text
+
+
+def test_a_rise_from_the_score_of_healthy_lungs_is_shown_without_a_percentage(browser, patient, tmp_path):
+    for days, activation_cm2 in ((0, None), (9, {5: 120.0})):
+        date = DAY + datetime.timedelta(days=days)
+        result = finished_analysis(patient, tmp_path / str(days), date=date, activation_cm2=activation_cm2)
+        if activation_cm2 is None:
+            Analysis.objects.filter(pk=result.pk).update(corona_score_cm3=0.0)
+    for address in (reverse("pages:home"), reverse("pages:patients"), patient_page(patient)):
+        page = browser.get(address).text
+        assert page.count("from as low as healthy lungs") >= 1, address
+        assert "change-up" in page
+
+
+def test_a_second_ct_of_one_day_shows_its_change(browser, patient, tmp_path):
+    for number, area_cm2 in enumerate((40.0, 120.0)):
+        finished_analysis(patient, tmp_path / str(number), date=DAY, activation_cm2={5: area_cm2})
+    page = browser.get(patient_page(patient)).text
+    assert page.count("first CT</span>") == 2  # on the first one's card; since when on the other's
+    assert "200 %" in browser.get(reverse("pages:patients")).text
+
+
+def test_an_open_page_of_a_patient_shows_what_others_note_and_reject(browser, patient, analysis, user):
+    address = patient_page(patient)
+
+    def changed(seen: str) -> str:
+        """The new fingerprint; "" where the page shows all."""
+        part = browser.get(address, {"seen": seen}, headers=HTMX)
+        return "" if part.status_code == 204 else re.search(r"seen=(\w+)", part.text)[1]
+
+    seen = changed("none")
+    assert changed(seen) == ""
+    PatientEvent.objects.create(patient=patient, date=DAY, text="Fever")
+    part = browser.get(address, {"seen": seen}, headers=HTMX).text
+    assert "Fever" in part.partition('id="notes-list" hx-swap-oob="true"')[2]
+    seen = changed(seen)
+    finding_reviews.say_of(analysis, user=user, number=1, present=False)
+    assert changed(seen)
+    seen = changed(seen)
+    Patient.objects.filter(pk=patient.pk).update(symptom_onset=DAY)
+    assert changed(seen)
 
 
 def test_a_damaged_stored_file_is_left_out_of_reports_and_not_there_for_the_viewer(browser, analysis):

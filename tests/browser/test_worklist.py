@@ -66,12 +66,12 @@ def test_ticks_and_focus_outlive_a_new_study_which_appears_by_itself(
         page.goto(f"{stack.url}/?q=worklist&show=unassigned")
         page.evaluate("window.loadedOnce = true")
         page.check(f"#tick-{studies[1]}")
-        page.focus(f"#study-{studies[0]}")
+        page.focus(f"#course-{studies[0]}")
         new = _import(stack, tmp_path, "WORKLIST-4")
         page.wait_for_selector(f"#study-{new}", timeout=10_000)
         assert page.evaluate("window.loadedOnce")
         assert page.is_checked(f"#tick-{studies[1]}")
-        assert _focused(page) == f"study-{studies[0]}"
+        assert _focused(page) == f"course-{studies[0]}"
         page.click("#bulk button[value=assign]")
         page.wait_for_selector("text=1 study assigned to clinician")
         assert page.url == f"{stack.url}/?q=worklist&show=unassigned"

@@ -1,16 +1,17 @@
 """The administrators' page on services, jobs, workers and storage."""
 
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
 from analysis import services
 from analysis.models import WorkerSeen
-from patients.models import Upload
+from patients.models import Site, Upload
 from webapp import health, system
 
 GIB = 2**30
@@ -57,6 +58,13 @@ def test_silent_workers_are_told_from_working_ones(administrator):
     page = administrator.get(reverse("system"))
     assert [(each.hostname, here) for each, here in page.context["workers"]] == [("here", True), ("gone", False)]
     assert "silent since" in words(page)
+
+
+def test_times_are_those_of_the_administrators_site(administrator, site):
+    WorkerSeen.objects.create(hostname="silent", seen_at=datetime(2026, 3, 5, 23, 30, tzinfo=UTC))
+    Site.objects.filter(pk=site.pk).update(time_zone="Asia/Tokyo")
+    site.users.add(User.objects.get(username="it"))
+    assert "silent since 6 Mar 2026, 08:30 JST" in administrator.get(reverse("system")).text
 
 
 def test_a_fault_of_a_service_is_named(administrator, monkeypatch):
