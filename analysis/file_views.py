@@ -53,7 +53,8 @@ def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
 def _same_level_mm(shown: Analysis, leading: Analysis) -> float:
     """The height in ``shown`` of the slice to look at in ``leading``: by registration where it is a later
     result of the course, else by its height in the lungs."""
-    z_mm = report_images.most_affected_z_mm(leading.report["slices"], instead_mm(leading, reviewed(leading)))
+    instead = instead_mm(leading, reviewed(leading))
+    z_mm = report_images.most_affected_z_mm(leading.report["slices"], instead, leading.called_normal)
     if shown == leading:
         return z_mm
     points = trend(shown.series.study.patient)

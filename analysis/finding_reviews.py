@@ -39,10 +39,11 @@ class ReviewedFinding:
 
 @dataclass(frozen=True)
 class FindingsInShort:
-    """How many findings of a result count, and the long axis of the largest."""
+    """How many findings of a result count, and of the largest the long axis, and the kind where the networks say it."""
 
     count: int = 0
     largest_mm: float | None = None
+    kind: str = ""
 
 
 def reviewed(analysis: Analysis) -> list[ReviewedFinding]:
@@ -74,19 +75,20 @@ def rejected_among(analyses: Collection[int]) -> set[tuple[int, int]]:
 def in_short(analyses: Sequence[int]) -> dict[int, FindingsInShort]:
     """The findings that count, of each of these analyses that has or had some: the networks' that no reader rejected,
     and readers' own."""
-    axes_mm: dict[int, dict[int, float]] = defaultdict(dict)  # by analysis and number
-    of_networks = Finding.objects.filter(analysis__in=analyses).values_list("analysis", "number", "long_axis_mm")
-    for analysis, number, long_axis_mm in of_networks:
-        axes_mm[analysis][number] = long_axis_mm
+    counting: dict[int, dict[int, tuple[float, str]]] = defaultdict(dict)  # by analysis and number
+    of_networks = Finding.objects.filter(analysis__in=analyses)
+    for analysis, number, *largest in of_networks.values_list("analysis", "number", "long_axis_mm", "kind"):
+        counting[analysis][number] = (largest[0], largest[1])
     reviews = FindingReview.objects.filter(analysis__in=analyses)
     marks = {(each.analysis_id, each.number): each.long_axis_mm or 0.0 for each in reviews if each.centroid_mm}
     for (analysis, number), review in _newest(reviews).items():
         if not review.present:
-            axes_mm[analysis].pop(number, None)
+            counting[analysis].pop(number, None)
         elif (analysis, number) in marks:
-            axes_mm[analysis][number] = marks[analysis, number]
+            counting[analysis][number] = (marks[analysis, number], "")
     return {
-        analysis: FindingsInShort(len(each), max(each.values(), default=None)) for analysis, each in axes_mm.items()
+        analysis: FindingsInShort(len(each), *max(each.values(), default=(None, "")))
+        for analysis, each in counting.items()
     }
 
 

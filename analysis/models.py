@@ -137,6 +137,11 @@ class Analysis(Job):
         """What readers last said of each slice, by SOP instance UID."""
         return {each.sop_instance_uid: each for each in reversed(self.corrections.all())}
 
+    @property
+    def called_normal(self) -> set[str]:
+        """SOP instance UIDs of the slices that readers last called normal."""
+        return {uid for uid, each in self.newest_corrections().items() if not each.abnormal}
+
 
 class Finding(models.Model):
     """One of the report's findings, as ``pipeline/report.py`` describes them, so that they can be listed."""

@@ -90,13 +90,15 @@ class Place(Protocol):
     long_axis_mm: float
 
 
-def choose_slices(slices: Sequence[dict[str, Any]], instead_mm: float | None = None) -> list[int]:
+def choose_slices(
+    slices: Sequence[dict[str, Any]], instead_mm: float | None = None, called_normal: Collection[str] = ()
+) -> list[int]:
     """Indices of up to three positive slices with the most activation, well apart, head to feet.
 
     Without positive slices: that at the height ``instead_mm``; without one the middle one of the lungs (of the series
-    where no lung was found).
+    where no lung was found). ``called_normal``: SOP instance UIDs of those that readers call so.
     """
-    positive = [index for index, each in enumerate(slices) if each["positive"]]
+    positive = _positive(slices, called_normal)
     if not positive and instead_mm is not None:
         return [_nearest(slices, instead_mm)]
     if not positive:
@@ -111,15 +113,24 @@ def choose_slices(slices: Sequence[dict[str, Any]], instead_mm: float | None = N
     return sorted(chosen)
 
 
-def most_affected_z_mm(slices: Sequence[dict[str, Any]], instead_mm: float | None = None) -> float:
+def most_affected_z_mm(
+    slices: Sequence[dict[str, Any]], instead_mm: float | None = None, called_normal: Collection[str] = ()
+) -> float:
     """The height of the positive slice with the most activation; where none is positive ``instead_mm``; without it the
-    middle of the lungs, of all slices where there is no lung."""
+    middle of the lungs, of all slices where there is no lung. ``called_normal`` as in ``choose_slices``."""
     lung = [each for each in slices if each["probability"] is not None] or slices
     middle = (lung[0]["z_mm"] + lung[-1]["z_mm"]) / 2
-    positive = [each for each in lung if each["positive"]]
+    positive = [slices[index] for index in _positive(slices, called_normal)]
     if positive:
         return float(max(positive, key=lambda each: each["activation_cm2"])["z_mm"])
     return float(middle if instead_mm is None else instead_mm)
+
+
+def _positive(slices: Sequence[dict[str, Any]], called_normal: Collection[str]) -> list[int]:
+    """Indices of the positive slices; without those that readers call normal, where others are left."""
+    positive = [index for index, each in enumerate(slices) if each["positive"]]
+    agreed = [index for index in positive if slices[index]["sop_instance_uid"] not in called_normal]
+    return agreed or positive
 
 
 def _nearest(slices: Sequence[dict[str, Any]], z_mm: float) -> int:
@@ -146,7 +157,8 @@ def thumbnail(analysis: Analysis, z_mm: float) -> bytes | None:
 
 def key_images(analysis: Analysis, findings: Sequence[Place], instead_mm: float | None) -> list[SliceImage]:
     """The chosen slices of a finished analysis, with what the findings outline there."""
-    return _images(analysis, choose_slices(analysis.report["slices"], instead_mm), findings=findings)
+    chosen = choose_slices(analysis.report["slices"], instead_mm, analysis.called_normal)
+    return _images(analysis, chosen, findings=findings)
 
 
 def sheet_images(analysis: Analysis) -> list[SliceImage]:

@@ -11,7 +11,7 @@ from reportlab.platypus import Flowable, Spacer, Table
 from patients.models import Patient, Study
 
 from . import finding_reviews, formats, lesion_words, words
-from .models import Analysis, Comparison
+from .models import Analysis, Comparison, SliceCorrection
 from .report_course import course_section
 from .report_findings import findings_in_short
 from .report_images import ASPECT, MAX_SLICES, SliceImage, key_images
@@ -34,7 +34,7 @@ from .stored_text import stored_text
 from .trend import TimePoint, point_of, since_last
 
 PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: WIDTH * 0.3}  # by number of key slices
-SMALLEST = 0.55  # of that, where the page holds much else
+SMALLEST = {1: 0.55, 2: 0.55, 3: 0.65}  # of that, where the page holds much else; rather one pair than three tiny ones
 AROUND_PICTURES, OUTLINED_LINE = 60.0, 9.5  # points: title and captions, and a line more where findings are outlined
 MAX_NAMED = 6  # findings on a slice that the line has room for
 SHA256_DIGITS = 12
@@ -66,13 +66,19 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
         *_since_last(since_last(points, analysis)),
     ]
     course = course_section(marked, points, patient)
-    for brief, shown in ((False, images), (True, images), (True, images[:1])):
+    for brief, shown in ((False, images), (True, images), (True, _most_affected(analysis, images))):
         below = [*course, *_method_section(analysis, brief=brief)]
         room = height - sum(part.wrap(WIDTH, height)[1] for part in [*above, *below])
         if room >= _least_height(shown):
             break
     title = _images_title(analysis, len(shown), has_findings=bool(counting), to_check=instead_mm is not None)
     return [*above, *_image_section(analysis, shown, title, room), *below]
+
+
+def _most_affected(analysis: Analysis, images: Sequence[SliceImage]) -> list[SliceImage]:
+    """The one of most activation; none of none."""
+    slices = analysis.report["slices"]
+    return sorted(images, key=lambda image: -(slices[image.number - 1]["activation_cm2"] or 0))[:1]
 
 
 def _around(images: Sequence[SliceImage]) -> float:
@@ -84,7 +90,7 @@ def _least_height(images: Sequence[SliceImage]) -> float:
     """Points that key slices need; a sentence where there are none."""
     pictures = len(images)
     rows = min(2, pictures)
-    return _around(images) + (rows * SMALLEST * PICTURE_WIDTH[pictures] / ASPECT if pictures else 0)
+    return _around(images) + (rows * SMALLEST[pictures] * PICTURE_WIDTH[pictures] / ASPECT if pictures else 0)
 
 
 def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
@@ -246,8 +252,9 @@ def _image_section(analysis: Analysis, images: Sequence[SliceImage], title: str,
         return [*heading(gettext("Key images")), paragraph(sentence)]
     largest, rows_of_pictures = PICTURE_WIDTH[len(images)], min(2, len(images))
     fitting = (room - _around(images)) / rows_of_pictures * ASPECT
-    width = min(largest, max(fitting, SMALLEST * largest))
-    captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image)] for image in images]
+    width = min(largest, max(fitting, SMALLEST[len(images)] * largest))
+    said = analysis.newest_corrections()
+    captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image, said)] for image in images]
     ct = [Picture(image, image.ct, width) for image in images]
     overlays = [Picture(image, image.overlay, width) for image in images]
     if len(images) < MAX_SLICES:
@@ -272,7 +279,8 @@ def _images_title(analysis: Analysis, count: int, *, has_findings: bool, to_chec
     return gettext("Most affected slices, apart from each other")
 
 
-def _caption(analysis: Analysis, image: SliceImage) -> list[str]:
+def _caption(analysis: Analysis, image: SliceImage, corrections: dict[str, SliceCorrection]) -> list[str]:
+    """``corrections``: what readers last said of slices, by SOP instance UID."""
     slices = analysis.report["slices"]
     this = slices[image.number - 1]
     place = {"number": image.number, "all": len(slices), "z": formats.position_text(this["z_mm"])}
@@ -283,6 +291,9 @@ def _caption(analysis: Analysis, image: SliceImage) -> list[str]:
     if this["positive"]:
         activation = {"said": said, "area": formats.area_text(this["activation_cm2"])}
         said = gettext("%(said)s, activation %(area)s") % activation
+    if correction := corrections.get(this["sop_instance_uid"]):
+        overruled = gettext("Reader: abnormal") if correction.abnormal else gettext("Reader: normal")
+        return [*lines, said, overruled, *_outlined_words(image)]
     return [*lines, said, *_outlined_words(image)]
 
 

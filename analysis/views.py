@@ -121,7 +121,7 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
         news = lesions.news(points)
         return shown | {
             "section": "patients",
-            "waiting": waiting_uploads(request).filter(patient=patient),
+            "waiting": [upload for upload in waiting_uploads(request) if upload.concerns(patient)],
             "finished": [each for each in finished_uploads(request) if each[0].patient_id == patient.pk],
             "findings_of_newest": _findings_of(shown["newest"]),
             "time_points": [(point, news.get(point.analysis.pk) if point.analysis else None) for point in points],

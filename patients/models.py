@@ -302,6 +302,10 @@ class Upload(Job):
     def __str__(self) -> str:
         return f"upload {self.pk}"
 
+    def concerns(self, patient: Patient) -> bool:
+        """Whether it was sent to the patient, or holds files that would go there."""
+        return self.patient_id == patient.pk or any(each["patient"] == patient.pk for each in self.held_for)
+
     def forget_parts(self) -> None:
         """Delete the files as received, also those of requests that died before they had a row."""
         folder = parts_folder(self.pk)

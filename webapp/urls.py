@@ -4,6 +4,9 @@ from allauth.account import views as account
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.templatetags.static import static
 from django.urls import include, path
 from django.views.i18n import set_language
 
@@ -12,6 +15,11 @@ from .script_words import ScriptWords
 from .system import system
 
 admin.site.login = secure_admin_login(admin.site.login)  # the one log-in page, whose attempts are limited
+
+
+def favicon(request: HttpRequest) -> HttpResponse:
+    return redirect(static("favicon.svg"))
+
 
 # Of allauth's pages those that need no e-mail: nobody signs up, and forgotten passwords go to the administrator.
 account_urls = [
@@ -22,6 +30,7 @@ account_urls = [
 ]
 
 urlpatterns = [
+    path("favicon.ico", login_not_required(favicon), name="favicon"),  # which browsers ask for where a page, as of /admin/, names none
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("language/", login_not_required(set_language), name="set_language"),

@@ -42,6 +42,12 @@ def percent(fraction: float) -> int:
 
 
 @register.filter
+def kind_word(kind: str) -> str:
+    """Of a finding."""
+    return str(words.KINDS[kind])
+
+
+@register.filter
 def sex_letter(sex: str) -> str:
     """Nothing where the sex is not given."""
     return str(words.SEX_LETTERS.get(sex, ""))

@@ -41,6 +41,17 @@ def test_a_reader_rejects_a_finding_marks_another_and_the_result_stays(analysis,
     assert analysis.findings.count() == 2
 
 
+def test_the_worklist_says_of_a_mass_that_it_is_one(analysis, user, browser):
+    def said():
+        return ">mass</strong>" in browser.get(reverse("pages:home")).text
+
+    assert not said()
+    analysis.findings.filter(number=1).update(kind="mass", long_axis_mm=45.0)
+    assert said()
+    say_of(analysis, user=user, number=1, present=False)
+    assert not said()
+
+
 def test_the_worklist_counts_what_readers_leave_and_add_and_names_the_largest(analysis, user, browser):
     def counted():
         (row,) = browser.get(reverse("pages:home")).context["rows"]

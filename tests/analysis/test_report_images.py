@@ -28,6 +28,7 @@ def slices(*activation_cm2: float | None, step_mm: float = 10.0) -> list[dict]:
     """Lung slices with this activation; 0 is a negative one, None lies outside the lungs."""
     return [
         {
+            "sop_instance_uid": f"1.{index}",
             "z_mm": -step_mm * index,
             "probability": None if activation is None else 0.5,
             "positive": None if activation is None else activation > 0,
@@ -49,6 +50,15 @@ def test_at_most_three_slices_and_fewer_where_few_are_positive():
 def test_distance_counts_in_mm_not_in_slices():
     assert choose_slices(slices(5, 4, 3, step_mm=30)) == [0, 1, 2]
     assert choose_slices(slices(5, 4, 3, step_mm=2)) == [0]
+
+
+def test_slices_that_readers_call_normal_give_way_to_others():
+    found = slices(1, 9, 3)
+    assert choose_slices(found, called_normal={"1.1"}) == [2]
+    assert most_affected_z_mm(found, called_normal={"1.1"}) == -20.0
+    every = {"1.0", "1.1", "1.2"}
+    assert choose_slices(found, called_normal=every) == [1]
+    assert most_affected_z_mm(found, called_normal=every) == -10.0
 
 
 def test_without_positive_slices_the_middle_of_the_lungs_is_shown():

@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import io
+import re
 import subprocess
 import sys
 
@@ -294,7 +295,7 @@ def test_a_report_and_a_comparison_beside_all_else_leave_one_page(patient, user,
     assert text_of(analysis).count("of 20, z") == 3
 
 
-@pytest.mark.parametrize(("characters", "slices"), [(300, 3), (1500, 3), (2000, 1)])
+@pytest.mark.parametrize(("characters", "slices"), [(300, 3), (1200, 3), (1500, 1), (2000, 1)])
 def test_a_long_report_of_a_long_course_leaves_one_page(patient, user, tmp_path, characters, slices):
     for number in range(8):
         day = FIRST + datetime.timedelta(days=7 * number)
@@ -306,6 +307,17 @@ def test_a_long_report_of_a_long_course_leaves_one_page(patient, user, tmp_path,
     text = text_of(analysis)
     assert text.count("of 20, z") == slices
     assert text.count("The heart is of") == impression.count("The heart is of")
+
+
+def test_key_images_leave_out_what_a_reader_called_normal_and_say_what_one_called_abnormal(patient, user, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=FIRST, activation_cm2={3: 9.0, 12: 4.0})
+    uids = [each["sop_instance_uid"] for each in analysis.report["slices"]]
+    assert "Slice 4 of 20" in text_of(analysis)
+    analysis.corrections.create(user=user, sop_instance_uid=uids[3], abnormal=False)
+    analysis.corrections.create(user=user, sop_instance_uid=uids[12], abnormal=True)
+    text = text_of(analysis)
+    assert "Slice 4 of 20" not in text
+    assert re.search(r"Slice 13 of 20.*activation 4\.0 cm² Reader: abnormal", text)
 
 
 def test_images_that_cannot_be_read_are_left_out(patient, tmp_path):

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from analysis import services
-from patients.models import Upload
+from patients.models import Patient, Upload
 
 
 def test_an_upload_says_that_the_result_counts_though_its_files_do_not_fit(browser, site, user, analysis):
@@ -86,6 +86,14 @@ def test_a_held_upload_names_both_patients_and_asks_again_on_a_page_opened_anew(
     answer = browser.get(reverse("pages:patient", args=[patient.pk]))
     assert (list(answer.context["waiting"]), answer.context["finished"]) == ([], [(upload, 0)])
     assert Upload.objects.get(pk=upload.pk).held_for == []
+
+
+def test_the_page_of_the_patient_asks_about_what_was_sent_elsewhere_and_would_go_there(browser, site, user, patient):
+    held_for = [{"patient": patient.pk, "patient_id": "X9", "patient_name": "Roe^Jim", "birth_date": "1950-02-03"}]
+    upload = Upload.objects.create(site=site, state=Upload.State.NEEDS_CONFIRMATION, held_for=held_for)
+    other = Patient.objects.create(site=site, patient_id="2")
+    waiting = [browser.get(reverse("pages:patient", args=[each.pk])).context["waiting"] for each in (patient, other)]
+    assert waiting == [[upload], []]
 
 
 def test_the_upload_page_asks_about_all_of_the_site_that_are_held_without_a_patient(browser, site, user, stranger):

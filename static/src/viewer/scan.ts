@@ -66,13 +66,17 @@ export function firstShown(scan: Scan): number {
   return scan.instead_z_mm === null ? mostAffected(scan) : nearest(scan, scan.instead_z_mm);
 }
 
-/** The positive slice with the largest activation; where none is positive the middle one of the lungs, or of all. */
+/**
+ * The positive slice with the largest activation, of those that no reader calls normal where there are some; where none is
+ * positive the middle one of the lungs, or of all.
+ */
 export function mostAffected(scan: Scan): number {
   const all = [...scan.slices.keys()];
   const lung = all.filter((index) => scan.slices[index]!.probability !== null);
   const positive = lung.filter((index) => scan.slices[index]!.positive);
+  const agreed = positive.filter((index) => scan.slices[index]!.correction?.abnormal !== false);
   const activation = (index: number): number => scan.slices[index]!.activation_cm2 ?? 0;
-  if (positive.length) return positive.reduce((best, index) => (activation(index) > activation(best) ? index : best));
+  if (positive.length) return (agreed.length ? agreed : positive).reduce((best, index) => (activation(index) > activation(best) ? index : best));
   const shown = lung.length ? lung : all;
   return shown[Math.floor(shown.length / 2)] ?? 0;
 }
