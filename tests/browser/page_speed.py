@@ -34,7 +34,6 @@ GOALS = {
     "timeline_s": 1.0,
     "first_image_with_overlay_s": 1.0,
     "all_slices_s": 4.0,
-    "all_slices_s_of_a_browsers_first_study": 4.0,
     "requests_while_scrolling": 0,
     "memory_after_ten_studies_mb": 600,
     "memory_growth_from_the_second_to_the_tenth_study_mb": 100,
