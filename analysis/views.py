@@ -123,7 +123,7 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
             "section": "patients",
             "waiting": [upload for upload in waiting_uploads(request) if upload.concerns(patient)],
             "finished": [each for each in finished_uploads(request) if each[0].patient_id == patient.pk],
-            "findings_of_newest": _findings_of(shown["newest"]),
+            "said_of_newest": _said_of(shown["newest"]),
             "time_points": [(point, news.get(point.analysis.pk) if point.analysis else None) for point in points],
             "leading": max(
                 (lane for lane in lanes if lane.course), key=lambda lane: lane.course[-1].volume_ml, default=None
@@ -142,10 +142,13 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
     return live(request, "pages/patient.html", "parts/timeline.html", seen, context)
 
 
-def _findings_of(point: TimePoint | None) -> str:
-    """Another word where other findings of it count: the level of the thumbnails may be theirs."""
-    found = in_short([point.analysis.pk]) if point and point.analysis else {}
-    return "-".join(f"{each.count}-{each.largest_mm}" for each in found.values())
+def _said_of(point: TimePoint | None) -> str:
+    """Another word where other findings or slices of it count: the level of the thumbnails may be theirs."""
+    if point is None or point.analysis is None:
+        return ""
+    found = in_short([point.analysis.pk]).values()
+    corrected = point.analysis.corrections.values_list("pk", flat=True).first()
+    return "-".join([str(corrected or 0), *(f"{each.count}-{each.largest_mm}" for each in found)])
 
 
 @require_POST

@@ -313,3 +313,20 @@ def test_a_finding_that_the_networks_doubt_is_called_uncertain_until_a_reader_ag
     assert "(14.2 × 11.0 mm), uncertain." in proposed(point, None)[True]
     say_of(analysis, user=user, number=1, present=True)
     assert "(14.2 × 11.0 mm)." in proposed(point, None)[True]
+
+
+def test_thumbnails_leave_the_slice_that_a_reader_calls_normal(browser, patient, user, tmp_path):
+    analysis = finished_analysis(patient, tmp_path, date=DAY, activation_cm2={4: 9.0, 13: 5.0})
+    slices = analysis.report["slices"]
+
+    def shown() -> tuple[bytes, str]:
+        page = browser.get(reverse("pages:patient", args=[patient.pk])).text
+        (address,) = re.findall(r'src="([^"]*thumbnail[^"]*)"', page)
+        return browser.get(html.unescape(address)).content, address
+
+    before, address = shown()
+    assert before == thumbnail(analysis, slices[4]["z_mm"])
+    analysis.corrections.create(user=user, sop_instance_uid=slices[4]["sop_instance_uid"], abnormal=False)
+    after, new_address = shown()
+    assert after == thumbnail(analysis, slices[13]["z_mm"]) != before
+    assert new_address != address  # what a browser keeps for an hour is not shown
