@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from analysis.training.evaluation_intervals import of_median
 from analysis.training.goals import Goal
 from analysis.training.speed_goals import speed_goals
+from analysis.training.thresholds import MIN_OPACITY_PERCENT
 
 NODULE_SLICE_MM = 2.5  # of the goals on nodules of synthetic patients, at most
 
@@ -122,9 +124,15 @@ def slice_goals(results: dict, released: dict, plain: dict, labels: dict) -> lis
 
 def heat_goals(results: dict, plain: dict, labels: dict) -> list[Goal]:
     heat = results["held_out"]["mean"]["heat_map"]
+    clear = {
+        volume: of_volume["pixel_auc"]
+        for volume, of_volume in heat["per_volume"].items()
+        if of_volume["opacity_percent"] >= MIN_OPACITY_PERCENT
+    }
+    intervals = {"pixel_auc_median": of_median(clear), "dice_mean": results["intervals"]["heat_dice_mean"]}
 
     def goal(what: str, name: str, at_least: float) -> Goal:
-        of = {"interval": results["intervals"].get(f"heat_{name}"), "plain": plain[name], "labels": labels[name]}
+        of = {"interval": intervals.get(name), "plain": plain[name], "labels": labels[name]}
         return Goal(f"heat map, {what}", heat[name], at_least=at_least, **of)
 
     return [

@@ -52,6 +52,11 @@ def intervals(runs: list[list[Case]]) -> dict[str, Interval]:
     }
 
 
+def of_median(figures: dict[str, float]) -> Interval:
+    """Of the median over volumes. ``figures``: by the volume's name."""
+    return _bootstrap(list(figures), lambda drawn: float(np.median([figures[name] for name in drawn])))
+
+
 def _of_mean(runs: list[list[Case]], figure: Callable[[Case], float]) -> Interval:
     values = {case.name: np.mean([figure(run[k]) for run in runs]) for k, case in enumerate(runs[0])}
     return _bootstrap(list(values), lambda drawn: float(np.mean([values[name] for name in drawn])))

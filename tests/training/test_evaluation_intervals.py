@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis.training.evaluation_intervals import intervals
+from analysis.training.evaluation_intervals import intervals, of_median
 
 
 def case(number: int, percent: float, missed: bool):
@@ -29,6 +29,12 @@ def test_what_is_right_on_every_volume_has_no_width() -> None:
     run = [case(number, float(number), missed=False) for number in range(1, 10)]
     for name, interval in intervals([run, run]).items():
         assert interval == pytest.approx((0.0, 0.0) if "error" in name else (1.0, 1.0)), name
+
+
+def test_a_median_over_volumes_moves_with_the_volumes_that_are_drawn() -> None:
+    assert of_median({f"volume {number}": 0.9 for number in range(1, 10)}) == (0.9, 0.9)
+    low, high = of_median({f"volume {number}": number / 10 for number in range(1, 10)})
+    assert 0.1 <= low < 0.5 < high <= 0.9
 
 
 def test_volumes_that_look_like_one_patient_are_drawn_together() -> None:
