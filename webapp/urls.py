@@ -30,7 +30,7 @@ account_urls = [
 ]
 
 urlpatterns = [
-    path("favicon.ico", login_not_required(favicon), name="favicon"),  # which browsers ask for where a page, as of /admin/, names none
+    path("favicon.ico", login_not_required(favicon), name="favicon"),  # /admin/ names none
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("language/", login_not_required(set_language), name="set_language"),
