@@ -32,7 +32,7 @@ class ComparisonAdmin(LookOnly, OfTheUsersSites):
 
 
 class OfReaders(LookOnly, OfTheUsersSites):
-    """What readers say stays, and goes with its CT or patient alone."""
+    """What readers say is not deleted by itself, but with the result, CT or patient that it is of."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         own_pages = f"{self.opts.app_label}_{self.opts.model_name}_"

@@ -40,7 +40,7 @@ def change_map(request: HttpRequest, pk: int) -> FileResponse:
 @require_safe
 def thumbnail(request: HttpRequest, pk: int, of: int) -> HttpResponse:
     """A done run's slice at the level to look at in the run ``of``, of the same patient. The page names the comparisons
-    that are done, by which levels are matched, and the findings that count: after a change browsers ask anew."""
+    that are done, by which levels are matched, and the newest words of readers: after a change browsers ask anew."""
     done = Analysis.objects.filter(state=Analysis.State.DONE)
     shown = visible_or_404(done, request.user, pk)
     leading = visible_or_404(done.filter(series__study__patient=shown.series.study.patient_id), request.user, of)

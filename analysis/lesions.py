@@ -127,10 +127,10 @@ class Lane:
     @property
     def course(self) -> list[Finding]:
         """Those whose volumes tell its course up to the last time point; there alone where it was rejected or cut off
-        elsewhere, none where it does not count there."""
+        elsewhere, none where it does not count or is not whole there."""
         seen = [one for _, one, _ in self.cells if one and one.finding]
         last = self.cells[-1][1] if self.cells else None
-        if not last or not last.finding or last.rejected:
+        if not last or not last.finding or last.rejected or last.cut:
             return []
         return [last.finding] if any(one.rejected or one.cut for one in seen) else self.findings
 

@@ -35,7 +35,8 @@ from .trend import TimePoint, point_of, since_last
 
 PICTURE_WIDTH = {1: WIDTH * 0.4, 2: WIDTH * 0.36, 3: WIDTH * 0.3}  # by number of key slices
 SMALLEST = {1: 0.55, 2: 0.55, 3: 0.65}  # of that, where the page holds much else; rather one pair than three tiny ones
-AROUND_PICTURES, OUTLINED_LINE = 60.0, 9.5  # points: title and captions, and a line more where findings are outlined
+AROUND_PICTURES, LINE = 60.0, 9.75  # points: title and captions, and a line more of these: what readers say, findings
+SHORT_CAPTION = 2  # lines, without these
 MAX_NAMED = 6  # findings on a slice that the line has room for
 SHA256_DIGITS = 12
 
@@ -69,7 +70,7 @@ def sections(analysis: Analysis, points: Sequence[TimePoint], height: float) -> 
     for brief, shown in ((False, images), (True, images), (True, _most_affected(analysis, images))):
         below = [*course, *_method_section(analysis, brief=brief)]
         room = height - sum(part.wrap(WIDTH, height)[1] for part in [*above, *below])
-        if room >= _least_height(shown):
+        if room >= _least_height(analysis, shown):
             break
     title = _images_title(analysis, len(shown), has_findings=bool(counting), to_check=instead_mm is not None)
     return [*above, *_image_section(analysis, shown, title, room), *below]
@@ -81,16 +82,18 @@ def _most_affected(analysis: Analysis, images: Sequence[SliceImage]) -> list[Sli
     return sorted(images, key=lambda image: -(slices[image.number - 1]["activation_cm2"] or 0))[:1]
 
 
-def _around(images: Sequence[SliceImage]) -> float:
+def _around(analysis: Analysis, images: Sequence[SliceImage]) -> float:
     """Points of title and captions."""
-    return AROUND_PICTURES + (OUTLINED_LINE if any(image.outlined for image in images) else 0)
+    said = analysis.newest_corrections()
+    lines = [len(_caption(analysis, image, said)) for image in images]
+    return AROUND_PICTURES + LINE * max(0, max(lines, default=0) - SHORT_CAPTION)
 
 
-def _least_height(images: Sequence[SliceImage]) -> float:
+def _least_height(analysis: Analysis, images: Sequence[SliceImage]) -> float:
     """Points that key slices need; a sentence where there are none."""
     pictures = len(images)
     rows = min(2, pictures)
-    return _around(images) + (rows * SMALLEST[pictures] * PICTURE_WIDTH[pictures] / ASPECT if pictures else 0)
+    return _around(analysis, images) + (rows * SMALLEST[pictures] * PICTURE_WIDTH[pictures] / ASPECT if pictures else 0)
 
 
 def _facts(analysis: Analysis, images: Sequence[SliceImage]) -> Table:
@@ -251,7 +254,7 @@ def _image_section(analysis: Analysis, images: Sequence[SliceImage], title: str,
         )
         return [*heading(gettext("Key images")), paragraph(sentence)]
     largest, rows_of_pictures = PICTURE_WIDTH[len(images)], min(2, len(images))
-    fitting = (room - _around(images)) / rows_of_pictures * ASPECT
+    fitting = (room - _around(analysis, images)) / rows_of_pictures * ASPECT
     width = min(largest, max(fitting, SMALLEST[len(images)] * largest))
     said = analysis.newest_corrections()
     captions = [[paragraph(line, 7.5, FAINT) for line in _caption(analysis, image, said)] for image in images]

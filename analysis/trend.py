@@ -48,9 +48,10 @@ class ScoreChange:
 
     @property
     def starts_low(self) -> bool:
-        """Whether the score rose beyond noise from where those of healthy lungs are: no factor says how much."""
+        """Whether the score rose from where those of healthy lungs are, and by more than the noise where that is known:
+        no factor says how much."""
         healthy_before = (self.before.corona_score_cm3 or 0) < HEALTHY_SCORE_CM3
-        return self.is_known and self.counts and healthy_before and not self.is_noise
+        return self.is_known and self.counts and healthy_before and not self._is_within_noise
 
     @property
     def ends_low(self) -> bool:
@@ -73,7 +74,11 @@ class ScoreChange:
     @property
     def is_noise(self) -> bool:
         """Whether variants of one scan would differ as much; False where that is not known, or doubtful."""
-        return not self.is_doubtful and bool(self.factor and self.noise and abs(math.log(self.factor)) <= self.noise)
+        return not self.is_doubtful and self._is_within_noise
+
+    @property
+    def _is_within_noise(self) -> bool:
+        return bool(self.factor and self.noise and abs(math.log(self.factor)) <= self.noise)
 
 
 def noise_band(value: float, noise: float) -> tuple[float, float]:

@@ -40,9 +40,11 @@ def waiting_uploads(request: HttpRequest) -> QuerySet[Upload]:
     return visible(Upload, request.user).filter(own | Q(state=Upload.State.NEEDS_CONFIRMATION))
 
 
-def finished_uploads(request: HttpRequest) -> list[tuple[Upload, int]]:
-    """The user's own of the last day, the newest first, and how many files of each were not stored."""
+def finished_uploads(request: HttpRequest, patient: Patient | None = None) -> list[tuple[Upload, int]]:
+    """The user's own of the last day, the newest first, and how many files of each were not stored; those sent to
+    ``patient`` alone where one is given."""
     own = visible(Upload, request.user).filter(user=request.user, state__in=FINAL_STATES).select_related("site")
+    own = own.filter(patient=patient) if patient else own
     found = own.filter(created_at__gte=timezone.now() - REMEMBERED)[:MOST_REMEMBERED]
     return [(upload, sum(file["outcome"] in NOT_STORED for file in upload.files)) for upload in found]
 

@@ -26,10 +26,10 @@ from . import help as user_help
 from . import lesions, services
 from .charts import noted_days, trend_figures
 from .checks import has_evaluation
-from .finding_reviews import in_short, rejected_among, reviewed, reviewed_change
+from .finding_reviews import in_short, reviewed, reviewed_change
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import STOP_POLLING, live, state
-from .models import Analysis, Comparison
+from .models import Analysis, Comparison, FindingReview, SliceCorrection
 from .reading_views import reading_context
 from .trend import TimePoint, since_last, trend, trends
 from .upload_views import finished_uploads, waiting_uploads
@@ -122,7 +122,7 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
         return shown | {
             "section": "patients",
             "waiting": [upload for upload in waiting_uploads(request) if upload.concerns(patient)],
-            "finished": [each for each in finished_uploads(request) if each[0].patient_id == patient.pk],
+            "finished": finished_uploads(request, patient),
             "said_of_newest": _said_of(shown["newest"]),
             "time_points": [(point, news.get(point.analysis.pk) if point.analysis else None) for point in points],
             "leading": max(
@@ -137,7 +137,8 @@ def patient(request: HttpRequest, pk: int) -> HttpResponse:
 
     runs = [point.analysis.pk for point in points if point.analysis]
     noted = patient.symptom_onset, list(patient.events.values_list("date", "text"))
-    said = noted, sorted(rejected_among(runs))
+    words = [model.objects.filter(analysis__in=runs).aggregate(Max("pk")) for model in (SliceCorrection, FindingReview)]
+    said = noted, words
     seen = [state(points), reasons, sorted((one.pk, one.state) for one in compared.values()), said]
     return live(request, "pages/patient.html", "parts/timeline.html", seen, context)
 

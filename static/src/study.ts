@@ -33,7 +33,8 @@ function singleAskedFor(): void {
   const number = Number(new URLSearchParams(location.search).get('finding'));
   const finding = document.querySelector<HTMLElement>(`[data-finding="${number}"]`);
   if (!finding || document.activeElement !== document.body) return;
-  viewer?.showFinding(Number(finding.dataset.findingZ), pointOf(finding));
+  const unmoved = root!.dataset.sliceIndex === String(askedFor(scan!));
+  if (unmoved) viewer!.showFinding(Number(finding.dataset.findingZ), pointOf(finding));
   finding.focus({ preventScroll: true }); // the page stays at the image
   const list = finding.closest('.findings')!;
   list.scrollTop += finding.getBoundingClientRect().top - list.getBoundingClientRect().top;

@@ -84,6 +84,7 @@ class UploadForm {
       this.follow(await sending.send(fields));
     } catch (error) {
       if (!(error instanceof SendingFailed)) throw error;
+      this.said(sending.cancelledId)?.remove();
       this.fail(error.message);
     } finally {
       this.sending = null;
@@ -106,9 +107,14 @@ class UploadForm {
     follow.setAttribute('hx-get', this.form.dataset.statusAddress!.replace('00000000-0000-0000-0000-000000000000', id));
     follow.setAttribute('hx-trigger', 'load');
     follow.setAttribute('hx-swap', 'outerHTML');
-    document.getElementById(`upload-${id}`)?.remove(); // one that had broken off
+    this.said(id)?.remove(); // one that had broken off
     this.put(follow);
     document.dispatchEvent(new CustomEvent('upload-sent', { detail: follow }));
+  }
+
+  /** What the page says of an upload so far. */
+  private said(id: string | null): HTMLElement | null {
+    return document.getElementById(`upload-${id}`);
   }
 
   private fail(words: string): void {

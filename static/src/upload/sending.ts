@@ -65,7 +65,13 @@ export class Sending {
   cancel(): void {
     this.cancelled = true;
     if (this.id) this.request?.abort();
+    else if (this.request) this.request.timeout = LONGEST_WAIT_MS;
     this.stopWaiting();
+  }
+
+  /** Of what the server was asked to forget; null where nothing was cancelled. */
+  get cancelledId(): string | null {
+    return this.cancelled ? this.id : null;
   }
 
   private async sendMissing(fields: Record<string, string>): Promise<string> {
