@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
+from tests.analysis.finished import FIRST_Z_MM, SPACING_MM
 from tests.browser.browser import chromium, complaints_of, log_in
 from tests.stack import Stack
 
@@ -48,6 +49,8 @@ def test_a_reader_overrules_a_slice_by_keyboard_and_changes_their_mind(stack: St
         expect(corrections).not_to_contain_text("says normal")
         expect(reason).to_have_value("")
 
+        page.goto(study)  # which begins with the other one now
+        expect(page.locator("[data-viewer]")).to_have_attribute("data-slice-index", "6")
         _open(page, study)
         expect(corrections).to_contain_text("clinician says normal")
         page.get_by_role("button", name="Abnormal", exact=True).click()
@@ -76,7 +79,7 @@ def test_the_day_of_a_word_is_that_of_the_site(stack: Stack, study: str, page: P
 
 def _open(page: Page, study: str) -> None:
     """On slice 6, the one that the AI finds worst."""
-    page.goto(study)
+    page.goto(f"{study}?z={FIRST_Z_MM - 5 * SPACING_MM}")
     viewer = page.locator("[data-viewer]")
     expect(viewer).to_have_attribute("data-ready", "true", timeout=60_000)
     expect(viewer).to_have_attribute("data-slice-index", "5")
