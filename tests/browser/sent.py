@@ -28,9 +28,9 @@ def send_what_is_refused(stack: Stack, page: Page, folder: Path) -> None:
     letter.write_text("Dear colleague")
     page.goto(f"{stack.url}/upload/")
     page.locator("input[type=file]:not([webkitdirectory])").set_input_files([*paths, letter])
-    sent = page.locator("#upload-status > [data-upload-state]:first-child")  # below it what waits for an answer
+    sent = page.locator("#upload-status > [data-upload-state]:not([data-upload-state=needs_confirmation])")
     _work_off(stack, sent.get_attribute("id").removeprefix("upload-"))
-    sent.locator(".outcomes").first.wait_for(timeout=60_000)
+    sent.locator(".outcomes").first.wait_for(timeout=60_000)  # beside it what waits for an answer
 
 
 def _work_off(stack: Stack, upload: str) -> None:
