@@ -77,8 +77,8 @@ def in_short(analyses: Sequence[int]) -> dict[int, FindingsInShort]:
     and readers' own."""
     counting: dict[int, dict[int, tuple[float, str]]] = defaultdict(dict)  # by analysis and number
     of_networks = Finding.objects.filter(analysis__in=analyses)
-    for analysis, number, *largest in of_networks.values_list("analysis", "number", "long_axis_mm", "kind"):
-        counting[analysis][number] = (largest[0], largest[1])
+    for analysis, number, long_axis_mm, kind in of_networks.values_list("analysis", "number", "long_axis_mm", "kind"):
+        counting[analysis][number] = (long_axis_mm, kind)
     reviews = FindingReview.objects.filter(analysis__in=analyses)
     marks = {(each.analysis_id, each.number): each.long_axis_mm or 0.0 for each in reviews if each.centroid_mm}
     for (analysis, number), review in _newest(reviews).items():
