@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.browser import chromium, log_in
-from tests.browser.sent import send_scan_of_somebody_else, send_what_is_refused
+from tests.browser.sent import scan_of_somebody_else, send_what_is_refused
 from tests.servers import wait_until
 from tests.stack import ROOT, Stack, running_stack
 
@@ -29,21 +29,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="screenshots-") as folder, running_stack(Path(folder)) as stack:
         stack.manage("seed_demo")
         wait_until(lambda: _all_analysed(stack), 900, "the demo's scans to be analysed")
-        send_scan_of_somebody_else(stack, _patient(stack, ASKED), Path(folder) / "other")
-        pages = _pages(stack)
-        for theme in THEMES:
-            for width, height in WIDTHS.items():
-                with chromium(width, height, theme) as browser:
-                    _all_pages(browser, stack, pages, f"{width}-{theme}", Path(folder))
-            with chromium(*PORTRAIT, theme) as browser:
-                page = browser.new_page()
-                log_in(page, stack.url)
-                for name in ON_PORTRAIT:
-                    _open(page, stack.url + pages[name])
-                    _take(page, ALL / f"{name}-{PORTRAIT[0]}-{theme}.png", full_page=False)
+        with scan_of_somebody_else(stack, _patient(stack, ASKED), Path(folder) / "other"):
+            for theme in THEMES:
+                _in_theme(theme, stack, Path(folder))
     for name, theme in (("worklist", "light"), ("timeline", "light"), ("study", "dark")):
         README.mkdir(parents=True, exist_ok=True)
         (README / f"{name}.png").write_bytes((ALL / f"{name}-1440-{theme}.png").read_bytes())
+
+
+def _in_theme(theme: str, stack: Stack, folder: Path) -> None:
+    pages = _pages(stack)
+    for width, height in WIDTHS.items():
+        with chromium(width, height, theme) as browser:
+            _all_pages(browser, stack, pages, f"{width}-{theme}", folder)
+    with chromium(*PORTRAIT, theme) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        for name in ON_PORTRAIT:
+            _open(page, stack.url + pages[name])
+            _take(page, ALL / f"{name}-{PORTRAIT[0]}-{theme}.png", full_page=False)
 
 
 def _all_pages(browser: BrowserContext, stack: Stack, pages: dict[str, str], suffix: str, folder: Path) -> None:

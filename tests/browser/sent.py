@@ -1,5 +1,7 @@
 """Uploads that end in something to look at: the question whose scan it is, and files that are not stored."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page
@@ -12,12 +14,21 @@ from analysis.management.commands.import_dicom import work_off
 from patients.models import Upload
 work_off(Upload.objects.get(pk={pk!r}))
 """
+DISCARD = """
+from analysis.services import discard
+from patients.models import Upload
+discard(Upload.objects.get(pk={pk!r}))
+"""
 
 
-def send_scan_of_somebody_else(stack: Stack, patient: int, folder: Path) -> None:
-    """From now on the patient's page asks whose scan it is."""
+@contextmanager
+def scan_of_somebody_else(stack: Stack, patient: int, folder: Path) -> Iterator[None]:
+    """Inside, the patient's page and the one for uploads ask whose scan it is; at the end it is discarded."""
     make_series(folder, slices=3, PatientName="Some^Body", PatientID="SOME-BODY")
-    _work_off(stack, stack.upload(zipped(folder), patient=patient)["id"])
+    upload = stack.upload(zipped(folder), patient=patient)["id"]
+    _work_off(stack, upload)
+    yield
+    stack.python(DISCARD.format(pk=upload))
 
 
 def send_what_is_refused(stack: Stack, page: Page, folder: Path) -> None:

@@ -2,6 +2,7 @@
 what the browser complains of there: errors of scripts, and what the content security policy forbids."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.browser import chromium, complaints_of, log_in
-from tests.browser.sent import send_scan_of_somebody_else, send_what_is_refused
+from tests.browser.sent import scan_of_somebody_else, send_what_is_refused
 from tests.dicom_series import make_series
 from tests.stack import ROOT, Stack
 
@@ -18,18 +19,19 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
-def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Every page; those of a scan that waits to be analysed, as no worker is needed for these (test_walk.py asks axe
     about those of results)."""
     folder = tmp_path_factory.mktemp("accessible")
     make_series(folder, PatientName="Every^Page", PatientID="AXE-1")
     upload = json.loads(stack.manage("import_dicom", str(folder), "--site", "demo", "--json"))
     study = stack.get(f"/api/v1/studies/{upload['studies'][0]}/")
-    send_scan_of_somebody_else(stack, study["patient"], folder / "other")
     of_scan = [f"/patients/{study['patient']}/", f"/studies/{study['id']}/"]  # the first asks whose scan it is
     lists = ["/", "/?show=mine&q=nobody", "/?q=axe", "/patients/", "/patients/?q=nobody"]
     account = ["/accounts/password/change/", "/accounts/logout/"]
-    return [*lists, *of_scan, "/upload/", "/patients/new/", "/about/", "/help/", "/system/", *account, NOWHERE]
+    alone = ["/upload/", "/patients/new/", "/about/", "/help/", "/system/"]
+    with scan_of_somebody_else(stack, study["patient"], folder / "other"):
+        yield [*lists, *of_scan, *alone, *account, NOWHERE]
 
 
 @pytest.mark.parametrize(("width", "theme", "language"), [(1440, "light", "en-gb"), (390, "dark", "de")])
