@@ -2,6 +2,7 @@
 
 import datetime
 import gzip
+import math
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,9 @@ def finished_analysis(
     spacing_mm: float = SPACING_MM,
     first_z_mm: float = FIRST_Z_MM,
     pixel_mm: float = 4.0,
+    lean_degrees: float = 0.0,
 ) -> Analysis:
-    """One study with 20 slices; lungs in all but the first and the last.
+    """One study with 20 slices, whose back is higher by ``lean_degrees``; lungs in all but the first and the last.
 
     ``activation_cm2``: index → activation of the positive slices; the heat map is 255 in the right lung there. The
     findings are those of slices 5 mm apart from ``FIRST_Z_MM`` on, whatever the other two say.
@@ -83,11 +85,14 @@ def finished_analysis(
     )
     study.chosen_series = series
     study.save()
+    lean = math.radians(lean_degrees)
+    top_mm = (first_z_mm - 190 * math.sin(lean)) / math.cos(lean)  # at ``first_z_mm`` along the slices' normal
     paths = make_series(
         folder / uid,
         slices=SLICES,
         spacing_mm=(spacing_mm, pixel_mm, pixel_mm),
-        first_position_mm=(-190, -190, first_z_mm),
+        first_position_mm=(-190, -190, top_mm),
+        orientation=(1, 0, 0, 0, math.cos(lean), math.sin(lean)),
     )
     for index, path in enumerate(paths):
         name = default_storage.save(f"instances/{uid}/{index}.dcm", ContentFile(path.read_bytes()))

@@ -1,6 +1,7 @@
 """The list of findings beside the slices: what a click, the pointer and a reader's word do."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Route, expect
 
@@ -30,6 +31,28 @@ def test_a_finding_under_the_pointer_is_singled_out(stack: Stack, analysed: str)
         wait_until(lambda: coloured_pixels(page, "marks") > 100, 10, "the ring of what has the focus")
         page.locator(".screen").focus()
         wait_until(lambda: coloured_pixels(page, "marks") == 0, 10, "the ring to go")
+
+
+LEANING = """
+from pathlib import Path
+from patients.models import Patient, Site
+from tests.analysis.finished import finished_analysis
+patient = Patient.objects.create(site=Site.objects.get(code="demo"), patient_id="LEAN-1", patient_name="Lean^Scan")
+run = finished_analysis(patient, Path({folder!r}), date="2020-03-05", activation_cm2={{5: 12.0}}, lean_degrees=10)
+print(run.series.study_id)
+"""
+
+
+def test_on_slices_that_lean_a_lesions_link_opens_the_one_that_cuts_it(stack: Stack, tmp_path: Path):
+    study = f"{stack.url}/studies/{stack.python(LEANING.format(folder=str(tmp_path))).split()[-1]}/"
+    with viewer(stack, study) as page:
+        z_mm = page.locator("[data-finding='1']").get_attribute("data-finding-z")
+        open_viewer(page, f"{study}?z={z_mm}&finding=1")
+        # 18.6 mm below the first slice along the normal, though 24 mm by its z; slices are 5 mm apart
+        expect(page.locator("[data-viewer]")).to_have_attribute("data-slice-index", "4")
+        page.keyboard.press("Home")
+        page.locator("[data-finding='1']").click()
+        expect(page.locator("[data-viewer]")).to_have_attribute("data-slice-index", "4")
 
 
 def test_without_a_positive_slice_the_viewer_begins_with_the_largest_finding(stack: Stack, analysed: str):
