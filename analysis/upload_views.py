@@ -97,7 +97,9 @@ def _upload_answer(request: HttpRequest, upload: Upload) -> HttpResponse:
         "problems": problems,
         "series": [each | {"row": series.get(each["id"])} for each in upload.series],
         "studies": visible(Study, request.user).filter(pk__in=upload.studies).select_related("patient"),
-        "runs": visible(Analysis.objects.defer("report"), request.user).filter(pk__in=upload.analyses),
+        "runs": visible(Analysis.objects.defer("report"), request.user)
+        .filter(pk__in=upload.analyses)
+        .select_related("series__study__patient"),
     }
     answer = render(request, "parts/upload_status.html", context)
     if context["final"]:

@@ -203,14 +203,15 @@ class Comparison {
     });
   }
 
-  /** Goes to a finding of the table, and rings what the table says that it is in each CT. */
+  /** Goes to a finding of the table, and rings what the table says that it is in each CT; or to the slice of a remark. */
   private goTo(button: HTMLButtonElement): void {
     this.leader = this.panes.find(({ root }) => root.dataset.pane === button.dataset.goPane)!;
     const { ct } = this.leader;
-    if (ct) void ct.go(nearest(this.leader.scan, ct.height(pointOf(button)!)));
+    const point = pointOf(button);
+    if (ct) void ct.go(nearest(this.leader.scan, point ? ct.height(point) : Number(button.dataset.findingZ)));
     for (const pane of this.panes) {
-      const there = button.closest('tr')!.querySelector<HTMLElement>(`[data-go-pane="${pane.root.dataset.pane}"]`);
-      pane.single(there && listed(there));
+      const there = button.closest('tr')?.querySelector<HTMLElement>(`[data-go-pane="${pane.root.dataset.pane}"]`);
+      pane.single(there ? listed(there) : null);
     }
     this.viewer.scrollIntoView({ block: 'start' });
   }

@@ -1,13 +1,14 @@
 """The pages of uploads: what became of each file, and the question whose scan it is."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 
 from analysis import services
-from patients.models import Patient, Upload
+from analysis.models import Analysis
+from patients.models import Patient, Series, Study, Upload
 
 
 def test_an_upload_says_that_the_result_counts_though_its_files_do_not_fit(browser, site, user, analysis):
@@ -70,6 +71,22 @@ def test_refused_files_are_listed_by_their_reason(browser, site, user):
     assert answer.context["problems"] == {reason: ["a.txt", "b.txt"]}
     assert "a.txt" in answer.content.decode()
     assert answer.headers["HX-Trigger"] == "upload-finished"
+
+
+def test_of_two_runs_of_an_upload_each_bar_says_whose_it_is(browser, site, user, patient):
+    upload = Upload.objects.create(site=site, user=user, state=Upload.State.DONE)
+    runs = []
+    for uid, day in (("1.1", date(2020, 3, 5)), ("1.2", None)):
+        study = Study.objects.create(patient=patient, study_instance_uid=uid, study_date=day)
+        series = Series.objects.create(study=study, series_instance_uid=f"{uid}.1", usable=True)
+        runs.append(Analysis.objects.create(series=series))
+    address = reverse("pages:upload_status", args=[upload.pk])
+    Upload.objects.filter(pk=upload.pk).update(analyses=[run.pk for run in runs])
+    both = browser.get(address).text
+    assert f"{patient.display_name}, CT of 5 Mar 2020" in both
+    assert f"{patient.display_name}, CT of unknown date" in both
+    Upload.objects.filter(pk=upload.pk).update(analyses=[runs[0].pk])
+    assert "CT of" not in browser.get(address).text
 
 
 def test_a_held_upload_names_both_patients_and_asks_again_on_a_page_opened_anew(browser, site, user, patient):

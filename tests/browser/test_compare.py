@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from django.core.files.base import ContentFile
 from analysis import finding_reviews
-from analysis.models import Comparison
+from analysis.models import Analysis, Comparison
 from patients.models import Patient, Site
 from tests.analysis.finished import finished_analysis
 from tests.analysis.test_comparisons import CHANGE
@@ -45,6 +45,8 @@ for now, prior, further in ((2, 1, {middle_further}), (1, 0, {oldest_further} - 
         analysis=runs[now], prior=runs[prior], days=9, state="DONE", change=CHANGE | {{"prior_z_mm": lung}}
     )
     row.change_map.save("c.gz", ContentFile(gzip.compress(marked.tobytes())))
+remark = {{"code": "dense_unmarked", "message": "Dense tissue.", "severe": True, "slice_number": 9}}
+Analysis.objects.filter(pk=runs[1].pk).update(quality=[remark])
 finding_reviews.say_of(runs[2], user=None, number=1, present=False)
 finding_reviews.mark(runs[2], user=None, centroid_mm=[-60.0, 0.0, -125.0], long_axis_mm=24.0)
 print("made", patient.pk, *(run.series.study_id for run in runs))
@@ -182,13 +184,16 @@ def test_three_cts_scroll_together_by_registered_positions(stack: Stack, course:
         _pane(page, 2).locator(".screen").focus()
         page.keyboard.press("End")  # beyond what the registration knows the CTs go on mm for mm
         _until(page, 19, 19, 19)
-        lesion = page.locator(f"[data-go-pane='{course[2]}']").first
+        lesion = page.locator(f"td [data-go-pane='{course[2]}']").first
         z_mm = float((lesion.get_attribute("data-finding-at") or "").split()[2])
         there = round((-100.0 - z_mm) / 5)
         marks = coloured_pixels(_pane(page, 1), "marks")
         lesion.click()
         _until(page, there + OLDEST_FURTHER - MIDDLE_FURTHER, there, there - MIDDLE_FURTHER)
         assert marks == 0 < coloured_pixels(_pane(page, 1), "marks")  # it is ringed
+        page.get_by_role("button", name="Show slice 9").click()
+        _until(page, 8 + OLDEST_FURTHER - MIDDLE_FURTHER, 8, 8 - MIDDLE_FURTHER)
+        assert coloured_pixels(_pane(page, 1), "marks") == 0
         assert axe_faults(page) == []
 
 

@@ -217,7 +217,7 @@ def _two_scans_move_together(page: Page, address: str) -> None:
     for pane, shown in zip((now, then), pictures, strict=True):
         wait_until(lambda pane=pane, shown=shown: _pane_picture(pane) != shown, 10, "the heat map to go")
     page.keyboard.press("End")
-    lesion = page.locator("button[data-go-pane]").first
+    lesion = page.locator("td button[data-go-pane]").first
     pane = page.locator(f"[data-pane='{lesion.get_attribute('data-go-pane')}']")
     slices = json.loads(pane.locator("script").text_content() or "")["scan"]["slices"]
     z_mm = float((lesion.get_attribute("data-finding-at") or "").split()[2])
