@@ -101,7 +101,11 @@ class Analysis(Job):
     @property
     def overruled(self) -> bool | None:
         """What a reader last signed of the study, suspected or not, where the networks say otherwise; else None."""
-        signed = Reading.objects.filter(study=self.series.study_id, state=Reading.State.SIGNED).first()
+        signed = (
+            Reading.objects.filter(study=self.series.study_id, state=Reading.State.SIGNED)
+            .select_related("analysis")
+            .first()
+        )
         return signed.overruling(self) if signed else None
 
     @property
@@ -293,8 +297,17 @@ class Reading(models.Model):
         return self.overruling(self.analysis) is not None
 
     def overruling(self, result: Analysis) -> bool | None:
-        """What the reader decides, suspected or not, where it is not what a result says; else None."""
-        return self.suspected if self.suspected != result.suspected else None
+        """What the reader decides, suspected or not, where it is not what a result says; else None. Nobody who did not
+        see what a result suspects has said that it is nothing."""
+        if self.suspected == result.suspected or (not self.suspected and self.is_superseded_by(result)):
+            return None
+        return self.suspected
+
+    def is_superseded_by(self, result: Analysis) -> bool:
+        """Whether a result says what the reader has not seen: made of other slices than the one in view, or with
+        another decision of the networks."""
+        here, seen = ((each.suspected, each.series_id, each.slice_count) for each in (result, self.analysis))
+        return here != seen
 
     @property
     def token(self) -> str:

@@ -116,6 +116,12 @@ class TimePoint:
         return self.signed.overruling(result) if self.signed and result else None
 
     @property
+    def superseded(self) -> bool:
+        """Whether the result says what nobody has seen who signed a report."""
+        result = self.analysis if self.analysis and self.analysis.state == Analysis.State.DONE else None
+        return bool(self.signed and result and self.signed.is_superseded_by(result))
+
+    @property
     def suspected(self) -> bool | None:
         """The decision that counts: a reader's, where one is signed, before that of the networks."""
         return self.analysis.suspected if self.overruled is None and self.analysis else self.overruled
@@ -177,7 +183,8 @@ def trends(patients: Iterable[Patient]) -> dict[int, list[TimePoint]]:
     for run in carried_out.defer("report"):  # newest first
         runs[run.series_id].append(run)
     signed = Reading.objects.filter(study__in=rows, state=Reading.State.SIGNED).order_by("version")
-    newest_signed = {reading.study_id: reading for reading in signed.defer("impression", "reason")}
+    signed = signed.select_related("analysis").defer("impression", "reason", "analysis__report")
+    newest_signed = {reading.study_id: reading for reading in signed}
     return {pk: _time_points(own, runs, newest_signed) for pk, own in studies.items()}
 
 

@@ -110,6 +110,7 @@ STAGES = {  # of an analysis, as pipeline/run.py measures them
 REPORT_STATES = {  # of worklist.Row.report
     "draft": pgettext_lazy("report", "draft"),
     "signed": pgettext_lazy("report", "signed"),
+    "superseded": pgettext_lazy("report", "signed before this result"),
     "addendum begun": pgettext_lazy("report", "addendum begun"),
 }
 

@@ -126,10 +126,13 @@ class Row:
 
     @property
     def report(self) -> str:
-        """How far the reader's report is: "", "draft", "signed" or "addendum begun"."""
+        """How far the reader's report is: "", "draft", "signed", "superseded" (signed, but of an earlier result that
+        said otherwise) or "addendum begun"."""
         states = [each.state for each in self.readings]
         if Reading.State.DRAFT in states:
             return "addendum begun" if Reading.State.SIGNED in states else "draft"
+        if self.point.superseded:
+            return "superseded"
         return "signed" if states else ""
 
     @property
@@ -198,16 +201,26 @@ def _of(user: Any) -> QuerySet[Study]:
     """Studies with what the order and the states go by: the current run's numbers (``trend.current``), and what a
     reader signed before what the networks say.
 
-    ``arriving``: an upload that brings images of it is still being read; a run is made at its end.
+    ``superseded``: as ``Reading.is_superseded_by`` of the newest signed report and the current result. ``arriving``: an
+    upload that brings images of it is still being read; a run is made at its end.
     """
     runs = Analysis.objects.filter(series=OuterRef("chosen_series")).exclude(state=Analysis.State.CANCELLED)
     done = runs.filter(state=Analysis.State.DONE)
     signed = Reading.objects.filter(study=OuterRef("pk"), state=Reading.State.SIGNED).order_by("-version")
     uploads = Upload.objects.filter(state__in=(Upload.State.RECEIVED, Upload.State.WORKING))
     arriving = Instance.objects.filter(upload__in=uploads)  # joined, SQLite would go through all images there are
-    return visible(Study, user).annotate(
+    rows = visible(Study, user).annotate(
+        found_as=Subquery(done.values("suspected")[:1]), slice_count=Subquery(done.values("slice_count")[:1])
+    )
+    of_this = Q(analysis__series=OuterRef("chosen_series"), analysis__slice_count=OuterRef("slice_count"))
+    as_seen = of_this & Q(analysis__suspected=OuterRef("found_as"))
+    unseen = When(Q(suspected=False) & ~as_seen, then=OuterRef("found_as"))  # as ``Reading.overruling``
+    superseded = signed.annotate(superseded=~as_seen).values("superseded")[:1]
+    signed_as = signed.annotate(signed_as=Case(unseen, default="suspected")).values("signed_as")[:1]
+    return rows.annotate(
         newest_state=Subquery(runs.values("state")[:1]),
-        suspected=Coalesce(Subquery(signed.values("suspected")[:1]), Subquery(done.values("suspected")[:1])),
+        superseded=Subquery(superseded),
+        suspected=Coalesce(Subquery(signed_as), "found_as"),
         score=Subquery(done.values("corona_score_cm3")[:1]),
         check=Coalesce(Subquery(done.values("needs_check")[:1]), Value(False)),
         running=Exists(runs.filter(state__in=ACTIVE)),
@@ -236,7 +249,8 @@ def _condition(show: str, user: Any) -> Q:
         "problem": not_analysed,
         "mine": Q(reader=user.pk),
         "unassigned": Q(reader=None),
-        "unreported": Q(suspected__isnull=False) & (Q(reading=None) | Q(reading=Reading.State.DRAFT)),
+        "unreported": Q(suspected__isnull=False)
+        & (Q(reading=None) | Q(reading=Reading.State.DRAFT) | Q(superseded=True)),
     }
     return conditions.get(show, Q(pk__isnull=False))
 
