@@ -31,7 +31,6 @@ def reading_context(
     written = list(study.readings.select_related("reader", "analysis").defer("analysis__report"))
     signed = [each for each in written if each.state == Reading.State.SIGNED]
     draft = next((each for each in written if each.state == Reading.State.DRAFT), None)
-    has_result = point.analysis is not None and point.analysis.state == Analysis.State.DONE
     unsaved = request.session.get(UNSAVED, {})
     if said := unsaved.pop(str(study.pk), None):
         request.session.modified = True
@@ -40,13 +39,15 @@ def reading_context(
         "signed": signed,
         "begun": draft or (signed[0] if signed else None),
         "seen_reading": written[0].token if written else "",
-        "proposals": _proposals(point, comparison) if has_result else None,
+        "proposals": proposals_of(point, comparison),
         "unsaved": said,
     }
 
 
-def _proposals(point: TimePoint, comparison: Comparison | None) -> dict[str, str]:
-    """The text that is proposed, by the decision as the form has it."""
+def proposals_of(point: TimePoint, comparison: Comparison | None) -> dict[str, str] | None:
+    """The text that is proposed, by the decision as the form has it; None without a result."""
+    if point.analysis is None or point.analysis.state != Analysis.State.DONE:
+        return None
     texts = proposed(point, comparison)
     return {"yes": texts[True], "no": texts[False]}
 
@@ -79,7 +80,7 @@ def _save(request: HttpRequest, study: Study, seen: str, *, sign: bool) -> None:
     try:
         draft = readings.save_draft(study, user=request.user, seen=seen, result=result, **said)
     except Refusal:
-        if sign and readings.is_signed(study, user=request.user, result=result, **said):
+        if readings.is_written(study, user=request.user, result=result, sign=sign, **said):
             return
         kept = request.session.get(UNSAVED, {}) | {str(study.pk): said}
         request.session[UNSAVED] = dict(list(kept.items())[-MOST_UNSAVED:])
@@ -140,7 +141,7 @@ def _anew(analysis: Analysis) -> dict[str, Any]:
         return {}
     comparison = since_last(points, analysis)
     return {
-        "proposals": _proposals(point, comparison),
+        "proposals": proposals_of(point, comparison),
         "comparison": comparison,
         "change": finding_reviews.reviewed_change(comparison),
         "change_map": map_of(comparison, "change_map"),

@@ -62,12 +62,14 @@ def sign(reading: Reading, *, user: Any) -> None:
     Study.objects.filter(pk=reading.study_id, reader=None).update(reader=user)  # nobody else is to be asked
 
 
-def is_signed(study: Study, *, user: Any, result: int, suspected: bool, reason: str, impression: str) -> bool:
-    """Whether the user has just signed the same: a button pressed twice."""
+def is_written(
+    study: Study, *, user: Any, result: int, suspected: bool, reason: str, impression: str, sign: bool
+) -> bool:
+    """Whether the user has just saved the same, or signed it: a button pressed twice."""
     newest = study.readings.first()
     return (
         newest is not None
-        and newest.state == Reading.State.SIGNED
+        and newest.state == (Reading.State.SIGNED if sign else Reading.State.DRAFT)
         and (
             (newest.reader, newest.analysis_id, newest.suspected, newest.reason, newest.impression)
             == (user, result, suspected, reason.strip() if newest.overrules else "", impression.strip())

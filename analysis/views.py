@@ -30,7 +30,7 @@ from .finding_reviews import in_short, reviewed, reviewed_change
 from .formats import HEAT_OPACITY, HEAT_THRESHOLD, opacity_rows
 from .live import STOP_POLLING, live, state
 from .models import Analysis, Comparison, FindingReview, SliceCorrection
-from .reading_views import reading_context
+from .reading_views import proposals_of, reading_context
 from .trend import TimePoint, since_last, trend, trends
 from .upload_views import finished_uploads, waiting_uploads
 from .viewer_scan import map_of, scan_of
@@ -237,12 +237,16 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
     if request.headers.get("HX-Request") and request.GET.get("on_show") != on_show:
         return HttpResponse(status=204, headers={"HX-Trigger": "result-changed"})
 
+    said_by_others = _said_by_others(done, request.user)
     results = Analysis.objects.filter(series=OuterRef("pk"), state=Analysis.State.DONE)
     misfit = study.chosen_series.reason if study.chosen_series else ""
 
     def context() -> dict[str, Any]:
         moving_parts = bool(request.headers.get("HX-Request"))  # the report is none: what is typed in it stays
-        reading = {} if moving_parts else reading_context(request, study, point, comparison)
+        if moving_parts:
+            reading = {"proposals": proposals_of(point, comparison)}
+        else:
+            reading = reading_context(request, study, point, comparison)
         return (
             _trend_context(study.patient, points, here=study)
             | reading
@@ -252,6 +256,7 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
                 "point": point,
                 "done": done,
                 "on_show": on_show,
+                "said_by_others": said_by_others,
                 "misfit": misfit,
                 "report": done.report if done else None,
                 "opacity": done.report["opacity"] if done else None,
@@ -269,7 +274,16 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
         )
 
     seen = [state(points), misfit, comparison and (comparison.pk, comparison.state)]
-    return live(request, "pages/study.html", "parts/study_moving.html", seen, context)
+    answer = live(request, "pages/study.html", "parts/study_moving.html", seen, context)
+    if request.headers.get("HX-Request") and request.GET.get("said") != said_by_others:
+        answer["HX-Trigger"] = "said-elsewhere"
+    return answer
+
+
+def _said_by_others(analysis: Analysis | None, user: Any) -> str:
+    """Another word where other readers have said more of its findings or slices."""
+    rows = (model.objects.filter(analysis=analysis).exclude(user=user) for model in (SliceCorrection, FindingReview))
+    return "-".join(str(each.aggregate(Max("pk"))["pk__max"] or 0) for each in rows)
 
 
 @require_POST

@@ -70,31 +70,38 @@ for (const [event, how] of [['pointerover', 'pointed'], ['focusin', 'focused'], 
     viewer?.single(finding && listed(finding));
   });
 }
+let proposed = proposals();
 void opened.then(singleAskedFor);
 // The chart's library comes after the images.
 void opened.then(() => drawCharts(document, openAtLevel));
 document.body.addEventListener('htmx:afterSettle', ({ target }) => {
   drawCharts(document, openAtLevel);
   viewer?.compared();
-  if ((target as Element).id !== 'findings') return;
-  viewer?.reviewed();
-  if ((target as HTMLElement).dataset.said) proposeAnew();
+  if ((target as Element).id === 'findings') viewer?.reviewed();
+  if (proposals() !== proposed) proposeAnew();
 });
 
-/** The proposed impression follows the decision and what is said of findings; where the reader changed it, a notice asks to read it again. */
+function proposals(): string | undefined {
+  return document.getElementById('proposals')?.textContent;
+}
+
+/**
+ * The proposed impression follows the decision, what is said of findings and what is compared; where the reader changed it, a notice asks to
+ * read it again.
+ */
 function proposeAnew(): void {
-  const proposals = document.getElementById('proposals')?.textContent;
+  proposed = proposals();
   const text = document.querySelector<HTMLTextAreaElement>('#impression');
   const decided = document.querySelector<HTMLInputElement>('.reading [name=suspected]:checked');
-  if (!text || !proposals || !decided) return;
-  const anew = (JSON.parse(proposals) as Record<string, string>)[decided.value]!;
+  if (!text || !proposed || !decided) return;
+  const anew = (JSON.parse(proposed) as Record<string, string>)[decided.value]!;
   const untouched = 'proposal' in text.dataset && text.value === text.defaultValue;
   if (untouched) text.defaultValue = text.value = anew;
   else if (text.value) document.getElementById('findings-changed')!.hidden = false;
 }
 // A newer result, or another series: numbers, images and heat map change together, but not under a reader who types.
 let typed = false;
-document.addEventListener('input', ({ target }) => (typed ||= (target as HTMLElement).closest('.reading, #findings') !== null));
+document.addEventListener('input', ({ target }) => (typed ||= (target as HTMLElement).closest('.reading, #findings, .correction') !== null));
 listenToReviews();
 let unsaved = false; // of the report: the browser asks before it is lost
 const report = document.querySelector('.reading form');
@@ -113,6 +120,7 @@ report?.querySelector('[popovertarget="sign-for-good"]:not([popovertargetaction]
 window.addEventListener('beforeunload', (event) => {
   if (unsaved) event.preventDefault();
 });
+document.body.addEventListener('said-elsewhere', () => (document.getElementById('said-elsewhere')!.hidden = false));
 document.body.addEventListener('result-changed', () => {
   if (typed || offers()) document.getElementById('newer-result')!.hidden = false;
   else location.replace(atLevel(location.pathname));

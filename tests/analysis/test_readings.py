@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import override
 from pypdf import PdfReader
 
-from analysis import readings
+from analysis import finding_reviews, readings, services
 from analysis.charts import trend_figures
 from analysis.impression import proposed
 from analysis.models import Analysis, Comparison, Reading
@@ -19,7 +19,7 @@ from analysis.services import Refusal
 from analysis.trend import trend
 from patients.models import Study
 from tests.analysis.finished import finished_analysis, signed_reading
-from tests.analysis.pages import DAY, HTMX, study_page
+from tests.analysis.pages import DAY, HTMX, question, study_page
 from tests.analysis.test_comparisons import CHANGE
 
 
@@ -103,6 +103,49 @@ def test_a_signature_reads_the_same_on_page_and_paper_in_the_time_of_the_site(br
         assert "signed by ward on 6 Mar 2026, 00:30 CET" in text
     assert "<dd>6 Mar 2026, 00:30 CET</dd>" in page
     assert "Analysed 6 Mar 2026, 00:30 CET" in printed
+
+
+def test_the_same_draft_saved_twice_is_saved_once(browser, study, analysis):
+    fields = seen(study) | {"suspected": "yes", "impression": "Ground-glass."}
+    assert "The draft is saved." in post(browser, study, "save", **fields)
+    page = post(browser, study, "save", **fields)
+    assert "Somebody else" not in page
+    assert "not saved yet" not in page
+    (draft,) = Reading.objects.all()
+    assert draft.impression == "Ground-glass."
+    assert "Somebody else" in post(browser, study, "save", **fields | {"impression": "Another text."})
+
+
+def test_an_open_page_is_given_the_text_that_is_proposed_once_the_cts_are_compared(
+    browser, patient, analysis, tmp_path
+):
+    later = finished_analysis(
+        patient, tmp_path / "later", date=DAY + datetime.timedelta(days=9), activation_cm2={5: 19}
+    )
+    asked = question(browser, study_page(later))
+    assert browser.get(asked, headers=HTMX).status_code == 204
+    Comparison.objects.create(analysis=later, prior=analysis, days=9, state="DONE", change=CHANGE)
+    answer = browser.get(asked, headers=HTMX)
+    assert "Lesions since 5 Mar 2020" in answer.context["proposals"]["yes"]
+    assert 'id="proposed" hx-swap-oob="true"' in answer.text
+
+
+def test_an_open_page_hears_what_others_say_of_findings_and_slices(browser, user, analysis, django_user_model):
+    other = django_user_model.objects.create_user("night", password="a-long-test-password")
+    asked = question(browser, study_page(analysis))
+
+    def told():
+        return browser.get(asked, headers=HTMX).headers.get("HX-Trigger")
+
+    finding_reviews.say_of(analysis, user=user, number=1, present=False)
+    assert told() is None
+    finding_reviews.say_of(analysis, user=other, number=1, present=True)
+    assert told() == "said-elsewhere"
+    asked = question(browser, study_page(analysis))
+    assert told() is None
+    slice_uid = analysis.report["slices"][5]["sop_instance_uid"]
+    services.correct(analysis, user=other, sop_instance_uid=slice_uid, abnormal=False, reason="")
+    assert told() == "said-elsewhere"
 
 
 def test_what_is_signed_stays_and_an_addendum_follows_it(browser, study):

@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.stack import Stack
+
 
 @pytest.fixture(autouse=True)
 def _opened(page: Page, study: str) -> None:
@@ -68,6 +70,23 @@ def test_the_proposed_text_follows_words_on_findings_until_the_reader_changes_it
     page.locator("#finding-1-yes").click()
     expect(changed).to_be_visible()
     expect(impression).to_have_value("Mine.")
+
+
+def test_a_notice_tells_of_what_another_reader_says_and_none_of_ones_own_words(page: Page, stack: Stack, study: str):
+    elsewhere = page.locator("#said-elsewhere")
+    with page.expect_response(re.compile(r"\?seen=")):
+        page.locator("#finding-1-no").click()
+    page.wait_for_timeout(1500)  # asked again
+    expect(elsewhere).to_be_hidden()
+    stack.python(SAY_ELSEWHERE.format(study=study.rstrip("/").rpartition("/")[2]))
+    expect(elsewhere).to_be_visible()
+
+
+SAY_ELSEWHERE = """
+from analysis.models import Analysis
+from analysis.finding_reviews import say_of
+say_of(Analysis.objects.get(series__study={study}), user=None, number=2, present=False)
+"""
 
 
 def test_the_proposed_text_follows_the_decision_until_the_reader_changes_it(page: Page):
