@@ -6,4 +6,4 @@ class AnalysisConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401  (registers the system checks)
+        from . import checks, comparisons  # noqa: F401  (register the system checks, and what follows a deletion)

@@ -1,14 +1,17 @@
 """Comparisons of a patient's results, of neighbours in time and of others on request: queued, tried again, made."""
 
 from itertools import combinations
+from typing import Any
 
 from django.db import transaction
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
 from django.utils import timezone
 
 from patients.models import Patient
 
 from . import queue, storage
-from .models import PRIORITY_USER, Comparison
+from .models import PRIORITY_USER, Analysis, Comparison
 from .trend import TimePoint, compared, trend
 
 
@@ -72,6 +75,13 @@ def _anew(comparison: Comparison, days: int) -> None:
     if file:
         transaction.on_commit(lambda: file.storage.delete(file.name), robust=True)
     queue.wake()
+
+
+@receiver(post_delete, sender=Analysis)
+def _compare_neighbours(instance: Analysis, **signal: Any) -> None:
+    """The results before and after one that was deleted, with its CT or alone, follow each other now."""
+    patients = Patient.objects.filter(pk=instance.series.study.patient_id)
+    transaction.on_commit(lambda: [queue_for(patient) for patient in patients.all()], robust=True)
 
 
 def compare(comparison: Comparison) -> None:

@@ -17,7 +17,7 @@ from .slice_images import heights_mm
 UNKNOWN_FINDING = gettext_lazy("There is no such finding in this result.")
 OUTSIDE = gettext_lazy("This place lies outside the slices of this result.")
 MAX_LONG_AXIS_MM = 300.0
-HEIGHT_MARGIN_MM = 30.0  # z_mm runs along the slices' normal, which may lean by 10° from the z of a place
+HEIGHT_MARGIN_MM = 10.0  # beyond the first slice and the last
 FARTHEST_MM = 2000.0  # from the scanner's origin
 
 
@@ -149,10 +149,11 @@ def mark(
     """Add a finding that the networks missed. Refusal where its place or size makes no sense."""
     if analysis.state != Analysis.State.DONE:
         raise Refusal(NO_RESULT)
-    heights_mm = [each["z_mm"] for each in analysis.report["slices"]]
+    z_mm = [each["z_mm"] for each in analysis.report["slices"]]
     if not all(abs(each) <= FARTHEST_MM for each in centroid_mm):  # NaN is not either
         raise Refusal(OUTSIDE)
-    if not min(heights_mm) - HEIGHT_MARGIN_MM <= centroid_mm[2] <= max(heights_mm) + HEIGHT_MARGIN_MM:
+    (height_mm,) = heights_mm(analysis, [centroid_mm])
+    if not min(z_mm) - HEIGHT_MARGIN_MM <= height_mm <= max(z_mm) + HEIGHT_MARGIN_MM:
         raise Refusal(OUTSIDE)
     if not 1 <= long_axis_mm <= MAX_LONG_AXIS_MM:
         raise Refusal(unmeasured())

@@ -140,6 +140,8 @@ def work_off(upload: Upload) -> None:
         _judge(series, clashes=ingested.collisions[series.pk])
     studies = Study.objects.filter(series__in=ingested.series).distinct()
     runs = [run for study in studies if (run := _run_for(study, priority=_priority(upload)))]
+    for patient in Patient.objects.filter(studies__in=studies).distinct():
+        comparisons.queue_for(patient)  # the files may say at last when a CT was taken
     stored_some = any(outcome.outcome in ("stored", "already_stored") for outcome in ingested.files)
     waits = bool(ingested.mismatch)
     if waits:

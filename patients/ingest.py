@@ -19,7 +19,7 @@ from django.utils.translation import gettext_noop
 
 from .archives import Unpacking, count_members
 from .dicom import DicomFile, Refused, check_file
-from .models import Instance, Patient, Series, Study, Upload
+from .models import Instance, Patient, Series, Site, Study, Upload
 
 NO_PATIENT_ID = gettext_noop(
     "The file carries no patient ID, so it cannot be filed by itself: "
@@ -171,13 +171,24 @@ def _patient_for(upload: Upload, dicom: DicomFile) -> Patient:
         "patient_id": dicom.patient_id,
         "issuer_of_patient_id": dicom.issuer_of_patient_id,
     }
-    return Patient.objects.filter(**key).first() or Patient(
+    return _known(dicom, upload.site) or Patient(
         **key,
         patient_name=dicom.patient_name,
         birth_date=dicom.birth_date,
         sex=dicom.sex,
         synthetic=is_synthetic(dicom),
     )
+
+
+def _known(dicom: DicomFile, site: Site) -> Patient | None:
+    """The patient with the file's ID and issuer; where none has both, the only one with the ID who may be the same, as
+    one of the two does not name an issuer."""
+    issuer = dicom.issuer_of_patient_id
+    same_id = list(Patient.objects.filter(site=site, patient_id=dicom.patient_id))
+    exact = [each for each in same_id if each.issuer_of_patient_id == issuer]
+    possible = [each for each in same_id if not (issuer and each.issuer_of_patient_id)]
+    alike = exact or [each for each in possible if not identity_difference(each, dicom)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def identity_difference(patient: Patient, dicom: DicomFile) -> str:
@@ -230,7 +241,12 @@ def _complete(patient: Patient, dicom: DicomFile) -> str:
 
     Returns how this one differs (``identity_difference``) from what another worker took over meanwhile.
     """
-    known = {"patient_name": dicom.patient_name, "birth_date": dicom.birth_date, "sex": dicom.sex}
+    known = {
+        "patient_name": dicom.patient_name,
+        "birth_date": dicom.birth_date,
+        "sex": dicom.sex,
+        "issuer_of_patient_id": _issuer_to_take(patient, dicom),
+    }
     if not any(value and not getattr(patient, name) for name, value in known.items()):
         return ""
     with transaction.atomic():
@@ -242,6 +258,24 @@ def _complete(patient: Patient, dicom: DicomFile) -> str:
             setattr(patient, name, value)
         patient.save(update_fields=missing)
     return ""
+
+
+def _issuer_to_take(patient: Patient, dicom: DicomFile) -> str:
+    """That of the file, unless its ID is not the patient's or another row has both."""
+    if patient.issuer_of_patient_id or dicom.patient_id != patient.patient_id:
+        return ""
+    key = {"patient_id": dicom.patient_id, "issuer_of_patient_id": dicom.issuer_of_patient_id}
+    return "" if Patient.objects.filter(site=patient.site_id, **key).exists() else dicom.issuer_of_patient_id
+
+
+def _complete_study(study: Study, dicom: DicomFile) -> None:
+    """When it was taken is said by the first file that knows, before a user who did not have it."""
+    if dicom.study_date is None or (study.study_date and not study.dated_by_hand):
+        return
+    said = {"study_date": dicom.study_date, "study_time": dicom.study_time, "dated_by_hand": False}
+    if study.age_years is None:
+        said["age_years"] = dicom.age_years
+    Study.objects.filter(pk=study.pk).update(**said)
 
 
 def _note_mismatch(upload: Upload, study: Study, difference: str) -> None:
@@ -276,7 +310,7 @@ def _store_instance(
     """The stored instance, and whether this call stored it (another worker may have been quicker)."""
     try:
         with transaction.atomic():
-            study, _ = Study.objects.get_or_create(
+            study, is_new = Study.objects.get_or_create(
                 patient=_saved(patient),
                 study_instance_uid=dicom.study_instance_uid,
                 defaults={
@@ -286,6 +320,8 @@ def _store_instance(
                     "age_years": dicom.age_years,
                 },
             )
+            if not is_new:
+                _complete_study(study, dicom)
             series, _ = Series.objects.get_or_create(
                 study=study,
                 series_instance_uid=dicom.series_instance_uid,

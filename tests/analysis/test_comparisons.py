@@ -263,6 +263,17 @@ def test_a_patient_is_deleted_with_comparisons_and_their_files(patient, analysis
     assert not storage.default_storage.exists(name)
 
 
+def test_the_cts_before_and_after_a_deleted_one_are_compared(
+    patient, analysis, later, tmp_path, django_capture_on_commit_callbacks
+):
+    last = finished_analysis(patient, tmp_path / "last", date=DAY + datetime.timedelta(days=30))
+    comparisons.queue_for(patient)
+    with django_capture_on_commit_callbacks(execute=True):
+        removal.delete(Study.objects.filter(pk=later.series.study_id))
+    (left,) = Comparison.objects.all()
+    assert (left.prior, left.analysis, left.days) == (analysis, last, 30)
+
+
 @pytest.fixture
 def compared(patient, analysis, later):
     comparisons.queue_for(patient)
@@ -302,7 +313,7 @@ def test_an_open_page_gets_the_comparison_when_it_is_there(browser, compared):
     Comparison.objects.update(state="RUNNING", change=None)
     page = browser.get(address)
     assert f"Being compared with the CT of {date_text(DAY)}" in page.content.decode()
-    asked = {"on_show": page.context["on_show"], "seen": page.context["seen"]}
+    asked = {name: page.context[name] for name in ("on_show", "seen")} | {"said": page.context["said_by_others"]}
     assert browser.get(address, asked, headers={"HX-Request": "true"}).status_code == 204
     Comparison.objects.update(state="DONE", change=CHANGE, change_map="comparisons/x.gz")
     answer = browser.get(address, asked, headers={"HX-Request": "true"})

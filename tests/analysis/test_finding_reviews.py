@@ -2,6 +2,7 @@
 
 import csv
 import html
+import math
 import re
 from datetime import timedelta
 
@@ -100,6 +101,20 @@ def test_a_mark_without_sense_is_refused(analysis, user, place, long_axis_mm, wo
     with pytest.raises(Refusal, match=words):
         mark(analysis, user=user, centroid_mm=place, long_axis_mm=long_axis_mm)
     assert not FindingReview.objects.exists()
+
+
+def test_on_slices_that_lean_a_mark_lies_by_its_height_along_their_normal(patient, user, tmp_path):
+    leaning = finished_analysis(
+        patient, tmp_path, date=DAY, activation_cm2={5: 12.0}, first_z_mm=-1500, lean_degrees=10
+    )
+    sine, cosine = math.sin(math.radians(10)), math.cos(math.radians(10))
+    for height_mm, is_taken in ((-1500.0, True), (-1595.0, True), (-1480.0, False), (-1615.0, False)):
+        place = [0.0, 150.0, (height_mm + 150 * sine) / cosine]
+        if is_taken:
+            mark(leaning, user=user, centroid_mm=place, long_axis_mm=9)
+        else:
+            with pytest.raises(Refusal, match="outside the slices"):
+                mark(leaning, user=user, centroid_mm=place, long_axis_mm=9)
 
 
 def test_only_findings_of_a_result_are_reviewed(analysis, user):

@@ -186,7 +186,9 @@ def test_a_first_score_of_0_leaves_the_relative_score_not_defined(browser, patie
 def test_the_browser_keeps_images_for_an_hour_and_pages_not_at_all(browser, analysis):
     scan = browser.get(study_page(analysis)).context["scan"]
     for address in (scan["slices"][0]["file"], scan["heatmap"]["address"]):
-        assert browser.get(address).headers["Cache-Control"] == "private, max-age=3600"
+        answer = browser.get(address)
+        assert answer.headers["Cache-Control"] == "private, max-age=3600"
+        assert "Cookie" in answer.headers["Vary"]  # who logs in next asks anew
     assert "no-store" in browser.get(study_page(analysis)).headers["Cache-Control"]
 
 

@@ -255,6 +255,50 @@ def test_the_same_id_of_another_issuer_is_another_patient(site, tmp_path):
     assert outcomes(same) == ["stored"] * 12
 
 
+@pytest.mark.parametrize(("known", "named"), [("", "NORTH"), ("NORTH", ""), ("NORTH", "NORTH")])
+def test_an_issuer_that_is_not_named_splits_no_patient(site, upload, tmp_path, known, named):
+    patient = Patient.objects.create(site=site, patient_id="0193", issuer_of_patient_id=known)
+    assert outcomes(store(upload, received(make_series(tmp_path, PatientID="0193", IssuerOfPatientID=named)))) == (
+        ["stored"] * 12
+    )
+    assert Study.objects.get().patient == patient == Patient.objects.get()
+    assert Patient.objects.get().issuer_of_patient_id == "NORTH"
+
+
+def test_an_unknown_issuer_joins_nobody_of_another_name_or_one_of_two(site, upload, tmp_path):
+    Patient.objects.create(site=site, patient_id="1", patient_name="Roe^Jim")
+    for issuer in ("NORTH", "SOUTH"):
+        Patient.objects.create(site=site, patient_id="2", issuer_of_patient_id=issuer)
+    for patient_id, issuer in (("1", "NORTH"), ("2", "")):
+        folder = tmp_path / patient_id
+        store(upload, received(make_series(folder, PatientID=patient_id, IssuerOfPatientID=issuer, slices=2)))
+        assert Study.objects.latest("pk").patient == Patient.objects.latest("pk")
+    assert Patient.objects.count() == 5
+
+
+def test_the_issuer_of_an_id_that_another_row_has_is_not_taken_over(site, tmp_path):
+    unnamed = Patient.objects.create(site=site, patient_id="0193")
+    Patient.objects.create(site=site, patient_id="0193", issuer_of_patient_id="NORTH")
+    to_unnamed = Upload.objects.create(site=site, patient=unnamed)
+    paths = make_series(tmp_path, PatientID="0193", IssuerOfPatientID="NORTH", slices=2)
+    assert outcomes(store(to_unnamed, received(paths))) == ["stored"] * 2
+    assert Study.objects.get().patient == unnamed
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_date_that_the_first_files_do_not_carry_is_taken_from_later_ones(upload, tmp_path, by_hand):
+    paths = make_series(tmp_path, StudyDate=None, StudyTime=None)
+    uids = {name: getattr(dcmread(paths[0]), name) for name in ("StudyInstanceUID", "PatientID")}
+    store(upload, received(paths))
+    if by_hand:
+        Study.objects.update(study_date=datetime.date(2020, 1, 1), dated_by_hand=True)
+    store(upload, received(make_series(tmp_path / "later", StudyDate="20200312", **uids)))
+    store(upload, received(make_series(tmp_path / "other", StudyDate="20200401", **uids)))
+    study = Study.objects.get()
+    assert (study.study_date, study.dated_by_hand) == (datetime.date(2020, 3, 12), False)
+    assert study.study_time is not None
+
+
 @pytest.mark.parametrize(("patient_is_synthetic", "words"), [(True, "of a person"), (False, "made by a generator")])
 def test_synthetic_and_real_scans_do_not_mix_unasked(site, tmp_path, patient_is_synthetic, words):
     patient = Patient.objects.create(site=site, patient_id="0193", synthetic=patient_is_synthetic)
