@@ -64,13 +64,14 @@ def finished_analysis(
     activation_cm2: dict[int, float] | None = None,
     spacing_mm: float = SPACING_MM,
     first_z_mm: float = FIRST_Z_MM,
+    first_y_mm: float = -190.0,
     pixel_mm: float = 4.0,
     lean_degrees: float = 0.0,
 ) -> Analysis:
     """One study with 20 slices, whose back is higher by ``lean_degrees``; lungs in all but the first and the last.
 
     ``activation_cm2``: index → activation of the positive slices; the heat map is 255 in the right lung there. The
-    findings are those of slices 5 mm apart from ``FIRST_Z_MM`` on, whatever the other two say.
+    findings are those of slices 5 mm apart from ``FIRST_Z_MM`` on, whatever the others say.
     """
     activation_cm2 = activation_cm2 or {}
     uid = f"1.2.{Study.objects.count() + 1}"
@@ -86,12 +87,12 @@ def finished_analysis(
     study.chosen_series = series
     study.save()
     lean = math.radians(lean_degrees)
-    top_mm = (first_z_mm - 190 * math.sin(lean)) / math.cos(lean)  # at ``first_z_mm`` along the slices' normal
+    top_mm = (first_z_mm + first_y_mm * math.sin(lean)) / math.cos(lean)  # at ``first_z_mm`` along the slices' normal
     paths = make_series(
         folder / uid,
         slices=SLICES,
         spacing_mm=(spacing_mm, pixel_mm, pixel_mm),
-        first_position_mm=(-190, -190, top_mm),
+        first_position_mm=(-190, first_y_mm, top_mm),
         orientation=(1, 0, 0, 0, math.cos(lean), math.sin(lean)),
     )
     for index, path in enumerate(paths):

@@ -31,7 +31,7 @@ from tests.analysis.finished import finished_analysis
 from tests.analysis.test_comparisons import CHANGE
 site = Site.objects.get(code="demo")
 patient = Patient.objects.create(site=site, patient_id={folder!r}[-60:], patient_name="Doe^Side")
-frames = [dict(spacing_mm=2.5, first_z_mm=300.0), dict(pixel_mm=3.0), dict()]
+frames = [dict(spacing_mm=2.5, first_z_mm=300.0, first_y_mm=-355.0), dict(pixel_mm=3.0), dict()]
 runs = [
     finished_analysis(patient, Path({folder!r}), date=day, activation_cm2={{5: 12.0, 6: 8.0}}, **frame)
     for day, frame in zip({days!r}, frames)
@@ -140,6 +140,33 @@ def test_a_millimetre_is_as_long_in_cts_of_other_fields_of_view_also_when_zoomed
         wait_until(lambda: np.allclose(_scale_bars(page), first, atol=1), 10, "the zoom that the page opened with")
         for number in range(3):
             expect(_pane(page, number).locator("[data-corner=window]")).to_have_text("W 1500 · L −600 HU")
+
+
+def _middles(page: Page) -> np.ndarray:
+    """How far the middle of each CT's image, which is lighter than its ground, lies from its pane's: x, y."""
+    drawn = """canvas => {
+        const { width, height } = canvas
+        const pixels = canvas.getContext('2d').getImageData(0, 0, width, height).data
+        const [columns, rows] = [[], []]
+        for (let i = 0; i < width * height; i++) {
+            if (pixels[4 * i] > 20) columns.push(i % width), rows.push(Math.floor(i / width))
+        }
+        const middle = (all) => (all.reduce((a, b) => Math.min(a, b)) + all.reduce((a, b) => Math.max(a, b)) + 1) / 2
+        return columns.length ? [middle(columns) - width / 2, middle(rows) - height / 2] : [width, height]
+    }"""
+    return np.array([_pane(page, number).locator("canvas.cornerstone-canvas").evaluate(drawn) for number in range(3)])
+
+
+@pytest.mark.parametrize("webgl", [False, True])
+def test_cts_of_other_places_stay_side_by_side_when_zoomed_moved_and_reset(
+    stack: Stack, course: list[int], webgl: bool
+):
+    with comparison(stack, course, *SMALL, webgl=webgl) as page:
+        page.keyboard.press("-")
+        page.keyboard.press("-")  # all of each is seen, wherever it is moved
+        for key, middle in (("-", (0, 0)), ("Shift+ArrowRight", (40, 0)), ("Shift+ArrowUp", (40, -40)), ("r", (0, 0))):
+            page.keyboard.press(key)
+            wait_until(lambda to=middle: np.allclose(_middles(page), to, atol=2), 10, f"{middle} after {key}")
 
 
 def _a_length_is_measured_by_keys(page: Page, pane: Locator) -> None:

@@ -109,13 +109,13 @@ export class Ct implements Shown {
   }
 
   get view(): View {
-    return { zoom: this.viewport.getZoom(), pan: this.viewport.getPan() };
+    return { zoom: this.viewport.getZoom(), pan: this.panned() };
   }
 
   setView({ zoom, pan }: View): void {
     this.viewport.setZoom(zoom);
-    this.viewport.setPan(pan);
-    this.viewport.render();
+    const [x, y] = this.panned();
+    this.pan(pan[0] - x, pan[1] - y);
   }
 
   reset(): void {
@@ -196,6 +196,14 @@ export class Ct implements Shown {
       | { rowCosines?: Types.Point3; columnCosines?: Types.Point3 }
       | undefined;
     return plane?.rowCosines && plane.columnCosines ? { row: plane.rowCosines, column: plane.columnCosines } : null;
+  }
+
+  /** Where the image's middle lies from the screen's. Not by `getPan`, which counts in other pixels where there is no WebGL. */
+  private panned(): Types.Point2 {
+    const corners = this.corners();
+    if (!corners) return [0, 0];
+    const [, [right, top], [left, bottom]] = corners;
+    return [(left + right - this.element.clientWidth) / 2, (top + bottom - this.element.clientHeight) / 2];
   }
 
   private bindTools(): void {

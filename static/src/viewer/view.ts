@@ -35,7 +35,7 @@ export interface Length {
 
 export type Point = [number, number];
 
-/** Zoom (1: the whole image) and pan in CSS pixels. */
+/** Zoom, as the viewport counts it, and how far the image's middle lies from the screen's: CSS pixels, to the right and down. */
 export interface View {
   zoom: number;
   pan: Point;
