@@ -10,6 +10,7 @@ import { Sliders } from './viewer/sliders';
 import { Steering } from './viewer/steering';
 import { STILL_WITHIN_MS } from './viewer/still';
 import { listenToToolbar, pressedTool } from './viewer/toolbar';
+import { PRESETS } from './viewer/view';
 import type { View, Window } from './viewer/view';
 
 class Comparison {
@@ -20,6 +21,7 @@ class Comparison {
   private readonly panes: Pane[];
   /** The pane that the user touched last, which the others follow; none while they open. */
   private leader: Pane | null = null;
+  private window = PRESETS.lung!;
 
   constructor(private readonly root: HTMLElement) {
     this.sliders = new Sliders(root);
@@ -37,7 +39,7 @@ class Comparison {
         this.steering.endCursor();
         led(pane, () => this.slicedAs(pane));
       },
-      windowed: (pane: Pane, window: Window) => led(pane, () => this.others(pane).forEach(({ ct }) => ct?.setWindow(window))),
+      windowed: (pane: Pane, window: Window) => led(pane, () => this.windowedAs(pane, window)),
       viewed: (pane: Pane, view: View) => led(pane, () => this.viewedAs(pane, view)),
     };
     this.panes = [...root.querySelectorAll<HTMLElement>('[data-pane]')].map((place) => new Pane(place, this.over, moved));
@@ -64,6 +66,7 @@ class Comparison {
     try {
       await pane.openCt(this.panes.length);
       pane.ct!.setDragTool(pressedTool(this.viewer));
+      pane.ct!.setWindow(this.window); // what it was set to meanwhile
     } catch (error) {
       pane.say(gettext('The images could not be shown. Reload the page; if that does not help, tell your administrator.'));
       console.error(error);
@@ -85,6 +88,11 @@ class Comparison {
 
   private slicedAs(pane: Pane): void {
     for (const other of this.others(pane)) other.follow(pane.referenceZ);
+  }
+
+  private windowedAs(pane: Pane, window: Window): void {
+    this.window = window;
+    for (const { ct } of this.others(pane)) ct?.setWindow(window);
   }
 
   /** Shows a millimetre as long in all of them, whatever their fields of view. */

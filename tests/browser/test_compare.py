@@ -300,6 +300,26 @@ def test_the_first_images_do_not_wait_for_the_viewers_library(stack: Stack, cour
         assert _drawn(page, "heatmap") == [False, False, True]
 
 
+def test_a_ct_that_opens_late_has_the_window_of_those_that_are_there(stack: Stack, course: list[int]):
+    held: list[Route] = []
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(_address(stack, course), wait_until="domcontentloaded")
+        late = json.loads(_pane(page, 2).locator("script").text_content() or "")["scan"]["slices"]
+        page.route(f"**{late[5]['file']}", lambda route: held.append(route))
+        page.goto(_address(stack, course))
+        expect(_pane(page, 1)).to_have_attribute("data-ready", "true", timeout=60_000)
+        _pane(page, 1).locator(".screen").focus()
+        page.keyboard.press("2")
+        expect(_pane(page, 1).locator("[data-corner=window]")).to_have_text("W 400 · L 40 HU")
+        _pane(page, 2).locator(".screen").click()  # it leads before it is there
+        held.pop().continue_()
+        _opened(page)
+        for number in range(3):
+            expect(_pane(page, number).locator("[data-corner=window]")).to_have_text("W 400 · L 40 HU")
+
+
 def test_where_the_graphics_card_is_lost_no_image_stays_and_each_ct_says_so(stack: Stack, course: list[int]):
     with comparison(stack, course, *SMALL, webgl=True) as page:
         lose_graphics_card(page)

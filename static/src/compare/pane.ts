@@ -131,7 +131,7 @@ export class Pane {
         drawn: () => this.drawn(),
         windowed: (window) => {
           this.corners.window(window);
-          this.moved.windowed(this, window);
+          if (this.ct) this.moved.windowed(this, window); // opening it sets the first one
         },
         sliced: (index) => {
           if (!this.ct) return; // opening it shows its first slice
