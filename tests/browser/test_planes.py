@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from playwright.sync_api import FloatRect, Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, Route, expect
 
+from tests.browser.browser import chromium, log_in
 from tests.browser.test_accessibility import axe_faults
-from tests.browser.viewing import SMALL, drag, measurements, pixels_of, plane_picture, press, said, viewer
+from tests.browser.viewing import SMALL, drag, measurements, open_viewer, pixels_of, plane_picture, press, said, viewer
 from tests.servers import wait_until
 from tests.stack import Stack
 
@@ -119,6 +120,37 @@ def test_without_webgl_there_are_slices_alone_and_the_page_says_so(stack: Stack,
         expect(page.locator("[data-viewer-message]")).to_contain_text("without a graphics card")
         expect(page.locator("[data-volume]")).to_be_hidden()
         expect(page.locator("button[data-view=slices]")).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize("held", [10, 20])
+def test_of_a_ct_too_large_the_nearest_slices_are_loaded_and_the_page_says_why_there_are_no_planes(
+    stack: Stack, study: str, held: int
+):
+    """``held``: as many of its 20 slices as the memory holds, but not the maps."""
+
+    def shrink_memory(route: Route) -> None:
+        script = route.fetch()
+        assert "15e8" in script.text()
+        route.fulfill(response=script, body=script.text().replace("15e8", str(held * 96 * 96 * 2)))
+
+    with chromium(*SMALL, webgl=True) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.route("**/chunks/ct.*.js", shrink_memory)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url.removeprefix(stack.url)))
+        open_viewer(page, study)
+        files = [each["file"] for each in json.loads(page.locator("#scan").text_content() or "")["slices"]]
+        place = page.locator("[data-viewer]")
+        expect(place).to_have_attribute("data-slice-index", "5")
+        assert set(files) & set(asked) == set(files[:held])
+        for key, index in (("ArrowDown", 6), ("ArrowUp", 5), ("ArrowUp", 4)):
+            page.keyboard.press(key)
+            expect(place).to_have_attribute("data-slice-index", str(index))
+        assert sum(file in files for file in asked) == held  # none had to be loaded again
+        page.keyboard.press("m")
+        said = page.locator("[data-viewer-message]")
+        expect(said).to_have_text("Planes and 3D could not be built: the CT is too large for them.")
 
 
 def _is_ringed_while_it_is_pointed_at(page: Page, finding: Locator) -> None:

@@ -12,10 +12,10 @@ import type { DragTool, Length, Measure, Shown, View, Window } from './view';
 
 export const ENGINE = 'ct';
 const PREFETCH_AT_ONCE = 6; // as many connections as a browser opens to one server
-const CACHE_BYTES = 1_500_000_000; // about 1,400 slices of 512 × 512
+const CACHE_BYTES = 1_500_000_000; // of pixels, the files come on top: about 2,800 slices of 512 × 512, or 700 of 1024 × 1024
 const NARROWEST_HU = 50; // of windows, by keys
 const WITHOUT_GPU = 'drawn-without-graphics-card'; // in the tab's storage, once the card was lost
-const AHEAD_OF_ALL = 1000; // slices that several CTs side by side load ahead: about 1 MB each, with its file
+const AHEAD_OF_ALL_BYTES = 500_000_000; // of pixels, that several CTs side by side load ahead
 
 interface CtEvents {
   /** Something on screen moved: slice, zoom, pan, size. */
@@ -259,12 +259,13 @@ export class Ct implements Shown {
   }
 
   /**
-   * Loads every slice, the nearest to the first one shown first, so that scrolling never waits; of one of several CTs its
-   * share of what the memory holds, and the others when they are shown.
+   * Loads every slice, the nearest to the first one shown first, so that scrolling never waits; of a CT that the memory
+   * cannot hold as many as it can, of one of several CTs its share, and the others when they are shown.
    */
   private async prefetch(start: number, of: number): Promise<void> {
     const order = this.imageIds.map((_, index) => index).sort((a, b) => Math.abs(a - start) - Math.abs(b - start));
-    if (of > 1) order.splice(AHEAD_OF_ALL / of);
+    const bytes = cache.getImage(this.imageIds[start]!)?.sizeInBytes;
+    if (bytes) order.splice((of > 1 ? AHEAD_OF_ALL_BYTES / of : CACHE_BYTES) / bytes);
     const all = order.length;
     let done = 0;
     const work = async (): Promise<void> => {

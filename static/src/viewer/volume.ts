@@ -29,6 +29,7 @@ const SLAB_MM = 0.1; // thickness of a plane, over which its opacity is meant
 type Layer = 'opacity' | 'findings';
 const LAYERS: Record<Layer, [number, number, number]> = { opacity: [1, 0.25, 0.2], findings: [0.25, 1, 0.5] };
 const LAYER_OPACITY = 0.5;
+const MAPS_BYTES = 5; // for a pixel of the maps: the lungs' tissue takes two, each of the other three one
 
 /** Told of what the mouse did in the planes. */
 interface VolumeEvents {
@@ -52,13 +53,14 @@ export class Volume {
     private readonly grid: Grid,
   ) {}
 
-  /** `place` holds the elements of the planes and of 3D, and is on show. The slices of `imageIds` are loaded. */
+  /** `place` holds the elements of the planes and of 3D, and is on show. The slices of `imageIds` are loaded, if the memory holds them. */
   static async open(place: HTMLElement, scan: Scan, imageIds: string[], events: VolumeEvents): Promise<Volume> {
+    const size = scan.heatmap?.size ?? 1;
+    if (!fits(imageIds, size)) throw new Error(gettext('the CT is too large for them.'));
     const broken = imageIds.findIndex((id) => !cache.getImage(id));
     if (broken >= 0) throw new Error(interpolate(gettext('slice %(number)s could not be loaded.'), { number: broken + 1 }));
     const ct = await volumeLoader.createAndCacheVolumeFromImages(CT, [...imageIds]); // it sorts what it gets
     const planeOf = new Map(scan.slices.map((slice, index) => [imageIds[index]!, slice.plane]));
-    const size = scan.heatmap?.size ?? 1;
     const grid = mapGrid(ct, size, ct.imageIds.map((id) => planeOf.get(id) ?? null));
     const volume = new Volume(ct.spacing[2], grid);
     enable(place);
@@ -274,6 +276,12 @@ export class Volume {
     seen.addPoint(160, LAYER_OPACITY);
     property.setInterpolationTypeToLinear();
   }
+}
+
+/** Whether the memory holds the CT with its maps, `size` × `size` pixels each slice. */
+function fits(imageIds: string[], size: number): boolean {
+  const slice = imageIds.map((id) => cache.getImage(id)).find((image) => image)!;
+  return imageIds.length * (slice.sizeInBytes + MAPS_BYTES * size ** 2) <= cache.getMaxCacheSize();
 }
 
 /** The layers that this scan has, in the order in which they are drawn. */
