@@ -112,19 +112,27 @@ class TrendChart {
       if (address) this.open(address);
     });
   }
+
+  /** Else Plotly listens for the window's size, and so keeps the chart, after it has left the page. */
+  async purge(): Promise<void> {
+    const { default: plotly } = await import('plotly.js-basic-dist-min');
+    plotly.purge(this.canvas);
+  }
 }
 
-/** Draws every chart below `root` not drawn yet, and again when the theme changes. */
+/** Draws every chart below `root` not drawn yet, and again when the theme changes, until it leaves the page. */
 export function drawCharts(root: ParentNode, open: (address: string) => void): void {
   for (const element of root.querySelectorAll<HTMLElement>('[data-chart]')) {
     if (element.dataset.drawn) continue;
     element.dataset.drawn = 'true';
     const chart = new TrendChart(element, open);
-    void chart.draw();
-    const redraw = (): void => {
-      if (element.isConnected) void chart.draw();
-      else document.removeEventListener('themechange', redraw);
-    };
+    let drawn = chart.draw();
+    const redraw = (): void => void (drawn = chart.draw());
     document.addEventListener('themechange', redraw);
+    element.addEventListener('htmx:beforeCleanupElement', ({ target }) => {
+      if (target !== element) return;
+      document.removeEventListener('themechange', redraw);
+      void drawn.then(() => chart.purge());
+    });
   }
 }

@@ -10,6 +10,7 @@ declare module 'plotly.js-basic-dist-min' {
 
   const plotly: {
     react(element: HTMLElement, data: object[], layout: object, config: object): Promise<PlotlyElement>;
+    purge(element: HTMLElement): void;
   };
   export default plotly;
 }

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.browser import moved
+from tests.servers import wait_until
 from tests.stack import Stack
 
 MAKE_COURSE = """
@@ -36,6 +37,19 @@ print("course", patient.pk, *(result.series.study_id for result in results))
 """
 """Corona scores of 20, 30 and 10 cm³."""
 POINTS = ".scatterlayer .point"
+COUNT_LISTENERS = """
+window.listeners = { resize: 0, themechange: 0 }
+for (const target of [window, document]) {
+    const { addEventListener, removeEventListener } = target
+    const count = (change, by) => function (name, ...rest) {
+        if (name in listeners) listeners[name] += by
+        return change.call(target, name, ...rest)
+    }
+    target.addEventListener = count(addEventListener, 1)
+    target.removeEventListener = count(removeEventListener, -1)
+}
+"""
+"""Counts who listens for what changes all charts."""
 WIDER = """[...document.querySelectorAll('body *')]
     .filter((element) => !element.closest('.prose') && element.getBoundingClientRect().right > innerWidth + 1)
     .map((element) => element.outerHTML.slice(0, 80))"""
@@ -150,6 +164,23 @@ def test_with_the_first_symptoms_known_the_axis_counts_from_them(page: Page, cha
     _say_first_symptoms(page, "")
     expect(chart.locator(".xtitle")).to_have_text("Days since the first CT")
     expect(onset).to_have_count(0)
+
+
+def test_a_chart_that_was_replaced_listens_no_more(page: Page, course: Course):
+    page.add_init_script(COUNT_LISTENERS)
+    page.goto(course.page)
+    chart = page.locator("[data-chart]")
+    expect(chart.locator(POINTS)).to_have_count(3)
+    first = page.evaluate("listeners")
+    assert all(first.values())
+    elsewhere = page.context.new_page()
+    elsewhere.goto(course.page)
+    for day in ("2020-02-24", ""):
+        _say_first_symptoms(elsewhere, day)
+        expect(chart.get_by_role("button", name="Since onset")).to_have_count(int(day != ""))
+        expect(chart.locator(POINTS)).to_have_count(3)
+        wait_until(lambda: page.evaluate("listeners") == first, 5, f"{first} alone, not {page.evaluate('listeners')}")
+    elsewhere.close()
 
 
 def _say_first_symptoms(page: Page, day: str) -> None:
