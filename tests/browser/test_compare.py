@@ -373,10 +373,10 @@ def test_the_cts_stand_side_by_side_as_many_as_fit(stack: Stack, course: list[in
 def test_a_ct_is_added_and_left_out(stack: Stack, course: list[int]):
     with comparison(stack, course) as page:
         page.get_by_label("CT 3 of the comparison").select_option("")
-        page.get_by_role("button", name="Show").click()
+        page.get_by_role("button", name="Show", exact=True).click()
         expect(page.locator("[data-pane]")).to_have_count(2)
         page.get_by_label("CT 3 of the comparison").select_option(str(course[3]))
-        page.get_by_role("button", name="Show").click()
+        page.get_by_role("button", name="Show", exact=True).click()
         expect(page.locator("[data-pane]")).to_have_count(3)
         _opened(page)
 
