@@ -14,20 +14,23 @@ RENEWED_EVERY_SECONDS = 300  # a session's time is written this often at most
 
 
 class LoginRequired(LoginRequiredMiddleware):
-    """Django's, but a request of htmx makes the page on screen load anew, and that leads to the log-in page.
+    """Django's, but htmx is answered 401, and the page on screen decides what becomes of it (static/src/session.ts).
 
-    A browser follows a redirect unseen by htmx, which would then swap the log-in page into a list.
+    A browser follows a redirect unseen by htmx, which would then swap the log-in page into a list. The page says for
+    which user it was made: meanwhile another one may have logged in.
     """
 
     def process_view(self, request: HttpRequest, view_func: Callable[..., Any], *arguments: Any) -> HttpResponse | None:
         """What everybody may see is answered without a look at who asks, so that a browser may keep it."""
         if not getattr(view_func, "login_required", True):
             return None
+        if request.headers.get("X-User", str(request.user.pk)) != str(request.user.pk):
+            return self.handle_no_permission(request, view_func)
         return super().process_view(request, view_func, *arguments)
 
     def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponse:
         if request.headers.get("HX-Request"):
-            return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+            return HttpResponse(status=401)
         return super().handle_no_permission(request, view_func)
 
 

@@ -15,6 +15,7 @@ import './styles/compare.css';
 import htmx from 'htmx.org';
 import { announce } from './announcer';
 import { lettersAct, listenToSwitch } from './letters';
+import { ENDED } from './session';
 import { gettext } from './words';
 
 // The content security policy forbids eval; the indicator's styles are not used.
@@ -39,11 +40,12 @@ function say(words: string): void {
   notice.hidden = words === '';
 }
 document.body.addEventListener('htmx:afterRequest', (event) => {
-  const { elt, successful } = (event as CustomEvent<{ elt: HTMLElement; successful?: boolean }>).detail;
+  const { elt, successful, xhr } = (event as CustomEvent<{ elt: HTMLElement; successful?: boolean; xhr: XMLHttpRequest }>).detail;
   if (!elt.matches(POLLS)) return say(successful ? '' : NOT_DONE);
-  unanswered = successful ? 0 : unanswered + 1;
+  const answered = successful || xhr.status === ENDED;
+  unanswered = answered ? 0 : unanswered + 1;
   if (unanswered === OLD_AFTER) say(OLD);
-  else if (successful && notice.textContent === OLD) say('');
+  else if (answered && notice.textContent === OLD) say('');
 });
 
 // The session has ended: the log-in page takes the whole window, not the place of a moving part.

@@ -43,6 +43,14 @@ def test_what_an_open_page_asks_by_itself_does_not_renew_the_session(ward_pc):
     assert hours_left() < 0.1
 
 
+def test_a_page_made_for_another_user_is_answered_as_if_nobody_was_logged_in(client, user):
+    client.force_login(user)
+    assert client.get("/", headers=HTMX | {"X-User": str(user.pk)}).status_code == 200
+    for made_for in ("0", "None", ""):
+        assert client.get("/", headers=HTMX | {"X-User": made_for}).status_code == 401
+        assert client.post("/analyses/0/retry/", headers=HTMX | {"X-User": made_for}).status_code == 401
+
+
 def test_a_session_is_written_once_in_some_minutes(ward_pc, django_assert_max_num_queries):
     ward_pc.get("/")
     with django_assert_max_num_queries(50) as asked:
