@@ -3,13 +3,17 @@
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 Answering = Callable[[HttpRequest], HttpResponse]
+READING = ("GET", "HEAD")
 RENEWED_EVERY_SECONDS = 300  # a session's time is written this often at most
 
 
@@ -31,7 +35,20 @@ class LoginRequired(LoginRequiredMiddleware):
     def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponse:
         if request.headers.get("HX-Request"):
             return HttpResponse(status=401)
+        if request.method not in READING:
+            return redirect_to_login(_page_before(request))
         return super().handle_no_permission(request, view_func)
+
+
+def _page_before(request: HttpRequest) -> str:
+    """The path of the page whose form was sent, as the form's own address answers no GET; home where the browser does
+    not tell, or it was another site's."""
+    page = request.headers.get("Referer", "")
+    if url_has_allowed_host_and_scheme(page, request.get_host()):
+        path = urlsplit(page)._replace(scheme="", netloc="").geturl()
+        if url_has_allowed_host_and_scheme(path, None):
+            return path
+    return reverse("pages:home")
 
 
 def not_kept(get_response: Answering) -> Answering:
@@ -65,7 +82,7 @@ def renewed_by_use(get_response: Answering) -> Answering:
 
     def answer(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        asked_by_itself = request.method in ("GET", "HEAD") and request.headers.get("HX-Request")
+        asked_by_itself = request.method in READING and request.headers.get("HX-Request")
         if asked_by_itself or not request.session.accessed or SESSION_KEY not in request.session:
             return response
         if time.time() - request.session.get("used_at", 0) > RENEWED_EVERY_SECONDS:

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -49,6 +50,25 @@ def test_a_page_made_for_another_user_is_answered_as_if_nobody_was_logged_in(cli
     for made_for in ("0", "None", ""):
         assert client.get("/", headers=HTMX | {"X-User": made_for}).status_code == 401
         assert client.post("/analyses/0/retry/", headers=HTMX | {"X-User": made_for}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("page", "leads_to"),
+    [
+        ("http://testserver/studies/3/?level=0.4", "/studies/3/?level=0.4"),
+        ("http://elsewhere.example/studies/3/", "/"),
+        ("http://testserver//elsewhere.example/", "/"),
+        ("javascript:alert(1)", "/"),
+        ("http://[testserver", "/"),
+        (None, "/"),
+    ],
+)
+def test_a_form_sent_without_log_in_leads_to_the_page_that_held_it(client, user, page, leads_to):
+    headers = {"Referer": page} if page else {}
+    log_in = client.post("/studies/3/reading/", headers=headers).headers["Location"]
+    assert log_in == f"/accounts/login/?{urlencode({'next': leads_to}, safe='/')}"
+    fields = {"login": "ward", "password": "a-long-test-password", "next": leads_to}
+    assert client.post(log_in, fields).headers["Location"] == leads_to
 
 
 def test_a_session_is_written_once_in_some_minutes(ward_pc, django_assert_max_num_queries):
