@@ -102,3 +102,17 @@ def test_a_word_on_a_finding_that_comes_after_the_session_is_said_not_to_be_done
     opened.wait_for_timeout(2500)
     expect(undone).to_be_in_viewport()
     assert opened.evaluate("window.loadedOnce")
+
+
+def test_a_map_that_is_asked_for_after_the_session_is_said_to_be_missing(opened: Page):
+    expect(opened.locator("[data-viewer]")).to_have_attribute("data-ready", "true", timeout=30_000)
+    opened.route(POLLS, lambda route: route.fulfill(status=204))
+    opened.route("**/lungs_map/", lambda route: route.fulfill(body="half a map"))
+    lungs = opened.locator("[data-outline-switch=lungs]")
+    lungs.click()
+    expect(opened.get_by_text("The outline of the lungs could not be loaded (error 200).")).to_be_visible()
+    opened.unroute("**/lungs_map/")
+    lungs.click()
+    _end_session(opened)
+    lungs.click()
+    expect(opened.get_by_text("The outline of the lungs could not be loaded (error 401).")).to_be_visible()

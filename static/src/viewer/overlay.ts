@@ -18,11 +18,16 @@ const LOST = {
 };
 export type MapName = keyof typeof LOST;
 
-/** The values of a map. */
+const LOGGED_OUT = 401; // where the log-in page came instead
+
+/** The values of a map, of whole planes. */
 export async function loadMap(map: StoredMap, named: MapName): Promise<Uint8Array> {
   const answer = await fetch(map.address);
-  if (!answer.ok) throw new Error(interpolate(LOST[named], { status: answer.status }));
-  return new Uint8Array(await answer.arrayBuffer());
+  const status = answer.redirected ? LOGGED_OUT : answer.status;
+  const values = new Uint8Array(await answer.arrayBuffer());
+  const whole = values.length % map.size ** 2 === 0;
+  if (!answer.ok || answer.redirected || !whole) throw new Error(interpolate(LOST[named], { status }));
+  return values;
 }
 
 /** Draws a plane over the image as the viewport shows it now; null clears the canvas. */
