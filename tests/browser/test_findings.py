@@ -126,3 +126,23 @@ def test_a_reader_rejects_a_finding_and_marks_another(stack: Stack, analysed: st
         page.get_by_role("button", name=f"Finding {found}: agree").click()
         expect(page.locator("#findings .is-rejected")).to_have_count(1)
         assert axe_faults(page) == []
+
+
+def test_a_length_that_was_refused_as_a_finding_is_offered_until_it_is_taken(stack: Stack, analysed: str):
+    with viewer(stack, analysed) as page:
+        found = page.locator("[data-finding]").count()
+        words, add = page.locator("[data-add-words]"), page.locator("[data-add-finding]")
+        page.keyboard.press("d")
+        drag(page, (0.3, 0.5), (0.34, 0.5))
+        drag(page, (0.34, 0.5), (0.3015, 0.5))
+        expect(words).to_have_text(re.compile(r"What you measured: 0\.\d mm\."))
+        add.press("Enter")
+        expect(page.locator("#findings").get_by_role("alert")).to_contain_text("Measure the finding first")
+        expect(words).to_contain_text("What you measured: 0.")
+        expect(add).to_be_focused()
+        drag(page, (0.3015, 0.5), (0.34, 0.5))
+        expect(words).to_have_text(re.compile(r"What you measured: \d\d\.\d mm\."))
+        add.press("Enter")
+        expect(page.locator("[data-finding]")).to_have_count(found + 1)
+        expect(page.locator("[data-own]").last).to_be_focused()
+        expect(add).to_be_disabled()

@@ -88,27 +88,40 @@ export function offerAgain(): void {
   form.querySelector('[data-add-words]')!.textContent = words;
 }
 
+/** The button that was pressed is another one now: the finding that it added takes the focus, or the button once more. */
+function focusAfterAdding(done: boolean): void {
+  const all = list()!.querySelectorAll<HTMLElement>(done ? '[data-own]' : '[data-add-finding]');
+  [...all].at(-1)?.focus({ preventScroll: true });
+}
+
 /** Says what became of a reader's word: after the swap the list is another element, which begins where the old one did,
- * or ends with the finding that was added. */
+ * or ends with the finding that was added. A length was added once the answer says so. */
 export function listenToReviews(): void {
   const scrolled = (): Element | null | undefined => list()?.querySelector('.findings');
   let top = 0;
   let adding = false;
+  let sent: Length | null = null;
+  let byKey = false;
   document.body.addEventListener('htmx:beforeSwap', ({ target }) => {
     if (target === list()) top = adding ? Number.MAX_SAFE_INTEGER : (scrolled()?.scrollTop ?? 0);
+  });
+  document.body.addEventListener('htmx:afterSwap', ({ target }) => {
+    if (target !== list() || !sent || !(target as HTMLElement).dataset.said) return;
+    added.add(sent.uid);
+    if (measured?.uid === sent.uid) measured = null;
   });
   document.body.addEventListener('htmx:afterSettle', ({ target }) => {
     if (target !== list()) return;
     scrolled()?.scrollTo({ top, behavior: 'instant' });
     const { said } = (target as HTMLElement).dataset;
     if (said) announce(said);
+    if (byKey && document.activeElement === document.body) focusAfterAdding(said !== undefined);
   });
   document.body.addEventListener('htmx:beforeRequest', (event) => {
     const { elt, requestConfig } = (event as CustomEvent<{ elt: Element; requestConfig: { parameters: { review?: string } } }>).detail;
     if (!elt.closest('#findings')) return;
     adding = requestConfig.parameters.review === 'add';
-    if (!measured || !adding) return;
-    added.add(measured.uid);
-    measured = null;
+    sent = adding ? measured : null;
+    byKey = adding && document.activeElement!.matches('[data-add-finding]:focus-visible');
   });
 }
