@@ -69,6 +69,16 @@ document.body.addEventListener('htmx:afterSwap', () => {
   for (const [id, left] of scrolled) document.getElementById(id)?.scrollTo({ left, behavior: 'instant' });
 });
 
+// What had the focus may be gone with what it changed: then its place has it.
+let focused: HTMLElement | null = null;
+document.body.addEventListener('htmx:beforeSwap', ({ target }) => {
+  const part = target as Element;
+  focused = part.contains(document.activeElement) ? part.closest<HTMLElement>('[data-keeps-focus]') : null;
+});
+document.body.addEventListener('htmx:afterSwap', () => {
+  if (document.activeElement === document.body) focused?.focus({ preventScroll: true });
+});
+
 // What a moving part is doing now is said to screen readers when it changes, not at every tick.
 let said = '';
 document.body.addEventListener('htmx:afterSwap', () => {

@@ -48,6 +48,7 @@ def test_a_scan_of_somebody_else_is_stored_only_when_a_click_says_so(stack: Stac
         expect(time_points).to_have_count(before)
         page.get_by_role("button", name="No, discard it").click()
         expect(status).to_contain_text("were discarded")
+        expect(status).to_be_focused()  # the button is gone
         expect(time_points).to_have_count(before)
 
         _send(page, scan)
