@@ -22,6 +22,17 @@ export function interpolate(words: string, values: Record<string, string | numbe
   return words.replace(/%\((\w+)\)s/g, (_, name: string) => String(values[name]));
 }
 
+/** The first sentence of an API error: `{detail}`, `{field: [sentence]}`, or such a one for each of a list's entries. */
+export function firstSentence(error: unknown): string | null {
+  if (typeof error === 'string') return error || null;
+  if (typeof error !== 'object' || error === null) return null;
+  for (const part of Object.values(error)) {
+    const sentence = firstSentence(part);
+    if (sentence) return sentence;
+  }
+  return null;
+}
+
 /** `−0.62` with a true minus, as the server writes it; in German `−0,62`. */
 export function decimal(value: number, digits: number): string {
   const rounded = { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false, signDisplay: 'negative' } as const;

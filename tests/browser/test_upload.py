@@ -304,3 +304,38 @@ def test_files_of_one_name_in_another_order_are_sent_from_where_it_broke(stack: 
         _send(page, [large, small])
         expect(page.locator("#upload-status")).to_contain_text("2 not stored", timeout=WORKED_OFF_WITHIN_MS)
         assert line.requests == 2  # the small one and two pieces had come
+
+
+ODD_NAMES = """
+names => {
+  const transfer = new DataTransfer()
+  for (const name of names) transfer.items.add(new File(['no scan, ' + name.length], name))
+  const input = document.querySelector('input[type=file]:not([webkitdirectory])')
+  input.files = transfer.files
+  input.dispatchEvent(new Event('change'))
+}
+"""
+
+
+def test_files_of_odd_names_are_sent(stack: Stack, worker: None):
+    """One of more than 200 signs, which would be cut amid one of two code units, and one of a blank alone."""
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        status = page.locator("#upload-status")
+        page.evaluate(ODD_NAMES, ["🫁" * 210 + "x", " "])
+        expect(status).to_contain_text("2 not stored", timeout=WORKED_OFF_WITHIN_MS)
+        expect(status).to_contain_text("🫁" * 199 + "x")
+
+
+def test_what_the_server_says_of_one_file_is_shown(stack: Stack, tmp_path: Path):
+    (tmp_path / "note.txt").write_text("no scan")
+    with chromium(webgl=False) as browser:
+        page = browser.new_page()
+        log_in(page, stack.url)
+        page.goto(f"{stack.url}/upload/")
+        refused = {"files": [{}, {"name": ["This field may not be blank."]}]}
+        page.route("**/announce/", lambda route: route.fulfill(status=400, json=refused))
+        _send(page, [tmp_path / "note.txt"])
+        expect(page.locator("#upload-status")).to_contain_text("This field may not be blank.")

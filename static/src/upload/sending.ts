@@ -2,12 +2,13 @@
  * Files on their way to the server, piece by piece (analysis/piecewise.py). A broken connection costs the request that
  * was under way; the server names what is missing, also when the same files are chosen again on a page opened anew.
  */
-import { gettext, interpolate } from '../words';
+import { firstSentence, gettext, interpolate } from '../words';
 import type { Picked } from './picked';
 
 const REQUEST_BYTES = 4 * 2 ** 20;
 const REQUEST_PIECES = 200; // of tiny files: each costs the server some milliseconds
 const SHOWN_NAME = 200; // signs; the end of a name says more than its start
+const UNSEEN_NAME = '_'; // of a file named by blanks alone
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15_000;
 const MARKED_BYTES = 4096; // of a DICOM file: its header, which names the image; of a zip: that of its first file
@@ -46,7 +47,7 @@ export class Sending {
   ) {
     // In one order, however they were chosen: the server knows files that it has by their place in the list.
     this.picked = picked
-      .map(({ file, name }) => ({ file, name: name.slice(-SHOWN_NAME) }))
+      .map(({ file, name }) => ({ file, name: shownName(name) }))
       .sort(inOrder);
     this.totalBytes = picked.reduce((sum, { file }) => sum + file.size, 0);
   }
@@ -180,6 +181,12 @@ export class Sending {
   }
 }
 
+/** The end of a name as the server takes it: no half of a sign, but something to be seen. */
+function shownName(name: string): string {
+  const end = [...name].slice(-SHOWN_NAME).join('');
+  return /[\p{L}\p{N}\p{P}\p{S}]/u.test(end) ? end : UNSEEN_NAME;
+}
+
 /** By name; files of one name by size and age. */
 function inOrder(one: Picked, other: Picked): number {
   if (one.name !== other.name) return one.name < other.name ? -1 : 1;
@@ -195,15 +202,14 @@ function formOf(pieces: Piece[], blobs: Blob[]): FormData {
   return form;
 }
 
-/** The first sentence of an API error: `{detail}` or `{field: [sentence]}`. */
+/** What the server said of a request that it refused. */
 function sentence(request: XMLHttpRequest): string {
   if (request.status === 401 || request.status === 403) {
     return gettext('You are no longer logged in. Open this page again to log in, then choose the same files: only the rest will be sent.');
   }
   if (request.status === 413) return gettext('The server refuses requests of this size: tell your IT.');
   try {
-    const body = JSON.parse(request.responseText) as Record<string, string | string[]>;
-    const first = Object.values(body).flat()[0];
+    const first = firstSentence(JSON.parse(request.responseText));
     if (first) return first;
   } catch {
     // Not JSON: the general sentence below says what to do.

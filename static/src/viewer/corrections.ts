@@ -1,6 +1,6 @@
 /** Under the image: what the AI says of the slice on show, what a reader says, and the buttons to say it. */
 import { announce } from '../announcer';
-import { day, gettext, interpolate, ratio } from '../words';
+import { day, firstSentence, gettext, interpolate, ratio } from '../words';
 import type { Correction, Slice } from './scan';
 
 const LOST = gettext('The connection broke, so what you said of the slice was not saved. Please try again.');
@@ -20,11 +20,11 @@ function saying({ abnormal, user, created_at }: Correction, timeZone: string): s
   return interpolate(says, { reader: user ?? gettext('A reader'), day: day(created_at, timeZone) });
 }
 
-/** The first sentence of an API error: `{detail}` or `{field: [sentence]}`. */
+/** What the server said of a word that it refused. */
 async function sentenceOf(answer: Response): Promise<string> {
-  const body = (await answer.json().catch(() => ({}))) as Record<string, string | string[]>;
+  const body: unknown = await answer.json().catch(() => ({}));
   const unsaid = gettext('This could not be saved (error %(status)s). Please try again.');
-  return Object.values(body).flat()[0] ?? interpolate(unsaid, { status: answer.status });
+  return firstSentence(body) ?? interpolate(unsaid, { status: answer.status });
 }
 
 export class Corrections {
