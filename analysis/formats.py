@@ -298,7 +298,7 @@ def decision_text(suspected: bool | None) -> str:
 
 def decided_words(signed: "Reading", result: "Analysis | None") -> str:
     """What a reader decided; ``result``: the one that it is shown beside, which may say otherwise."""
-    if result is None or signed.suspected == result.suspected:
+    if result is None or signed.overruling(result) is None:
         words = gettext("The reader decides: %(decision)s.")
     else:
         words = gettext("The reader decides: %(decision)s, otherwise than the networks.")

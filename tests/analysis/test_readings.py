@@ -423,6 +423,7 @@ def test_a_report_on_fewer_slices_hides_no_result_that_nobody_has_seen(browser, 
     page = browser.get(reverse("pages:study", args=[study.pk])).text
     assert "Signed before this result" in page
     assert "look again, and write an addendum" in page
+    assert "The reader decides: not suspected." in page  # and not: otherwise than the networks
     assert "before this result" in browser.get(reverse("pages:patient", args=[study.patient_id])).text
     signed_reading(later, user, version=2, suspected=False, reason="A vessel.")
     assert said() == [("signed", False, False)]
