@@ -21,7 +21,7 @@ def test_the_page_says_what_numbers_mean_and_what_keys_do(browser):
 
 def guide_of(browser, language):
     page = browser.get(ADDRESS, headers={"Accept-Language": language}).content.decode()
-    (language, guide), *_ = re.findall(r'<div class="prose"[^>]*lang="(..)">(.*)</div>', page, re.DOTALL)
+    (language, guide), *_ = re.findall(r'<div class="prose"[^>]*lang="(..)">(.*)</div>\n</section>', page, re.DOTALL)
     return page, language, guide
 
 
