@@ -209,18 +209,19 @@ def _planes_say_where_they_are_and_are_measured(page: Page, scan: Path) -> None:
 
     per_mm = bar["width"] / 50
     page.keyboard.press("d")
-    _drag_on_plane(page, axial, (0.3, 0.7), (0.5, 0.7))
+    _drag_on_plane(page, (0.3, 0.7), (0.5, 0.7))
     length = _measured_on_plane(page, r"([\d.]+) mm")
     assert float(length) == pytest.approx(0.2 * axial["width"] / per_mm, abs=2)
     page.keyboard.press("e")
-    _drag_on_plane(page, axial, (0.36, 0.55), (0.4, 0.58))  # clear of the length
+    _drag_on_plane(page, (0.36, 0.55), (0.4, 0.58))  # clear of the length
     area = _measured_on_plane(page, r"Area: ([\d.]+) mm²")
     half_axes = (0.04 * axial["width"] / per_mm, 0.03 * axial["height"] / per_mm)
     assert float(area) == pytest.approx(math.pi * math.prod(half_axes), rel=0.25)
     _nothing_is_measured_after_delete(page)
     page.keyboard.press("p")
     across, down = _cross_at(page)
-    page.mouse.click(axial["x"] + down, axial["y"] + across)
+    now = _axial(page)
+    page.mouse.click(now["x"] + down, now["y"] + across)
     hu = _measured_on_plane(page, r"(−?\d+) HU")
     there = re.search(r"(−?\d+) HU", page.locator("[data-cross]").text_content() or "")
     assert there
@@ -273,8 +274,18 @@ def _cross_at(page: Page) -> tuple[int, int]:
     return row, column
 
 
-def _drag_on_plane(page: Page, box: FloatRect, start: tuple[float, float], end: tuple[float, float]) -> None:
+def _axial(page: Page) -> FloatRect:
+    """The axial plane's place now, in sight: what stands above it on the page may have grown since."""
+    plane = page.locator("[data-plane='axial']")
+    plane.evaluate("plane => plane.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    box = plane.bounding_box()
+    assert box
+    return box
+
+
+def _drag_on_plane(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Between points in shares of the axial plane."""
+    box = _axial(page)
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
     page.mouse.move(*points[0])
     page.mouse.down()
