@@ -37,7 +37,7 @@ def reading_context(
     return {
         "draft": draft,
         "signed": signed,
-        "begun": draft or (signed[0] if signed else None),
+        "begun": draft or (signed[0] if signed and not point.superseded else None),
         "seen_reading": written[0].token if written else "",
         "proposals": proposals_of(point, comparison),
         "unsaved": said,

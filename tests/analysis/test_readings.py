@@ -424,6 +424,10 @@ def test_a_report_on_fewer_slices_hides_no_result_that_nobody_has_seen(browser, 
     assert "Signed before this result" in page
     assert "look again, and write an addendum" in page
     assert "The reader decides: not suspected." in page  # and not: otherwise than the networks
+    assert 'value="yes" checked' in page  # what the networks say now, and the text that is proposed of it
+    assert (
+        "Opacities as in COVID-19 on 2 of 18 lung slices" in page[page.index("<textarea") : page.index("</textarea>")]
+    )
     assert "before this result" in browser.get(reverse("pages:patient", args=[study.patient_id])).text
     signed_reading(later, user, version=2, suspected=False, reason="A vessel.")
     assert said() == [("signed", False, False)]
